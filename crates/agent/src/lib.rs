@@ -1,0 +1,1 @@
+//! One agent's day without a window: sign-in, lease, phone, board.

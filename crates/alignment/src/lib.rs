@@ -1,0 +1,1 @@
+//! The heart of the server: who is really there, and why.

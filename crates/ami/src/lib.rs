@@ -1,0 +1,1 @@
+//! Asterisk Manager Interface: sans-IO framing, typed events and actions, an async client.

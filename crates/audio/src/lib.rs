@@ -1,0 +1,1 @@
+//! Sound devices: cpal, WAV files paced by the media clock, loopback.

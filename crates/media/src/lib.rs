@@ -1,0 +1,1 @@
+//! Sans-IO media: SDP, RTP, codecs, jitter buffer.

@@ -1,0 +1,1 @@
+//! The phone engine: SIP, media and audio with threads and timers.

@@ -1,0 +1,1 @@
+//! Typed HTTP and Socket.IO client of the Rollcall server.

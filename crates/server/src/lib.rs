@@ -1,0 +1,1 @@
+//! The server that knows which agents are really there.

@@ -1,0 +1,1 @@
+//! Virtual clock, seeded network and fixtures for tests.

@@ -1,0 +1,3 @@
+//! The desktop shell.
+/// Runs.
+pub fn run() {}

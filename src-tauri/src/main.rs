@@ -1,0 +1,2 @@
+//! Rollcall, the desktop app.
+fn main() { rollcall_desktop::run() }
