@@ -1,0 +1,187 @@
+//! The rules a value from outside must meet. The server's edge and the app's forms use the same.
+
+/// Why a value is refused: which rule, in words for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused(pub &'static str);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// An extension: 1 to 32 characters of `0-9 A-Z a-z _ . -`, not starting with a dot or a dash.
+///
+/// It becomes an endpoint's name in Asterisk, so that nothing SIP, SQL, AMI or a dialplan reads as
+/// syntax may be in it.
+pub fn extension(value: &str) -> Result<(), Refused> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if value.is_empty() {
+        return Err(Refused("is empty"));
+    }
+    if value.len() > 32 {
+        return Err(Refused("is longer than 32 characters"));
+    }
+    if !value.bytes().all(allowed) || value.starts_with(['.', '-']) {
+        return Err(Refused(
+            "may hold letters, digits, '_', '.' and '-' only, and starts with a letter, a digit or '_'",
+        ));
+    }
+    Ok(())
+}
+
+/// A user name: 1 to 64 characters of `0-9 A-Z a-z _ . @ -`.
+pub fn username(value: &str) -> Result<(), Refused> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'@');
+    if value.is_empty() {
+        return Err(Refused("is empty"));
+    }
+    if value.len() > 64 {
+        return Err(Refused("is longer than 64 characters"));
+    }
+    if !value.bytes().all(allowed) {
+        return Err(Refused(
+            "may hold letters, digits, '_', '.', '-' and '@' only",
+        ));
+    }
+    Ok(())
+}
+
+/// A password: 1 to 256 bytes, no control characters.
+pub fn password(value: &str) -> Result<(), Refused> {
+    if value.is_empty() {
+        return Err(Refused("is empty"));
+    }
+    if value.len() > 256 {
+        return Err(Refused("is longer than 256 bytes"));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Refused("holds a control character"));
+    }
+    Ok(())
+}
+
+/// A device id: 8 to 64 characters of `0-9 A-Z a-z -`.
+pub fn device_id(value: &str) -> Result<(), Refused> {
+    if !(8..=64).contains(&value.len()) {
+        return Err(Refused("has 8 to 64 characters"));
+    }
+    if !value
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    {
+        return Err(Refused("may hold letters, digits and '-' only"));
+    }
+    Ok(())
+}
+
+/// A Contact as `agent-online` claims it: `sip:` or `sips:`, at most 511 bytes (what Asterisk
+/// stores), printable ASCII without white space, quotes, angle brackets, commas or backslashes.
+pub fn contact_uri(value: &str) -> Result<(), Refused> {
+    let lower = value.get(..5).unwrap_or(value).to_ascii_lowercase();
+    if !(lower.starts_with("sip:") || lower.starts_with("sips:")) {
+        return Err(Refused("is not a sip: or sips: address"));
+    }
+    if value.len() > 511 {
+        return Err(Refused("is longer than 511 bytes"));
+    }
+    let allowed = |b: u8| {
+        b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'<' | b'>' | b',' | b'\\' | b'`')
+    };
+    if !value.bytes().all(allowed) {
+        return Err(Refused("holds a character that an address cannot have"));
+    }
+    let rest = value.split_once(':').map_or("", |(_, rest)| rest);
+    if rest
+        .split_once('@')
+        .is_none_or(|(user, host)| user.is_empty() || host.is_empty())
+    {
+        return Err(Refused("needs a user and a host, as in sip:1001@192.0.2.1"));
+    }
+    Ok(())
+}
+
+/// Free text of at most `max` characters: no control characters.
+pub fn text(value: &str, max: usize) -> Result<(), Refused> {
+    if value.chars().count() > max {
+        return Err(Refused("is too long"));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Refused("holds a control character"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extension_holds_nothing_that_sip_sql_or_ami_reads_as_syntax() {
+        for good in ["1001", "a.b-c_d", "_x"] {
+            assert_eq!(extension(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "10 01",
+            "1001\r\nAction: Logoff",
+            "1001'--",
+            "10;01",
+            "10@01",
+            "-1",
+            ".1",
+            "é",
+        ] {
+            assert!(extension(bad).is_err(), "{bad:?}");
+        }
+        assert!(extension(&"1".repeat(33)).is_err());
+    }
+
+    #[test]
+    fn a_contact_claim_is_one_plain_sip_address() {
+        for good in [
+            "sip:1001@127.0.0.1:5060",
+            "sip:1001-ab-cd@[::1]:5060;transport=udp;ob",
+            "SIPS:x@y",
+        ] {
+            assert_eq!(contact_uri(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "1001",
+            "tel:1001",
+            "sip:",
+            "sip:@h",
+            "sip:u@",
+            "sip:u@h\r\nX: y",
+            "sip:u@h'",
+            "sip:u@h\"",
+            "<sip:u@h>",
+            "sip:a@b,sip:c@d",
+            "sip:ü@h",
+            "si",
+        ] {
+            assert!(contact_uri(bad).is_err(), "{bad:?}");
+        }
+        assert!(contact_uri(&format!("sip:{}@h", "1".repeat(511))).is_err());
+    }
+
+    #[test]
+    fn a_name_a_password_and_a_device_have_bounds() {
+        assert!(username("agent.one@site").is_ok());
+        assert!(
+            username("a b").is_err() && username("").is_err() && username(&"a".repeat(65)).is_err()
+        );
+        assert!(password("correct horse ü").is_ok());
+        assert!(
+            password("").is_err()
+                && password("a\nb").is_err()
+                && password(&"a".repeat(257)).is_err()
+        );
+        assert!(device_id("2f9c1a44-0000-4000-8000-000000000001").is_ok());
+        assert!(device_id("short").is_err() && device_id("with space 123").is_err());
+        assert!(text("fine", 4).is_ok() && text("longer", 4).is_err() && text("\u{7}", 4).is_err());
+    }
+}
