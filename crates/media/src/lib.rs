@@ -1,1 +1,27 @@
-//! Sans-IO media: SDP, RTP, codecs, jitter buffer.
+//! Sans-IO media: what one call's audio is on the wire, and how it becomes sound again.
+//!
+//! This crate owns SDP offer and answer, RTP, the jitter buffer, the codecs and the tones a phone
+//! makes by itself. It opens no socket and no device and reads no clock: packets and time come in,
+//! packets and samples go out.
+//!
+//! **Samples** everywhere in the public interface are mono `f32` in `-1.0..=1.0` at
+//! [`SAMPLE_RATE`]; a **frame** is [`FRAME`] samples, 20 ms. Codecs that run at another rate are
+//! converted inside [`session`].
+//!
+//! ```text
+//! bytes, now ─► rtp ─► source lock ─► jitter ─► codec (decode | recover | conceal) ─► 48 kHz ─► samples
+//! samples ─► 8 or 48 kHz ─► codec (encode) ─► rtp ─► bytes, destination
+//! ```
+
+pub mod codec;
+pub mod jitter;
+pub mod measure;
+pub mod sdp;
+pub mod session;
+pub mod tone;
+
+/// Samples a second at this crate's interface, in hertz.
+pub const SAMPLE_RATE: u32 = 48_000;
+
+/// Samples in one 20 ms frame at [`SAMPLE_RATE`].
+pub const FRAME: usize = 960;
