@@ -1,0 +1,72 @@
+//! Transactions (RFC 3261 section 17, RFC 6026): retransmission, matching and time-outs, on a clock that is given.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// How a message travels. Only UDP is wired to sockets now; the transaction layer already treats the others as
+/// reliable (no retransmission).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A TCP connection.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket (RFC 7118).
+    Ws,
+    /// Secure WebSocket (RFC 7118).
+    Wss,
+}
+
+impl Transport {
+    /// Whether the transport itself delivers or fails, so that requests are sent once.
+    pub fn is_reliable(self) -> bool {
+        self != Self::Udp
+    }
+
+    /// The token used in Via (RFC 3261 section 20.42).
+    pub fn via_token(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
+        }
+    }
+}
+
+/// One message to put on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// The transport to use.
+    pub transport: Transport,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// The whole message.
+    pub bytes: Bytes,
+}
+
+/// The base timers of RFC 3261 table 4; all others are multiples of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timers {
+    /// Round-trip estimate, first retransmission. 500 ms by default.
+    pub t1: Duration,
+    /// Longest interval between retransmissions. 4 s by default.
+    pub t2: Duration,
+    /// Longest time a message stays in the network. 5 s by default.
+    pub t4: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What a user agent is told at its start.
+
+use std::net::SocketAddr;
+
+use crate::message::Method;
+use crate::transaction::{Timers, Transport};
+
+/// A user agent's fixed settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address written into Via and Contact; the socket must be bound to it.
+    pub local: SocketAddr,
+    /// The transport of that socket.
+    pub transport: Transport,
+    /// The User-Agent (and Server) header.
+    pub user_agent: String,
+    /// The user part of our Contact; for a phone, unique to device and run.
+    pub contact_user: String,
+    /// Seed of tags, branches, Call-IDs and back-off jitter. Take it from the operating system's random source,
+    /// except in tests.
+    pub seed: u64,
+    /// Base timers.
+    pub timers: Timers,
+    /// Whose out-of-dialog requests are heard.
+    pub trust: Trust,
+    /// Incoming calls beyond this many are answered 486 Busy Here.
+    pub max_calls: usize,
+    /// Out-of-dialog methods handed up as [`super::Event::Request`] and answered by
+    /// [`super::UserAgent::respond`]. OPTIONS is answered here unless listed; other methods get 405.
+    pub handed_up: Vec<Method>,
+}
+
+impl Config {
+    /// A phone's settings: UDP, hears its registrar only, answers OPTIONS itself, two calls at once.
+    pub fn phone(
+        local: SocketAddr,
+        contact_user: impl Into<String>,
+        user_agent: impl Into<String>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            local,
+            transport: Transport::Udp,
+            user_agent: user_agent.into(),
+            contact_user: contact_user.into(),
+            seed,
+            timers: Timers::default(),
+            trust: Trust::Listed(Vec::new()),
+            max_calls: 2,
+            handed_up: Vec::new(),
+        }
+    }
+
+    /// A PBX's settings: UDP, hears anybody (and must challenge them), is handed REGISTER, OPTIONS, SUBSCRIBE
+    /// and MESSAGE.
+    pub fn pbx(local: SocketAddr, user_agent: impl Into<String>, seed: u64) -> Self {
+        Self {
+            trust: Trust::Anyone,
+            max_calls: usize::MAX,
+            handed_up: vec![
+                Method::Register,
+                Method::Options,
+                Method::Subscribe,
+                Method::Message,
+            ],
+            ..Self::phone(local, "pbx", user_agent, seed)
+        }
+    }
+}
+
+/// Whose out-of-dialog requests are heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Everybody's; the user of the stack challenges them.
+    Anyone,
+    /// These addresses', and the registrar's once there is an account. Others get 404 to INVITE and nothing rings.
+    Listed(Vec<SocketAddr>),
+}

@@ -1,0 +1,206 @@
+//! What a user agent tells, and the values it is asked with.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::digest::Credentials;
+use crate::message::{Header, Method, NameAddr, Request, Response, Uri};
+use crate::registration::RegistrationEvent;
+
+/// One call (an INVITE and the dialog it makes) of this user agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// An out-of-dialog request that waits for [`super::UserAgent::respond`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// An out-of-dialog request of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutgoingId(pub u64);
+
+/// Something the user of the stack should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// News of the registration.
+    Registration(RegistrationEvent),
+    /// Somebody calls; 100 is sent. Continue with `ring`, `answer` or `reject`.
+    Incoming {
+        /// The new call.
+        call: CallId,
+        /// The INVITE; its body is the SDP offer, empty when we are to offer.
+        request: Box<Request>,
+        /// Where it came from.
+        source: SocketAddr,
+    },
+    /// A provisional answer above 100 to our INVITE. `sdp` is early media, empty when there is none.
+    Progress {
+        /// The call.
+        call: CallId,
+        /// 180, 183, ...
+        code: u16,
+        /// The body.
+        sdp: Bytes,
+    },
+    /// The other side answered our INVITE; ACK is sent.
+    Answered {
+        /// The call.
+        call: CallId,
+        /// The SDP answer.
+        sdp: Bytes,
+    },
+    /// The ACK to our 200 came. `sdp` holds the answer when ours was the offer, else it is empty.
+    Confirmed {
+        /// The call.
+        call: CallId,
+        /// The body of ACK.
+        sdp: Bytes,
+    },
+    /// The other side wants to change the session (re-INVITE or UPDATE). Continue with `answer_offer` or
+    /// `refuse_offer`. An empty `sdp` asks us to offer.
+    Offer {
+        /// The call.
+        call: CallId,
+        /// The SDP offer.
+        sdp: Bytes,
+    },
+    /// A request inside a dialog that the stack has answered itself: INFO, NOTIFY, MESSAGE.
+    InDialog {
+        /// The call.
+        call: CallId,
+        /// Its method.
+        method: Method,
+        /// Its Content-Type, empty when missing.
+        content_type: String,
+        /// Its body.
+        body: Bytes,
+    },
+    /// The call is over; its id means nothing any more.
+    Ended {
+        /// The call.
+        call: CallId,
+        /// Why.
+        reason: EndReason,
+    },
+    /// An out-of-dialog request of a handed-up method. Answer it with `respond`.
+    Request {
+        /// The id to answer with.
+        id: RequestId,
+        /// The request.
+        request: Box<Request>,
+        /// Where it came from.
+        source: SocketAddr,
+    },
+    /// What became of a request that `request` sent.
+    Outgoing {
+        /// The request.
+        id: OutgoingId,
+        /// Its end.
+        outcome: OutgoingOutcome,
+    },
+}
+
+/// What became of an out-of-dialog request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutgoingOutcome {
+    /// The final answer.
+    Response(Box<Response>),
+    /// No answer within 64 T1.
+    TimedOut,
+}
+
+/// Why a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndReason {
+    /// We hung up or rejected.
+    Local,
+    /// The other side sent BYE.
+    Remote,
+    /// The caller gave up before an answer (CANCEL).
+    Cancelled,
+    /// Our INVITE was refused.
+    Refused {
+        /// SIP response code.
+        code: u16,
+        /// Its reason phrase.
+        reason: String,
+        /// The challenge headers and the rest, for whoever relays it.
+        response: Box<Response>,
+    },
+    /// Our INVITE got no answer within 64 T1 (Timer B).
+    TimedOut,
+    /// Our 200 was never acknowledged within 64 T1, or an in-dialog request of ours got none.
+    Lost,
+}
+
+/// An INVITE to send.
+#[derive(Debug, Clone)]
+pub struct InviteRequest {
+    /// The Request-URI and To.
+    pub target: Uri,
+    /// Where to send it (registrar, proxy or the endpoint's address), already resolved.
+    pub destination: SocketAddr,
+    /// Our identity for this call.
+    pub from: NameAddr,
+    /// The SDP offer.
+    pub offer: Bytes,
+    /// For challenges; without them a 401 or 407 ends the call.
+    pub credentials: Option<Credentials>,
+    /// Further headers.
+    pub headers: Vec<Header>,
+}
+
+/// An out-of-dialog request to send (OPTIONS, MESSAGE, ...).
+#[derive(Debug, Clone)]
+pub struct OutgoingRequest {
+    /// Its method; not INVITE, ACK, CANCEL or REGISTER.
+    pub method: Method,
+    /// The Request-URI and To.
+    pub target: Uri,
+    /// Where to send it, already resolved.
+    pub destination: SocketAddr,
+    /// Our identity.
+    pub from: NameAddr,
+    /// Further headers.
+    pub headers: Vec<Header>,
+    /// The body; name its type in `headers`.
+    pub body: Bytes,
+}
+
+/// A final answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200..=699.
+    pub code: u16,
+    /// Reason phrase; the standard one when none.
+    pub reason: Option<String>,
+    /// Further headers (Contact, Expires, WWW-Authenticate, Content-Type ...).
+    pub headers: Vec<Header>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// A bare answer with the standard reason phrase.
+    pub fn new(code: u16) -> Self {
+        Self {
+            code,
+            reason: None,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// The same with another header, given by name.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push(crate::message::header(name, value));
+        self
+    }
+}
+
+impl From<u16> for Reply {
+    fn from(code: u16) -> Self {
+        Self::new(code)
+    }
+}
