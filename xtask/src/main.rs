@@ -1,1 +1,52 @@
-fn main() {}
+//! Rollcall's chores: `cargo xtask run | test | lab`.
+//!
+//! Owns the set-up of a machine, the order in which things are built and started, and the words a person reads
+//! meanwhile. It knows nothing of SIP or of the server's inside: it starts the same binaries that users start.
+
+mod compile;
+mod lab;
+mod packages;
+mod process;
+mod run;
+mod step;
+mod test;
+mod ui;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask run                    set up, build and start the demo: pocket PBX, server, an agent and the app
+cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt, clippy, deny, ui, unit, e2e
+                                   (all of them if none is named); X goes to the test runner
+cargo xtask lab fetch              unpack Asterisk 22 into the cache and print where
+cargo xtask lab start              start it for use by hand, with two extensions, until Ctrl-C
+cargo xtask lab env                print the environment that the end-to-end tests want, for eval
+";
+
+/// What went wrong, in words for the person at the terminal.
+pub(crate) type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["run"] => run::run(),
+        ["test", rest @ ..] => test::test(rest),
+        ["lab", "fetch"] => lab::fetch().map(|lab| println!("{}", lab.root.display())),
+        ["lab", "start"] => lab::start(),
+        ["lab", "env"] => lab::print_environment(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("no such chore: {}\n\n{USAGE}", words.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            eprintln!("\nxtask: {words}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! How cargo is called, so that every chore compiles the same features of the same packages only once.
+//!
+//! Builds, lints and tests all say `--workspace --all-targets`: cargo unifies features over what it is asked to build,
+//! and a narrower selection would compile half of the dependencies a second time.
+
+use std::env;
+use std::process::Command;
+
+use crate::{Result, step, workspace};
+
+/// What every call selects.
+pub(crate) const EVERYTHING: [&str; 2] = ["--workspace", "--all-targets"];
+
+/// A cargo call at the repository's top.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace::root()).args(arguments);
+    command
+        .env("CARGO_TERM_COLOR", "never")
+        .env("CARGO_TERM_PROGRESS_WHEN", "never");
+    command
+}
+
+/// Builds the binaries that users start.
+pub(crate) fn binaries() -> Result<()> {
+    let packages = [
+        "rollcall",
+        "rollcall-server",
+        "rollcall-pocket-pbx",
+        "rollcall-agent",
+    ];
+    let mut command = cargo(&["build", "--locked"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    step::run(
+        "build the app, the server, the pocket PBX and the agent",
+        &mut command,
+    )
+    .map(drop)
+}
+
+/// Builds everything there is, tests included.
+pub(crate) fn everything() -> Result<()> {
+    step::run(
+        "build everything",
+        cargo(&["build", "--locked"]).args(EVERYTHING),
+    )
+    .map(drop)
+}

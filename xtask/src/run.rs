@@ -1,0 +1,5 @@
+//! `cargo xtask run`: provisional.
+use crate::Result;
+pub(crate) fn run() -> Result<()> {
+    Err("not yet".into())
+}

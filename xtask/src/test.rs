@@ -1,0 +1,382 @@
+//! `cargo xtask test`: sets up a bare machine and runs every check that the project has.
+//!
+//! Parts run in a fixed order and a failed check does not keep the others from running; a failed set-up does. The table
+//! at the end says what each took, and what did not run and why.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::step::Done;
+use crate::{Result, compile, lab, packages, step, ui, workspace};
+
+const PARTS: [&str; 6] = ["fmt", "clippy", "deny", "ui", "unit", "e2e"];
+
+/// A part's verdict and what it took.
+struct Row {
+    part: &'static str,
+    verdict: Verdict,
+    took: Duration,
+}
+
+enum Verdict {
+    /// A check without countable tests.
+    Passed,
+    /// Tests that ran.
+    Tests { passed: u32, failed: u32 },
+    /// A check that found something, or tests that did not even start.
+    Failed,
+    /// Could not run here; the words say why and what to do.
+    NotRun(&'static str),
+}
+
+/// Runs the named parts, or all; words after `--` go to the test runner.
+pub(crate) fn test(words: &[&str]) -> Result<()> {
+    let (parts, filter) = match words.iter().position(|word| *word == "--") {
+        Some(at) => (&words[..at], &words[at + 1..]),
+        None => (words, &[][..]),
+    };
+    if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part)) {
+        return Err(format!(
+            "no such part: {unknown} (there are: {})",
+            PARTS.join(", ")
+        ));
+    }
+    let started = Instant::now();
+    let mut session = Session {
+        parts,
+        filter,
+        rows: Vec::new(),
+    };
+    let stopped = session.run().err();
+    session.report(started.elapsed(), stopped)
+}
+
+struct Session<'a> {
+    parts: &'a [&'a str],
+    filter: &'a [&'a str],
+    rows: Vec<Row>,
+}
+
+impl Session<'_> {
+    fn run(&mut self) -> Result<()> {
+        if self.wants("fmt") {
+            self.row("fmt", |_| {
+                check(
+                    "check the formatting",
+                    &mut compile::cargo(&["fmt", "--all", "--check"]),
+                )
+            })?;
+        }
+        self.row("set-up", |s| s.set_up().map(|()| Verdict::Passed))?;
+        if self.wants("ui") {
+            self.row("ui", |_| ui_checks())?;
+        }
+        if self.wants("deny") {
+            self.row("deny", |_| deny())?;
+        }
+        let tests = self.wants("unit") || self.wants("e2e");
+        if tests {
+            self.row("build", |_| compile::everything().map(|()| Verdict::Passed))?;
+        }
+        if self.wants("clippy") {
+            let mut clippy = compile::cargo(&["clippy", "--locked"]);
+            clippy
+                .args(compile::EVERYTHING)
+                .args(["--", "-D", "warnings"]);
+            self.row("clippy", |_| check("lint with clippy", &mut clippy))?;
+        }
+        if self.wants("unit") {
+            self.row("unit", |s| s.unit())?;
+        }
+        if self.wants("e2e") {
+            self.row("e2e", |s| s.end_to_end())?;
+        }
+        Ok(())
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    /// Runs one part and notes what came of it. An error, unlike a failed check, ends the session.
+    /// Runs one part and notes what came of it. An error, unlike a failed check, ends the session.
+    fn row(
+        &mut self,
+        part: &'static str,
+        work: impl FnOnce(&Self) -> Result<Verdict>,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let outcome = work(self);
+        let (verdict, error) = match outcome {
+            Ok(verdict) => (verdict, Ok(())),
+            Err(words) => (Verdict::Failed, Err(words)),
+        };
+        self.rows.push(Row {
+            part,
+            verdict,
+            took: started.elapsed(),
+        });
+        error
+    }
+
+    fn set_up(&self) -> Result<()> {
+        let only_fmt = !self.parts.is_empty() && self.parts.iter().all(|part| *part == "fmt");
+        if only_fmt {
+            return Ok(());
+        }
+        packages::ensure_node()?;
+        packages::ensure(&[packages::BUILD, packages::SOUND, packages::TEST])?;
+        ui::install()?;
+        // Before anything is compiled: the app's binary carries the built page.
+        ui::build()?;
+        if self.wants("e2e") {
+            lab::fetch()?;
+            ui::install_in(
+                &workspace::root().join("tests/socketio"),
+                "install the official Socket.IO client",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The tests of all rooms and those in their documentation.
+    fn unit(&self) -> Result<Verdict> {
+        let tests = self.run_tests(
+            "unit tests",
+            "not package(rollcall-e2e)",
+            &["--workspace", "--exclude", "rollcall-e2e"],
+        )?;
+        let docs = step::attempt(
+            "documentation tests",
+            &mut compile::cargo(&["test", "--locked", "--workspace", "--doc"]),
+        )?;
+        Ok(sum(&[tests, counted(&docs, "test result:")]))
+    }
+
+    /// The tests that start the binaries and an Asterisk.
+    fn end_to_end(&self) -> Result<Verdict> {
+        self.run_tests(
+            "end-to-end tests",
+            "package(rollcall-e2e)",
+            &["--package", "rollcall-e2e"],
+        )
+    }
+
+    /// Runs tests with nextest where it is installed, else with `cargo test`, which is always there.
+    fn run_tests(
+        &self,
+        name: &str,
+        nextest_filter: &str,
+        cargo_selection: &[&str],
+    ) -> Result<Verdict> {
+        let lab = if self.wants("e2e") {
+            Some(lab::fetch()?)
+        } else {
+            None
+        };
+        let nextest = has_cargo("nextest");
+        let mut command = if nextest {
+            let mut command = compile::cargo(&[
+                "nextest",
+                "run",
+                "--locked",
+                "--workspace",
+                "--no-fail-fast",
+                "--color",
+                "never",
+                "--filterset",
+                nextest_filter,
+            ]);
+            command.args(self.filter);
+            command
+        } else {
+            println!(
+                "    cargo-nextest is not installed: cargo test runs the same tests, one program after the other"
+            );
+            let mut command = compile::cargo(&[
+                "test",
+                "--locked",
+                "--no-fail-fast",
+                "--lib",
+                "--bins",
+                "--tests",
+            ]);
+            command.args(cargo_selection).arg("--").args(self.filter);
+            command
+        };
+        command
+            .env("ROLLCALL_BIN_DIR", workspace::binaries())
+            .env("ROLLCALL_ARTIFACTS", workspace::root().join("artifacts"));
+        if let Some(lab) = lab {
+            command.env("ROLLCALL_ASTERISK_ROOT", lab.root);
+        }
+        let done = step::attempt(name, &mut command)?;
+        Ok(counted(
+            &done,
+            if nextest { "Summary [" } else { "test result:" },
+        ))
+    }
+
+    /// The table, the closing line, and the session's own verdict.
+    fn report(&self, took: Duration, stopped: Option<String>) -> Result<()> {
+        println!("\n{:<10} {:>9}  result", "part", "took");
+        let (mut passed, mut failed) = (0, 0);
+        for Row {
+            part,
+            verdict,
+            took,
+        } in &self.rows
+        {
+            let words = match verdict {
+                Verdict::Passed => "passed".to_owned(),
+                Verdict::Failed => "FAILED".to_owned(),
+                Verdict::NotRun(why) => format!("not run: {why}"),
+                Verdict::Tests {
+                    passed: p,
+                    failed: f,
+                } => {
+                    (passed, failed) = (passed + p, failed + f);
+                    format!("{p} passed, {f} failed")
+                }
+            };
+            println!("{part:<10} {:>7.1} s  {words}", took.as_secs_f64());
+        }
+        println!("{:<10} {:>7.1} s", "all", took.as_secs_f64());
+        println!("\n{passed} passed, {failed} failed");
+        match (stopped, self.rows.iter().find(|row| row.verdict.is_bad())) {
+            (Some(words), _) => Err(words),
+            (None, Some(row)) => Err(format!("{} did not pass", row.part)),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl Verdict {
+    fn is_bad(&self) -> bool {
+        matches!(self, Verdict::Failed | Verdict::Tests { failed: 1.., .. })
+    }
+}
+
+fn check(name: &str, command: &mut Command) -> Result<Verdict> {
+    Ok(if step::attempt(name, command)?.passed {
+        Verdict::Passed
+    } else {
+        Verdict::Failed
+    })
+}
+
+/// Types and unit tests of the UI; its build has been part of the set-up.
+fn ui_checks() -> Result<Verdict> {
+    let types = check("check the UI's types", &mut ui::npm("typecheck"))?;
+    let tests = step::attempt("UI tests", &mut ui::npm("test"))?;
+    Ok(sum(&[types, counted(&tests, "Tests ")]))
+}
+
+/// Licences, bans and sources of the dependencies; known vulnerabilities where their database can be reached.
+fn deny() -> Result<Verdict> {
+    if !has_cargo("deny") {
+        return Ok(Verdict::NotRun(
+            "cargo-deny is not installed (cargo install --locked cargo-deny)",
+        ));
+    }
+    let verdict = check(
+        "check licences, bans and sources",
+        &mut compile::cargo(&["deny", "check", "bans", "licenses", "sources"]),
+    )?;
+    let advisories = step::attempt_quietly(
+        "check for known vulnerabilities",
+        &mut compile::cargo(&["deny", "check", "advisories"]),
+    )?;
+    let unreachable = text(&advisories.log).contains("failed to fetch advisory database");
+    match (advisories.passed, unreachable) {
+        (true, _) => Ok(verdict),
+        (false, true) => {
+            println!(
+                "    the advisory database cannot be reached from here: known vulnerabilities were NOT checked"
+            );
+            Ok(verdict)
+        }
+        (false, false) => {
+            println!("{}", text(&advisories.log));
+            Ok(Verdict::Failed)
+        }
+    }
+}
+
+fn has_cargo(subcommand: &str) -> bool {
+    let mut command = compile::cargo(&[subcommand, "--version"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Adds several verdicts of one part together; one that failed without a count spoils them all.
+fn sum(verdicts: &[Verdict]) -> Verdict {
+    let (mut passed, mut failed) = (0, 0);
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Passed | Verdict::NotRun(_) => {}
+            Verdict::Failed => return Verdict::Failed,
+            Verdict::Tests {
+                passed: p,
+                failed: f,
+            } => (passed, failed) = (passed + p, failed + f),
+        }
+    }
+    Verdict::Tests { passed, failed }
+}
+
+/// Reads a test runner's closing lines, which hold `marker`. A runner that failed without naming a failed test (it did
+/// not compile, say) has failed all the same.
+fn counted(done: &Done, marker: &str) -> Verdict {
+    let (passed, failed) = count(&text(&done.log), marker);
+    if !done.passed && failed == 0 {
+        Verdict::Failed
+    } else {
+        Verdict::Tests { passed, failed }
+    }
+}
+
+fn count(text: &str, marker: &str) -> (u32, u32) {
+    let (mut passed, mut failed) = (0, 0);
+    for line in text.lines().filter(|line| line.contains(marker)) {
+        let words: Vec<&str> = line
+            .split_whitespace()
+            .map(|word| word.trim_matches([',', ';', '(', ')']))
+            .collect();
+        for pair in words.windows(2) {
+            match (pair[0].parse::<u32>(), pair[1]) {
+                (Ok(n), "passed") => passed += n,
+                (Ok(n), "failed" | "timed" | "exec") => failed += n,
+                _ => {}
+            }
+        }
+    }
+    (passed, failed)
+}
+
+fn text(log: &Path) -> String {
+    fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn closing_lines_of_every_runner_are_counted() {
+        let nextest = "PASS a\n     Summary [  12.3s] 33 tests run: 30 passed (1 slow), 2 failed, 1 timed out, 4 skipped\n";
+        assert_eq!(count(nextest, "Summary ["), (30, 3));
+        let cargo = "test result: ok. 5 passed; 0 failed; 0 ignored\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n";
+        assert_eq!(count(cargo, "test result:"), (6, 2));
+        let vitest = "      Tests  1 failed | 30 passed (31)\n";
+        assert_eq!(count(vitest, "Tests "), (30, 1));
+    }
+}
