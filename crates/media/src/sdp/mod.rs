@@ -1,0 +1,329 @@
+//! SDP offer and answer (RFC 3264, RFC 8866) for one audio stream.
+//!
+//! Owns the agreement: codec, payload types, addresses, direction. Refuses, with a reason and a SIP
+//! status, what it cannot honour. Video and everything else offered beside the audio is declined in
+//! place. Hold is a [`Direction`]: we hold by offering [`Direction::SendOnly`], we are held when
+//! the negotiated direction does not send.
+
+mod direction;
+mod format;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+
+use sdp_types::{Connection, Media, Origin, Session, Time};
+use thiserror::Error;
+
+use crate::codec::Codec;
+use format::Format;
+
+pub use direction::{Direction, NotADirection};
+
+/// Our end of the session description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// Where we receive RTP.
+    pub rtp: SocketAddr,
+    /// `o=` session id: one number for the whole call.
+    pub session_id: u64,
+    /// `o=` version: one more with every changed description of the same call (RFC 3264 section 8).
+    pub session_version: u64,
+}
+
+impl Local {
+    /// The first description of a call.
+    pub fn new(rtp: SocketAddr, session_id: u64) -> Local {
+        Local {
+            rtp,
+            session_id,
+            session_version: 1,
+        }
+    }
+}
+
+/// What the other side's `a=fmtp` asks of our Opus encoder (RFC 7587 section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpusParameters {
+    /// It can use in-band forward error correction.
+    pub inband_fec: bool,
+    /// It prefers that we stop sending in silence.
+    pub dtx: bool,
+    /// The highest bit rate it wants, in bits a second.
+    pub max_average_bitrate: Option<u32>,
+    /// The highest rate it can render, in hertz: sending more is waste.
+    pub max_playback_rate: Option<u32>,
+}
+
+/// What both sides agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The codec of both directions.
+    pub codec: Codec,
+    /// Payload type to put on what we send.
+    pub send_payload_type: u8,
+    /// Payload type of what we receive.
+    pub receive_payload_type: u8,
+    /// Where the other side says it receives RTP. Unspecified (0.0.0.0) when it is on hold the old
+    /// way; [`Negotiated::direction`] then says that we do not send.
+    pub remote: SocketAddr,
+    /// What we do: send, receive, both or neither.
+    pub direction: Direction,
+    /// What the other side asks of our Opus encoder.
+    pub opus: OpusParameters,
+}
+
+/// Why a description cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SdpError {
+    /// Longer than we read.
+    #[error("the session description has {0} bytes, more than {MAX_BYTES}")]
+    TooLarge(usize),
+    /// Not SDP.
+    #[error("the session description is malformed: {0}")]
+    Malformed(String),
+    /// More streams than we look at.
+    #[error("the session description has {0} media lines, more than {MAX_MEDIA}")]
+    TooManyMedia(usize),
+    /// No `m=audio` line, or it is switched off with port 0.
+    #[error("the session description offers no audio")]
+    NoAudio,
+    /// The audio is not plain RTP.
+    #[error("the audio wants {0}, only RTP/AVP is spoken here")]
+    UnsupportedTransport(String),
+    /// No codec in common.
+    #[error("no codec in common: the other side offers {0}")]
+    NoCommonCodec(String),
+    /// No usable address for the audio.
+    #[error("the audio has no usable address: {0}")]
+    NoAddress(String),
+    /// The answer does not fit our offer.
+    #[error("the answer does not fit the offer: {0}")]
+    NotOurOffer(String),
+}
+
+impl SdpError {
+    /// The SIP response code that says this: 400 for what is not SDP, else 488 Not Acceptable Here.
+    pub fn status(&self) -> u16 {
+        match self {
+            SdpError::Malformed(_) | SdpError::TooLarge(_) => 400,
+            _ => 488,
+        }
+    }
+}
+
+/// The longest description we read, in bytes.
+pub const MAX_BYTES: usize = 16 * 1024;
+
+/// The most `m=` lines we read.
+pub const MAX_MEDIA: usize = 16;
+
+/// Describe the stream we propose: `codecs` in order of preference, ptime 20.
+pub fn offer(local: &Local, codecs: &[Codec], direction: Direction) -> Vec<u8> {
+    let formats: Vec<Format> = codecs.iter().copied().map(Format::offered).collect();
+    write(local, vec![audio(local, "RTP/AVP", &formats, direction)])
+}
+
+/// Answer an offer: the first codec of theirs that is also in `codecs`, `direction` at most.
+///
+/// Streams we do not take are refused with port 0, in place (RFC 3264 section 6).
+pub fn answer(
+    offer: &[u8],
+    local: &Local,
+    codecs: &[Codec],
+    direction: Direction,
+) -> Result<(Vec<u8>, Negotiated), SdpError> {
+    let theirs = parse(offer)?;
+    let (index, remote) = find_audio(&theirs)?;
+    let format = remote
+        .formats
+        .iter()
+        .find(|format| codecs.contains(&format.codec))
+        .ok_or_else(|| remote.no_common_codec())?;
+    let direction = remote.direction.reversed().and(direction);
+
+    let medias = theirs.medias.iter().enumerate().map(|(i, media)| {
+        if i == index {
+            audio(local, &media.proto, &[format.answered()], direction)
+        } else {
+            declined(media)
+        }
+    });
+    let bytes = write(local, medias.collect());
+    let negotiated = Negotiated {
+        codec: format.codec,
+        send_payload_type: format.payload_type,
+        receive_payload_type: format.payload_type,
+        remote: remote.address,
+        direction,
+        opus: format.opus,
+    };
+    Ok((bytes, negotiated))
+}
+
+/// Read the answer to our `offer(_, codecs, direction)`.
+pub fn accept(
+    answer: &[u8],
+    codecs: &[Codec],
+    direction: Direction,
+) -> Result<Negotiated, SdpError> {
+    let theirs = parse(answer)?;
+    if theirs.medias.len() != 1 {
+        let count = theirs.medias.len();
+        return Err(SdpError::NotOurOffer(format!(
+            "one media line was offered, {count} came back"
+        )));
+    }
+    let (_, remote) = find_audio(&theirs)?;
+    let format = remote
+        .formats
+        .iter()
+        .find(|format| codecs.contains(&format.codec))
+        .ok_or_else(|| remote.no_common_codec())?;
+    Ok(Negotiated {
+        codec: format.codec,
+        send_payload_type: format.payload_type,
+        receive_payload_type: Format::offered(format.codec).payload_type,
+        remote: remote.address,
+        direction: remote.direction.reversed().and(direction),
+        opus: format.opus,
+    })
+}
+
+/// The other side's audio stream, read and checked.
+struct RemoteAudio {
+    address: SocketAddr,
+    direction: Direction,
+    formats: Vec<Format>,
+    offered: String,
+}
+
+impl RemoteAudio {
+    fn read(session: &Session, media: &Media) -> Result<RemoteAudio, SdpError> {
+        let address = address(session, media)?;
+        let mut direction = direction_of(session, media);
+        if address.ip().is_unspecified() {
+            // Hold as RFC 2543 wrote it: nowhere to send to.
+            direction = Direction::of(direction.sends(), false);
+        }
+        Ok(RemoteAudio {
+            address,
+            direction,
+            formats: format::read(media),
+            offered: format::names(media),
+        })
+    }
+
+    fn no_common_codec(&self) -> SdpError {
+        SdpError::NoCommonCodec(self.offered.clone())
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(SdpError::TooLarge(bytes.len()));
+    }
+    let session = Session::parse(bytes).map_err(|error| SdpError::Malformed(error.to_string()))?;
+    match session.medias.len() {
+        0..=MAX_MEDIA => Ok(session),
+        count => Err(SdpError::TooManyMedia(count)),
+    }
+}
+
+/// The first audio stream that we can take, and where it stands. When there is none, the reason
+/// that belongs to the first audio line.
+fn find_audio(session: &Session) -> Result<(usize, RemoteAudio), SdpError> {
+    let mut refusal = None;
+    let live = |media: &&Media| media.media == "audio" && media.port != 0;
+    for (index, media) in session.medias.iter().enumerate() {
+        if !live(&media) {
+            continue;
+        }
+        let read = match media.proto.as_str() {
+            "RTP/AVP" | "RTP/AVPF" => RemoteAudio::read(session, media),
+            other => Err(SdpError::UnsupportedTransport(other.to_owned())),
+        };
+        match read {
+            Ok(audio) => return Ok((index, audio)),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    Err(refusal.unwrap_or(SdpError::NoAudio))
+}
+
+fn address(session: &Session, media: &Media) -> Result<SocketAddr, SdpError> {
+    let connection = media
+        .connections
+        .first()
+        .or(session.connection.as_ref())
+        .ok_or_else(|| SdpError::NoAddress("there is no c= line".to_owned()))?;
+    let ip: IpAddr = connection
+        .connection_address
+        .parse()
+        .map_err(|_| SdpError::NoAddress(connection.connection_address.clone()))?;
+    if ip.is_multicast() {
+        return Err(SdpError::NoAddress(format!("{ip} is a multicast address")));
+    }
+    Ok(SocketAddr::new(ip, media.port))
+}
+
+/// The stream's own direction, else the session's, else both ways (RFC 8866 section 6.7).
+fn direction_of(session: &Session, media: &Media) -> Direction {
+    [&media.attributes, &session.attributes]
+        .into_iter()
+        .flatten()
+        .find_map(|attribute| attribute.attribute.parse().ok())
+        .unwrap_or_default()
+}
+
+fn write(local: &Local, medias: Vec<Media>) -> Vec<u8> {
+    let ip = local.rtp.ip();
+    let mut origin = Origin::with_ip_addr(local.session_id, local.session_version, ip);
+    origin.set_username("-");
+    let mut session = Session::new(origin, "-");
+    session.set_connection(Connection::from_ip_addr(ip));
+    session.add_time(Time::new(0, 0));
+    session.add_medias(medias);
+    let mut bytes = Vec::with_capacity(512);
+    // Writing to a Vec has no way to fail; an empty body would only be refused by the other side.
+    let _ = session.write(&mut bytes);
+    bytes
+}
+
+fn audio(local: &Local, proto: &str, formats: &[Format], direction: Direction) -> Media {
+    let numbers: Vec<String> = formats
+        .iter()
+        .map(|format| format.payload_type.to_string())
+        .collect();
+    let mut media = empty("audio", local.rtp.port(), proto, &numbers.join(" "));
+    for format in formats {
+        format.write(&mut media);
+    }
+    media.add_attribute_with_value("ptime", PTIME_MS);
+    media.add_attribute_from_str(direction);
+    media
+}
+
+/// The same line with port 0: not taken.
+fn declined(media: &Media) -> Media {
+    empty(&media.media, 0, &media.proto, &media.fmt)
+}
+
+fn empty(media: &str, port: u16, proto: &str, fmt: &str) -> Media {
+    Media {
+        media: media.to_owned(),
+        port,
+        num_ports: None,
+        proto: proto.to_owned(),
+        fmt: fmt.to_owned(),
+        media_title: None,
+        connections: Vec::new(),
+        bandwidths: Vec::new(),
+        key: None,
+        attributes: Vec::new(),
+    }
+}
+
+/// Sound in each packet we send, in milliseconds.
+const PTIME_MS: u32 = 20;
