@@ -1,1 +1,20 @@
-//! The phone engine: SIP, media and audio with threads and timers.
+//! The phone engine: SIP, media and sound with the threads, sockets and timers they need.
+//!
+//! [`Engine::start`] gives a handle that takes [`PhoneCommand`]s and a stream of [`PhoneEvent`]s. Two threads
+//! stand behind it: one for SIP (sockets, timers, registration, calls), one for media (the 20 ms tick, RTP,
+//! sound). The engine knows calls and accounts; it knows nothing of a server, a person or a window.
+
+mod command;
+mod config;
+mod engine;
+mod event;
+mod failure;
+
+pub use command::{Account, CallRef, PhoneCommand};
+pub use config::EngineConfig;
+pub use engine::{Engine, EngineHandle, StartError};
+pub use event::{CallEnd, EndKind, PhoneEvent, Vitals};
+pub use failure::FailureCode;
+pub use rollcall_audio::AudioChoice;
+pub use rollcall_media::codec::Codec;
+pub use rollcall_sip::Credentials;

@@ -1,0 +1,83 @@
+//! What an engine is asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rollcall_audio::AudioChoice;
+use rollcall_sip::Credentials;
+
+/// One call of an engine. Whoever dials makes one with [`CallRef::fresh`]; the engine makes those of incoming calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallRef(pub u64);
+
+impl CallRef {
+    /// A reference that this process has not used yet.
+    pub fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Whom to be on the telephone network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// User part of the address of record: the extension.
+    pub user: String,
+    /// The registrar as `host` or `host:port`; the port is 5060 when missing.
+    pub registrar: String,
+    /// User name and password for its challenges. The password never shows in Debug output.
+    pub credentials: Credentials,
+    /// This device's lasting id; the Contact's user part and the User-Agent carry it.
+    pub device_id: String,
+    /// Shown to those who are called; none when empty.
+    pub display_name: String,
+    /// The registration's lifetime to ask for.
+    pub expires: Duration,
+}
+
+impl Account {
+    /// An account with a lifetime of five minutes and no display name.
+    pub fn new(
+        user: impl Into<String>,
+        registrar: impl Into<String>,
+        credentials: Credentials,
+        device_id: impl Into<String>,
+    ) -> Self {
+        Self {
+            user: user.into(),
+            registrar: registrar.into(),
+            credentials,
+            device_id: device_id.into(),
+            display_name: String::new(),
+            expires: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What an engine can be asked. What comes of it is told by [`crate::PhoneEvent`]s.
+#[derive(Debug, Clone)]
+pub enum PhoneCommand {
+    /// Register this account and keep it registered; replaces another one.
+    Register(Account),
+    /// Take our contact away from the registrar and stop retrying.
+    Unregister,
+    /// Call a number, or a `sip:` address, through the account's registrar.
+    Dial {
+        /// Made with [`CallRef::fresh`].
+        call: CallRef,
+        /// Digits, an extension or a `sip:` URI.
+        target: String,
+    },
+    /// Take an incoming call.
+    Answer(CallRef),
+    /// Refuse an incoming call (486 Busy Here).
+    Decline(CallRef),
+    /// End a call in any state.
+    Hangup(CallRef),
+    /// Send silence on every call.
+    SetMuted(bool),
+    /// Use other sound devices, also during calls.
+    SetAudio(AudioChoice),
+    /// End calls, unregister, and stop: [`crate::PhoneEvent::Stopped`] is the last event.
+    Shutdown,
+}

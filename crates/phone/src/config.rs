@@ -1,0 +1,44 @@
+//! An engine's fixed settings.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rollcall_audio::AudioChoice;
+use rollcall_media::codec::Codec;
+
+/// An engine's fixed settings.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where sound comes from and goes to.
+    pub audio: AudioChoice,
+    /// Codecs to offer, best first.
+    pub codecs: Vec<Codec>,
+    /// The local address of SIP and RTP. By default the one that routes to the registrar.
+    pub bind: Option<IpAddr>,
+    /// Program and version in the User-Agent header; the device id follows in brackets.
+    pub product: String,
+    /// How often [`crate::PhoneEvent::Vitals`] comes. One second by default.
+    pub vitals_every: Duration,
+    /// Calls at once; further incoming ones are answered 486. Two by default.
+    pub max_calls: usize,
+    /// Answer incoming calls at once.
+    pub auto_answer: bool,
+    /// SIP's base round-trip estimate T1 (RFC 3261 section 17.1.1.2): 500 ms, shorter in tests. A request without
+    /// an answer fails after 64 of it.
+    pub sip_t1: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            audio: AudioChoice::default(),
+            codecs: Codec::DEFAULT.to_vec(),
+            bind: None,
+            product: format!("Rollcall/{}", env!("CARGO_PKG_VERSION")),
+            vitals_every: Duration::from_secs(1),
+            max_calls: 2,
+            auto_answer: false,
+            sip_t1: Duration::from_millis(500),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What an engine tells.
+
+use std::time::Duration;
+
+use rollcall_media::codec::Codec;
+
+use crate::{CallRef, FailureCode};
+
+/// Something that happened in the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PhoneEvent {
+    /// A REGISTER is on its way; refreshes are silent.
+    Registering,
+    /// The registrar holds our own Contact. Told again with every refresh.
+    Registered {
+        /// Our Contact URI as sent; its user part is unique to device and run.
+        contact: String,
+        /// How long the registrar keeps it.
+        expires: Duration,
+        /// The registrar's address, `ip:port`.
+        registrar: String,
+    },
+    /// We are not registered, and why. The engine goes on trying unless `retry_in` is none.
+    RegistrationFailed {
+        /// For programs.
+        code: FailureCode,
+        /// For a person: what is wrong.
+        message: String,
+        /// For a person: what to do.
+        next: String,
+        /// When the next attempt is made.
+        retry_in: Option<Duration>,
+    },
+    /// Our contact is gone from the registrar, because we asked for it.
+    Unregistered,
+    /// Somebody calls; the phone rings.
+    Incoming {
+        /// The new call.
+        call: CallRef,
+        /// The caller's display name, empty when none.
+        from_display: String,
+        /// The caller's address, e.g. `sip:1002@pbx.example`.
+        from_uri: String,
+    },
+    /// Our INVITE is on its way.
+    Dialing {
+        /// The call.
+        call: CallRef,
+    },
+    /// The other phone rings.
+    Ringing {
+        /// The call.
+        call: CallRef,
+    },
+    /// Sound comes before the answer (announcements, the network's own ring-back).
+    EarlyMedia {
+        /// The call.
+        call: CallRef,
+    },
+    /// Both sides can speak.
+    Answered {
+        /// The call.
+        call: CallRef,
+        /// What the sound is coded with.
+        codec: Codec,
+    },
+    /// The other side put the call on hold, or took it off.
+    HeldByOther {
+        /// The call.
+        call: CallRef,
+        /// Whether it is held now.
+        held: bool,
+    },
+    /// The call is over; its reference means nothing any more.
+    Ended {
+        /// The call.
+        call: CallRef,
+        /// Why.
+        end: CallEnd,
+    },
+    /// The sound devices are open.
+    AudioReady {
+        /// Whether a microphone works. Without one calls are receive-only.
+        microphone: bool,
+        /// Whether a loudspeaker works.
+        speaker: bool,
+    },
+    /// Something is wrong with the sound devices. Calls go on.
+    AudioProblem {
+        /// Stable code such as `no_audio_device`.
+        code: &'static str,
+        /// For a person.
+        message: String,
+    },
+    /// The loops' signs of life.
+    Vitals(Vitals),
+    /// The engine has stopped; nothing follows.
+    Stopped,
+}
+
+/// Why a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallEnd {
+    /// For programs.
+    pub kind: EndKind,
+    /// The SIP response code, where one ended it.
+    pub sip_code: Option<u16>,
+    /// For a person.
+    pub message: String,
+}
+
+/// Why a call ended, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndKind {
+    /// We hung up, cancelled or declined.
+    Local,
+    /// The other side hung up.
+    Remote,
+    /// The caller gave up before we answered.
+    Missed,
+    /// The other side is busy (486, 600).
+    Busy,
+    /// The other side declined (603).
+    Declined,
+    /// Nobody has this number (404, 484, 604).
+    NotFound,
+    /// Nobody answered, or nobody is there (408, 480).
+    Unavailable,
+    /// The PBX or the other phone refused for another reason.
+    Refused,
+    /// There is no codec both sides can use (488, 606).
+    NoCommonCodec,
+    /// Nothing came back.
+    TimedOut,
+    /// It could not even be tried: not registered, a target that is no number, no socket.
+    Failed,
+}
+
+impl EndKind {
+    /// Stable code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Missed => "missed",
+            Self::Busy => "busy",
+            Self::Declined => "declined",
+            Self::NotFound => "not_found",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+            Self::NoCommonCodec => "no_common_codec",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Signs of life, made by the loops themselves: a frozen SIP loop sends none, and sees a frozen audio loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vitals {
+    /// Turns of the 20 ms media tick so far.
+    pub tick: u64,
+    /// The SIP loop turned, and its timers were not late by more than a second.
+    pub sip_loop_ok: bool,
+    /// The media tick moved on since the last vitals.
+    pub audio_loop_ok: bool,
+    /// Real sound is captured (or the choice needs none).
+    pub microphone_ok: bool,
+    /// Somebody can hear what is played (or the choice needs none).
+    pub speaker_ok: bool,
+    /// Our Contact is at the registrar.
+    pub registered: bool,
+    /// Calls that are going on.
+    pub calls: usize,
+}
