@@ -1,0 +1,312 @@
+//! What the core is told.
+
+use std::time::Instant;
+
+use crate::contact::{Contact, ContactStatus};
+use crate::lease::Vitals;
+use crate::names::{CommitId, DeviceId, Extension, IdempotencyKey, RequestId, SessionId};
+use crate::output::{ContactRow, SessionRow, UserRow};
+
+/// One input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Somebody asks for something. Answered by a `Reply` with the same request id.
+    Intent {
+        /// Whom to answer.
+        request: RequestId,
+        /// What is asked.
+        intent: Intent,
+    },
+    /// Something was seen.
+    Observation(Observation),
+    /// A commit is durable.
+    Committed(CommitId),
+    /// A commit is not, and will not be: none of its writes happened.
+    Failed(CommitId, Failure),
+}
+
+/// Why a commit failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The database cannot be reached or written.
+    Unavailable,
+    /// The database is there and refuses this very change.
+    Refused,
+}
+
+/// What somebody asks. The server has authenticated the session; the core checks the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// A password was right: open a session for this device.
+    SignIn(SignIn),
+    /// `POST agent-online`.
+    AgentOnline {
+        /// The session the token belongs to.
+        session: SessionId,
+        /// The extension in the body; must be the session's own.
+        extension: Extension,
+        /// The `contactUri` in the body: a claim.
+        contact_uri: String,
+        /// The client's name for this request.
+        key: Option<IdempotencyKey>,
+    },
+    /// `POST agent-logout`.
+    AgentLogout {
+        /// The session the token belongs to.
+        session: SessionId,
+        /// Another device of the same person; without it the token's own session.
+        device: Option<DeviceId>,
+        /// The client's name for this request.
+        key: Option<IdempotencyKey>,
+    },
+    /// A supervisor ends all sessions of an extension. A call goes on.
+    ForceLogout {
+        /// Whose.
+        extension: Extension,
+        /// The supervisor's own session, for the ledger.
+        by: SessionId,
+    },
+}
+
+/// A session to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// The new session's id, made by the server.
+    pub session: SessionId,
+    /// The person's extension.
+    pub extension: Extension,
+    /// The installation; one the server makes up when the client names none.
+    pub device: DeviceId,
+}
+
+/// One person that has an extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The extension.
+    pub extension: Extension,
+}
+
+/// A session as the core keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Its extension.
+    pub extension: Extension,
+    /// Its installation.
+    pub device: DeviceId,
+    /// When it was opened, milliseconds since the Unix epoch.
+    pub started_unix_ms: u64,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// The agent logged out.
+    LoggedOut,
+    /// The same device signed in anew.
+    Superseded,
+    /// Another device took over.
+    TakenOver,
+    /// A supervisor ended it.
+    Forced,
+    /// Its token ended.
+    Expired,
+}
+
+impl EndReason {
+    /// The stable word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EndReason::LoggedOut => "logged_out",
+            EndReason::Superseded => "superseded",
+            EndReason::TakenOver => "taken_over",
+            EndReason::Forced => "forced_out",
+            EndReason::Expired => "session_expired",
+        }
+    }
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// What the database held at our start. Nothing is published before it.
+    Restored(Restored),
+    /// Everybody who has an extension; sent again whenever that may have changed.
+    People(Vec<Person>),
+    /// A session's token ended without a logout.
+    SessionExpired(SessionId),
+    /// A session's device opened a Socket.IO connection.
+    LinkOpened(SessionId),
+    /// One of its connections closed.
+    LinkClosed(SessionId),
+    /// A heartbeat.
+    Heartbeat {
+        /// Whose.
+        session: SessionId,
+        /// What the engine says.
+        vitals: Vitals,
+    },
+    /// AMI is logged in and Asterisk fully booted. Lists are asked for next.
+    AmiUp,
+    /// AMI is gone.
+    AmiLost,
+    /// A `ContactStatus` event.
+    ContactEvent(ContactEvent),
+    /// A full list of contacts.
+    Contacts {
+        /// When it was asked for; what was seen later outweighs it.
+        asked_at: Instant,
+        /// The list.
+        contacts: Vec<Contact>,
+        /// Whether an empty list is proved to mean that nobody is registered (F15).
+        empty_is_proved: bool,
+    },
+    /// A `DeviceStateChange` event.
+    Device {
+        /// The endpoint.
+        endpoint: Extension,
+        /// Its state.
+        state: DeviceState,
+    },
+    /// A full list of device states.
+    Devices {
+        /// When it was asked for.
+        asked_at: Instant,
+        /// The list.
+        states: Vec<(Extension, DeviceState)>,
+    },
+    /// A channel appeared or changed.
+    Channel(Channel),
+    /// A channel is gone.
+    Hangup {
+        /// Its unique id.
+        unique_id: String,
+    },
+    /// A full list of channels.
+    Channels {
+        /// When it was asked for.
+        asked_at: Instant,
+        /// The list.
+        channels: Vec<Channel>,
+    },
+    /// An endpoint was paused or unpaused in the queues.
+    Paused {
+        /// The endpoint.
+        endpoint: Extension,
+        /// Whether it is paused in any queue.
+        paused: bool,
+    },
+}
+
+/// What the database held at our start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Restored {
+    /// Everybody who has an extension.
+    pub people: Vec<Person>,
+    /// Their rows in `users`.
+    pub users: Vec<UserRow>,
+    /// Sessions that had not ended.
+    pub sessions: Vec<SessionRow>,
+    /// Our rows in `ps_contacts`.
+    pub contacts: Vec<ContactRow>,
+}
+
+/// A `ContactStatus` event: a hint, without id, expiry or user agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactEvent {
+    /// `EndpointName`, else `AOR`.
+    pub endpoint: Extension,
+    /// `URI`, decoded or not.
+    pub uri: String,
+    /// `ContactStatus`; `Removed` is [`ContactStatus::Expired`].
+    pub status: ContactStatus,
+}
+
+/// Asterisk's device state, an endpoint's (F17).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceState {
+    /// Idle.
+    NotInUse,
+    /// On a call.
+    InUse,
+    /// On a call and full.
+    Busy,
+    /// Being called.
+    Ringing,
+    /// On a call and being called.
+    RingInUse,
+    /// On a call, held.
+    OnHold,
+    /// No contact, or none reachable.
+    Unavailable,
+    /// No such device.
+    Invalid,
+    /// Anything else.
+    Unknown,
+}
+
+impl DeviceState {
+    /// The state Asterisk's word names.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "NOT_INUSE" => DeviceState::NotInUse,
+            "INUSE" => DeviceState::InUse,
+            "BUSY" => DeviceState::Busy,
+            "RINGING" => DeviceState::Ringing,
+            "RINGINUSE" => DeviceState::RingInUse,
+            "ONHOLD" => DeviceState::OnHold,
+            "UNAVAILABLE" => DeviceState::Unavailable,
+            "INVALID" => DeviceState::Invalid,
+            _ => DeviceState::Unknown,
+        }
+    }
+
+    /// Whether it means a call.
+    #[must_use]
+    pub fn is_call(self) -> bool {
+        matches!(
+            self,
+            DeviceState::InUse | DeviceState::Busy | DeviceState::RingInUse | DeviceState::OnHold
+        )
+    }
+}
+
+/// A channel's state, as far as the board cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChannelState {
+    /// Made, not yet ringing or up.
+    Down,
+    /// It calls the endpoint (`Ringing`), and nobody answered yet.
+    Ringing,
+    /// The endpoint calls out (`Ring`, `Dialing`...).
+    Calling,
+    /// Talking.
+    Up,
+}
+
+impl ChannelState {
+    /// The state `ChannelState` (a number) names.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        match number {
+            4 | 2 | 3 => ChannelState::Calling,
+            5 => ChannelState::Ringing,
+            6 => ChannelState::Up,
+            _ => ChannelState::Down,
+        }
+    }
+}
+
+/// One channel of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// `Uniqueid`.
+    pub unique_id: String,
+    /// The endpoint in its name (`PJSIP/1001-00000003`).
+    pub endpoint: Extension,
+    /// Its state.
+    pub state: ChannelState,
+}

@@ -1,0 +1,310 @@
+//! What the core asks the server to do.
+
+use std::time::Instant;
+
+use thiserror::Error;
+
+use crate::board::AgentView;
+use crate::contact::{ClaimError, ContactStatus};
+use crate::input::EndReason;
+use crate::lease::LeaseKind;
+use crate::ledger::LedgerEntry;
+use crate::names::{CommitId, ContactId, DeviceId, Epoch, Extension, RequestId, Seq, SessionId};
+
+/// One output. The time to wake is [`crate::Core::poll_timeout`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Make these writes durable, all or none, and say `Committed` or `Failed`.
+    Commit(Commit),
+    /// Answer a caller.
+    Reply(Reply),
+    /// Tell every dashboard.
+    Broadcast(Broadcast),
+    /// Ask something of Asterisk or of an app.
+    Ask(Ask),
+}
+
+/// Writes that belong together. Commits may be grouped, never reordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its name.
+    pub id: CommitId,
+    /// What to write; only what changed.
+    pub writes: Vec<Write>,
+}
+
+/// One write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Set the derived columns of `users`.
+    User(UserRow),
+    /// Insert or update our row in `ps_contacts`.
+    Contact(ContactRow),
+    /// Delete our row in `ps_contacts`: a newer one of the same endpoint took its place.
+    ContactGone(ContactId),
+    /// Insert or update a session.
+    Session(SessionRow),
+    /// Append to the ledger.
+    Ledger(LedgerEntry),
+}
+
+/// The derived columns of `users`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// Whose.
+    pub extension: Extension,
+    /// `online`.
+    pub online: bool,
+    /// `sipRegistered`.
+    pub sip_registered: bool,
+}
+
+/// Our copy of a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactRow {
+    /// `id`, decoded.
+    pub id: ContactId,
+    /// `endpoint`.
+    pub endpoint: Extension,
+    /// `uri`, decoded.
+    pub uri: String,
+    /// `user_agent`, decoded.
+    pub user_agent: String,
+    /// `expiration_time`, epoch seconds.
+    pub expires_unix: u64,
+    /// `qualify_frequency`, seconds.
+    pub qualify_frequency: u32,
+    /// `reg_server`.
+    pub reg_server: String,
+    /// `status`: the last proved one.
+    pub status: ContactStatus,
+}
+
+/// Where a session stands: the intent of the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SessionState {
+    /// Signed in; has not said it is online.
+    SignedIn,
+    /// Wants to be on the board.
+    Online,
+    /// Wants to leave; a call is going on.
+    LoggingOut,
+    /// Over.
+    Ended(EndReason),
+}
+
+impl SessionState {
+    /// The stable word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionState::SignedIn => "signed_in",
+            SessionState::Online => "online",
+            SessionState::LoggingOut => "logging_out",
+            SessionState::Ended(_) => "ended",
+        }
+    }
+}
+
+/// A session's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its id.
+    pub id: SessionId,
+    /// Its extension.
+    pub extension: Extension,
+    /// Its installation.
+    pub device: DeviceId,
+    /// Where it stands.
+    pub state: SessionState,
+    /// The claimed contact: `None` before agent-online, an empty text for the AOR's one contact,
+    /// else the user part.
+    pub claim: Option<String>,
+    /// What renews its lease.
+    pub lease: LeaseKind,
+    /// When it was opened, milliseconds since the Unix epoch.
+    pub started_unix_ms: u64,
+    /// When it went online, if it did.
+    pub online_unix_ms: Option<u64>,
+    /// When it ended, if it did.
+    pub ended_unix_ms: Option<u64>,
+}
+
+/// An answer to a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// To whom.
+    pub request: RequestId,
+    /// What.
+    pub answer: Answer,
+}
+
+/// What a caller is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The session is open.
+    SignedIn,
+    /// The intent is recorded; this is the row it made.
+    Online(Box<AgentView>),
+    /// Logged out.
+    LoggedOut(Box<AgentView>),
+    /// Recorded; it completes when the call ends.
+    LoggingOut(Box<AgentView>),
+    /// No, and nothing was written.
+    Refused(Refusal),
+}
+
+/// Why an intent was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The server has not read its database yet.
+    #[error("the server is starting and does not know its agents yet")]
+    NotReady,
+    /// Nobody has this extension.
+    #[error("nobody has this extension")]
+    UnknownExtension,
+    /// The session is not known.
+    #[error("this session does not exist")]
+    UnknownSession,
+    /// The session has ended.
+    #[error("this session has ended; sign in again")]
+    SessionEnded,
+    /// The extension is somebody else's.
+    #[error("this extension belongs to somebody else")]
+    WrongExtension,
+    /// The device is not one of this person's.
+    #[error("no session of yours is on that device")]
+    UnknownDevice,
+    /// The `contactUri` cannot be a claim.
+    #[error("{0}")]
+    BadContact(ClaimError),
+    /// `sip:ext@server` names several contacts.
+    #[error("several phones are registered for this extension; name the one that is meant")]
+    AmbiguousContact,
+    /// Policy allows one device, and it is another.
+    #[error("this extension is in use on another device")]
+    InUse,
+    /// The same key came with another request before.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// The change could not be saved.
+    #[error("the database is not answering; nothing was changed")]
+    DatabaseUnavailable,
+}
+
+impl Refusal {
+    /// The stable word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refusal::NotReady => "not_ready",
+            Refusal::UnknownExtension => "unknown_extension",
+            Refusal::UnknownSession => "unknown_session",
+            Refusal::SessionEnded => "session_ended",
+            Refusal::WrongExtension => "wrong_extension",
+            Refusal::UnknownDevice => "unknown_device",
+            Refusal::BadContact(_) => "bad_contact_uri",
+            Refusal::AmbiguousContact => "ambiguous_contact",
+            Refusal::InUse => "in_use",
+            Refusal::KeyReused => "idempotency_key_reused",
+            Refusal::DatabaseUnavailable => "database_unavailable",
+        }
+    }
+}
+
+/// One row of the board as it now is: `agent:status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broadcast {
+    /// This run of the server.
+    pub epoch: Epoch,
+    /// Its place; every broadcast has the next number.
+    pub seq: Seq,
+    /// The row.
+    pub agent: AgentView,
+    /// The row before, if there was one.
+    pub before: Option<Box<AgentView>>,
+}
+
+/// Something to ask of Asterisk or of an app. Answers come back as observations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Read all full lists: contacts, device states, channels.
+    Resync {
+        /// The time to put into `asked_at`.
+        asked_at: Instant,
+        /// Why.
+        reason: ResyncReason,
+    },
+    /// Send OPTIONS to the endpoint's contacts.
+    Qualify {
+        /// Which.
+        endpoint: Extension,
+    },
+    /// Make Asterisk forget a contact (F6).
+    Evict {
+        /// All that is known of it.
+        contact: ContactRow,
+        /// Why.
+        reason: EvictReason,
+    },
+    /// Ask the app to REGISTER again.
+    Reregister {
+        /// Whose connection to say it on.
+        session: SessionId,
+    },
+}
+
+/// Why full lists are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResyncReason {
+    /// The link came up.
+    LinkUp,
+    /// The period is over.
+    Periodic,
+    /// An event named a contact no list has named yet.
+    NewContact,
+    /// Two sources contradict each other.
+    Contradiction,
+    /// A contact reached its expiry; a refresh raises no event (F8).
+    Expiry,
+    /// The last one was not answered.
+    Unanswered,
+}
+
+impl ResyncReason {
+    /// The stable word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ResyncReason::LinkUp => "link_up",
+            ResyncReason::Periodic => "periodic",
+            ResyncReason::NewContact => "new_contact",
+            ResyncReason::Contradiction => "contradiction",
+            ResyncReason::Expiry => "expiry",
+            ResyncReason::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// Why a contact is evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EvictReason {
+    /// Its session logged out, and it did not go by itself.
+    LoggedOut,
+    /// The same device registered a newer one.
+    Superseded,
+    /// Its app is gone, and it does not answer either.
+    AppLost,
+}
+
+impl EvictReason {
+    /// The stable word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EvictReason::LoggedOut => "logged_out",
+            EvictReason::Superseded => "superseded",
+            EvictReason::AppLost => "app_lost",
+        }
+    }
+}
