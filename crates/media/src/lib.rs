@@ -16,6 +16,8 @@
 pub mod codec;
 pub mod jitter;
 pub mod measure;
+mod rate;
+mod rtp;
 pub mod sdp;
 pub mod session;
 pub mod tone;

@@ -4,10 +4,16 @@
 //! the machines. Samples here are mono `f32` in `-1.0..=1.0` at the codec's own
 //! [`Codec::sample_rate`].
 
+mod conceal;
+mod opus;
+mod pcmu;
+
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
+
+use crate::sdp::OpusParameters;
 
 /// A codec we can speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +43,66 @@ impl Codec {
             Codec::Pcmu => "PCMU",
         }
     }
+}
+
+impl Codec {
+    /// A coder for what we send. `wanted` binds the Opus coder only.
+    pub fn encoder(self, wanted: &OpusParameters) -> Result<Box<dyn Encoder>, CodecError> {
+        Ok(match self {
+            Codec::Opus => Box::new(opus::OpusEncoder::new(wanted)?),
+            Codec::Pcmu => Box::new(pcmu::PcmuEncoder),
+        })
+    }
+
+    /// A decoder for what we receive.
+    pub fn decoder(self) -> Result<Box<dyn Decoder>, CodecError> {
+        Ok(match self {
+            Codec::Opus => Box::new(opus::OpusDecoder::new()?),
+            Codec::Pcmu => Box::new(pcmu::PcmuDecoder::new()),
+        })
+    }
+}
+
+/// Makes payloads of sound.
+pub trait Encoder: fmt::Debug + Send {
+    /// Code one 20 ms frame at the codec's rate into `payload`, whose content is replaced. An empty
+    /// payload means that there is nothing to send.
+    fn encode(&mut self, samples: &[f32], payload: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// The other side loses this share of our packets, 0 to 100 percent: codecs that can, spend
+    /// redundancy on it.
+    fn set_expected_loss(&mut self, percent: u8) -> Result<(), CodecError> {
+        let _ = percent;
+        Ok(())
+    }
+}
+
+/// Makes sound of payloads.
+pub trait Decoder: fmt::Debug + Send {
+    /// Samples that [`Decoder::decode`] would make of this payload, at the codec's rate, 1 to
+    /// 120 ms of them. An error: the payload is not this codec's.
+    fn duration(&self, payload: &[u8]) -> Result<u32, CodecError>;
+
+    /// Decode a payload; the content of `samples` is replaced.
+    fn decode(&mut self, payload: &[u8], samples: &mut Vec<f32>) -> Result<(), CodecError>;
+
+    /// Make up `duration` samples (120 ms at most) for a lost packet; the content of `samples` is
+    /// replaced. `following` is the packet right behind the lost one, if it is here.
+    fn conceal(
+        &mut self,
+        following: Option<&[u8]>,
+        duration: u32,
+        samples: &mut Vec<f32>,
+    ) -> Concealed;
+}
+
+/// How a lost packet was made up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concealed {
+    /// From the redundancy in the packet behind it.
+    Recovered,
+    /// From what was heard before.
+    Guessed,
 }
 
 impl fmt::Display for Codec {
@@ -75,5 +141,13 @@ pub enum CodecError {
         codec: Codec,
         /// The library's words.
         reason: String,
+    },
+    /// The payload is not one of this codec's.
+    #[error("{codec}: a payload of {bytes} bytes cannot be decoded")]
+    Payload {
+        /// Which codec.
+        codec: Codec,
+        /// Its length.
+        bytes: usize,
     },
 }
