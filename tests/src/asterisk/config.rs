@@ -1,0 +1,271 @@
+//! The files of a private Asterisk's `etc`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Someone with an endpoint, an auth and an AOR of the same name.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The extension.
+    pub extension: String,
+    /// The digest password.
+    pub password: String,
+}
+
+/// What a test may want otherwise.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whose endpoints there are.
+    pub people: Vec<Person>,
+    /// Seconds between two OPTIONS to a contact; 0 tests nobody.
+    pub qualify_frequency: u32,
+    /// Seconds between two sweeps of expired contacts.
+    pub expiration_check: u32,
+    /// The codecs an endpoint may use, in Asterisk's names and order.
+    pub codecs: String,
+    /// The manager's name and secret, for the server.
+    pub manager: (String, String),
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let person = |extension: &str| Person {
+            extension: extension.to_owned(),
+            password: format!("secret-of-{extension}"),
+        };
+        Settings {
+            people: ["1001", "1002", "1003"].map(person).to_vec(),
+            qualify_frequency: 1,
+            expiration_check: 1,
+            codecs: "opus,ulaw".to_owned(),
+            manager: ("rollcall".to_owned(), "secret-of-the-manager".to_owned()),
+        }
+    }
+}
+
+/// Where everything goes.
+pub(super) struct Place<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) root: &'a Path,
+    pub(super) modules: &'a Path,
+    pub(super) sip: u16,
+    pub(super) ami: u16,
+    pub(super) http: u16,
+}
+
+/// What is loaded: what this product touches, and nothing that talks to the outside.
+const MODULES: &str = "
+app_dial app_echo app_milliwatt app_playback app_queue app_stack app_verbose app_chanspy app_confbridge
+bridge_builtin_features bridge_holding bridge_native_rtp bridge_simple bridge_softmix
+chan_pjsip codec_a_mu codec_alaw codec_g722 codec_opus_open_source codec_resample codec_ulaw
+format_pcm format_sln format_wav
+func_callerid func_channel func_db func_devstate func_hangupcause func_logic func_pjsip_aor func_pjsip_contact
+func_pjsip_endpoint func_strings func_volume
+pbx_config
+res_ari res_ari_asterisk res_ari_channels res_ari_endpoints res_ari_events res_ari_model res_crypto res_format_attr_opus
+res_http_websocket res_websocket_client res_manager_devicestate res_mutestream res_musiconhold res_pjproject
+res_pjsip res_pjsip_authenticator_digest res_pjsip_caller_id res_pjsip_dlg_options res_pjsip_dtmf_info
+res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_header_funcs res_pjsip_logger res_pjsip_maintenance
+res_pjsip_nat res_pjsip_notify res_pjsip_outbound_authenticator_digest res_pjsip_outbound_publish res_pjsip_path res_pjsip_pubsub res_pjsip_refer
+res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp res_pjsip_session res_pjsip_transport_websocket
+res_rtp_asterisk res_security_log res_sorcery_astdb res_sorcery_config res_sorcery_memory res_sorcery_realtime
+res_srtp res_stasis res_stasis_playback res_stasis_recording res_stasis_answer res_stasis_device_state res_stasis_snoop res_timing_timerfd
+";
+
+/// Files whose absence a module complains about.
+const EMPTY: [&str; 5] = [
+    "confbridge.conf",
+    "features.conf",
+    "musiconhold.conf",
+    "pjsip_notify.conf",
+    "queuerules.conf",
+];
+
+const DIALPLAN: &str = "\
+[agents]
+; Echo
+exten => 600,1,Answer()
+ same => n,Echo()
+; A steady tone of 1004 Hz
+exten => 601,1,Answer()
+ same => n,Milliwatt()
+; Every device of an agent
+exten => _1XXX,1,Set(DEVICES=${PJSIP_DIAL_CONTACTS(${EXTEN})})
+ same => n,GotoIf($[\"${DEVICES}\" = \"\"]?nobody)
+ same => n,Dial(${DEVICES},30)
+ same => n,Hangup()
+ same => n(nobody),Hangup(20)
+";
+
+pub(super) fn write(place: &Place<'_>, settings: &Settings) -> io::Result<()> {
+    for folder in ["etc", "run", "log", "spool", "lib/keys"] {
+        fs::create_dir_all(place.folder.join(folder))?;
+    }
+    let save = |name: &str, text: String| fs::write(place.folder.join("etc").join(name), text);
+    save("asterisk.conf", asterisk(place))?;
+    save("modules.conf", modules())?;
+    save(
+        "logger.conf",
+        "[general]\ndateformat=%F %T.%3q\n[logfiles]\nfull => notice,warning,error,verbose\n"
+            .to_owned(),
+    )?;
+    save("manager.conf", manager(place, settings))?;
+    save(
+        "http.conf",
+        format!(
+            "[general]\nenabled=yes\nbindaddr=127.0.0.1\nbindport={}\n",
+            place.http
+        ),
+    )?;
+    save("ari.conf", ari(settings))?;
+    save(
+        "rtp.conf",
+        "[general]\nrtpstart=10000\nrtpend=19998\nstrictrtp=yes\nicesupport=no\n".to_owned(),
+    )?;
+    save("queues.conf", "[general]\npersistentmembers=no\n[support]\nstrategy=ringall\nringinuse=no\njoinempty=yes\n".to_owned())?;
+    for name in EMPTY {
+        save(name, "[general]\n".to_owned())?;
+    }
+    save("extensions.conf", dialplan(settings))?;
+    save("pjsip.conf", pjsip(place, settings))
+}
+
+fn asterisk(place: &Place<'_>) -> String {
+    let folder = place.folder.display();
+    let root = place.root.display();
+    format!(
+        "[directories]
+astetcdir => {folder}/etc
+astmoddir => {modules}
+astvarlibdir => {folder}/lib
+astdbdir => {folder}/lib
+astkeydir => {folder}/lib
+astdatadir => {root}/usr/share/asterisk
+astagidir => {root}/usr/share/asterisk/agi-bin
+astspooldir => {folder}/spool
+astrundir => {folder}/run
+astlogdir => {folder}/log
+astsbindir => {root}/usr/sbin
+[options]
+verbose = 3
+systemname = lab
+",
+        modules = place.modules.display()
+    )
+}
+
+fn modules() -> String {
+    MODULES
+        .split_whitespace()
+        .fold("[modules]\nautoload=no\n".to_owned(), |text, module| {
+            text + "load = " + module + ".so\n"
+        })
+}
+
+fn manager(place: &Place<'_>, settings: &Settings) -> String {
+    let (name, secret) = &settings.manager;
+    format!(
+        "[general]
+enabled = yes
+bindaddr = 127.0.0.1
+port = {port}
+[{name}]
+secret = {secret}
+deny = 0.0.0.0/0.0.0.0
+permit = 127.0.0.1/255.255.255.255
+read = system,call,agent,user,reporting,security
+write = system,call,agent,command,reporting,originate
+",
+        port = place.ami
+    )
+}
+
+fn ari(settings: &Settings) -> String {
+    let (name, secret) = &settings.manager;
+    format!(
+        "[general]\nenabled = yes\n[{name}]\ntype = user\nread_only = no\npassword = {secret}\npassword_format = plain\n"
+    )
+}
+
+fn dialplan(settings: &Settings) -> String {
+    settings
+        .people
+        .iter()
+        .fold(DIALPLAN.to_owned(), |mut text, person| {
+            let _ = writeln!(text, "exten => {0},hint,PJSIP/{0}", person.extension);
+            text
+        })
+}
+
+fn pjsip(place: &Place<'_>, settings: &Settings) -> String {
+    let mut text = format!(
+        "[global]
+type = global
+endpoint_identifier_order = username
+contact_expiration_check_interval = {sweep}
+
+[udp]
+type = transport
+protocol = udp
+bind = 127.0.0.1:{port}
+
+[tcp]
+type = transport
+protocol = tcp
+bind = 127.0.0.1:{port}
+",
+        sweep = settings.expiration_check,
+        port = place.sip
+    );
+    for person in &settings.people {
+        text += &endpoint(person, settings);
+    }
+    text
+}
+
+fn endpoint(
+    Person {
+        extension,
+        password,
+    }: &Person,
+    Settings {
+        qualify_frequency,
+        codecs,
+        ..
+    }: &Settings,
+) -> String {
+    format!(
+        "
+[{extension}]
+type = endpoint
+context = agents
+disallow = all
+allow = {codecs}
+auth = {extension}
+aors = {extension}
+callerid = \"Agent {extension}\" <{extension}>
+direct_media = no
+rtp_symmetric = yes
+force_rport = yes
+rewrite_contact = yes
+
+[{extension}]
+type = auth
+auth_type = userpass
+username = {extension}
+password = {password}
+
+[{extension}]
+type = aor
+max_contacts = 5
+remove_existing = no
+minimum_expiration = 5
+default_expiration = 120
+qualify_frequency = {qualify_frequency}
+qualify_timeout = 1.0
+qualify_2xx_only = yes
+"
+    )
+}

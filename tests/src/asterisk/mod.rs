@@ -1,0 +1,307 @@
+//! A private Asterisk 22: its own configuration, run folder and ports, started from the unpacked lab.
+//!
+//! It keeps contacts in its own astdb, as most Asterisks do (the server's mirror mode).
+
+mod config;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::ports::Port;
+use crate::program::Program;
+use crate::surroundings;
+use crate::waiting::eventually;
+
+pub use config::{Person, Settings};
+
+/// A boot takes about a second; a busy machine may take longer.
+const BOOT: Duration = Duration::from_secs(30);
+/// Room for `/run/asterisk.ctl` within the 107 bytes of a Unix socket's path.
+const LONGEST_FOLDER: usize = 80;
+
+/// A running Asterisk, or one that was stopped and can be started again on the same ports with what it remembers.
+#[derive(Debug)]
+pub struct Asterisk {
+    folder: TempDir,
+    loader: Loader,
+    process: Option<Program>,
+    sip: Port,
+    ami: Port,
+    http: Port,
+    settings: Settings,
+}
+
+/// How the unpacked programs are started: through their own `ld.so`.
+#[derive(Debug)]
+struct Loader {
+    program: PathBuf,
+    libraries: PathBuf,
+    asterisk: PathBuf,
+}
+
+impl Asterisk {
+    /// Starts one with `settings` and waits until it is fully booted.
+    ///
+    /// # Panics
+    ///
+    /// If it does not boot.
+    pub async fn start(settings: Settings) -> Asterisk {
+        let root = surroundings::asterisk_root();
+        let folder = tempfile::Builder::new()
+            .prefix("rc")
+            .tempdir()
+            .unwrap_or_else(|error| panic!("no run folder: {error}"));
+        let length = folder.path().as_os_str().len();
+        assert!(
+            length <= LONGEST_FOLDER,
+            "TMPDIR is too long for a Unix socket below it: {}",
+            folder.path().display()
+        );
+        let loader = Loader::find(&root);
+        let (sip, ami, http) = (Port::reserve(), Port::reserve(), Port::reserve());
+        let place = config::Place {
+            folder: folder.path(),
+            root: &root,
+            modules: &loader.libraries.join("asterisk/modules"),
+            sip: sip.number(),
+            ami: ami.number(),
+            http: http.number(),
+        };
+        config::write(&place, &settings)
+            .unwrap_or_else(|error| panic!("Asterisk's configuration: {error}"));
+        let mut asterisk = Asterisk {
+            folder,
+            loader,
+            process: None,
+            sip,
+            ami,
+            http,
+            settings,
+        };
+        asterisk.boot().await;
+        asterisk
+    }
+
+    /// Starts it again after [`Asterisk::stop`] or [`Asterisk::kill`].
+    ///
+    /// # Panics
+    ///
+    /// If it does not boot.
+    pub async fn boot(&mut self) {
+        let mut arguments = self.arguments();
+        arguments.extend(["-f", "-n"].map(OsString::from));
+        let mut process = Program::start(&self.loader.program, arguments, &[]);
+        eventually("Asterisk is fully booted", BOOT, async || {
+            assert!(
+                process.is_running(),
+                "Asterisk ended while booting:\n{process:?}\n{}",
+                self.log()
+            );
+            let said = self.rx("core waitfullybooted").await;
+            if said.contains("fully booted") {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        })
+        .await;
+        self.process = Some(process);
+    }
+
+    /// What the command-line interface answers to `command`.
+    ///
+    /// # Panics
+    ///
+    /// If the interface cannot be started at all.
+    pub async fn rx(&self, command: &str) -> String {
+        let output = Command::new(&self.loader.program)
+            .args(self.arguments())
+            .args(["-r", "-x", command])
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap_or_else(|error| panic!("asterisk -rx: {error}"));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The contacts of `extension` as `pjsip show contacts` lists them.
+    pub async fn contacts(&self, extension: &str) -> Vec<Contact> {
+        parse_contacts(&self.rx("pjsip show contacts").await)
+            .into_iter()
+            .filter(|contact| contact.aor == extension)
+            .collect()
+    }
+
+    /// Ends it as an admin would.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    pub async fn stop(&mut self) {
+        self.rx("core stop now").await;
+        if let Some(mut process) = self.process.take() {
+            process.ended(BOOT).await;
+        }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// `127.0.0.1:PORT` of its SIP transports (UDP and TCP).
+    pub fn sip(&self) -> String {
+        format!("127.0.0.1:{}", self.sip.number())
+    }
+
+    /// The port of its manager interface, on 127.0.0.1.
+    pub fn ami_port(&self) -> u16 {
+        self.ami.number()
+    }
+
+    /// The port of its HTTP server (ARI, WebSocket), on 127.0.0.1.
+    pub fn http_port(&self) -> u16 {
+        self.http.number()
+    }
+
+    /// What it was configured with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Its run folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The shell command that opens its console, for a person.
+    pub fn console(&self) -> String {
+        let arguments: Vec<String> = self
+            .arguments()
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        format!(
+            "{} {} -rvvv",
+            self.loader.program.display(),
+            arguments.join(" ")
+        )
+    }
+
+    /// The tail of its log.
+    pub fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("log/full")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(80)..].join("\n")
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let libraries = &self.loader.libraries;
+        let mut path = libraries.clone().into_os_string();
+        path.push(":");
+        path.push(libraries.join("odbc"));
+        let configuration = self.folder.path().join("etc/asterisk.conf");
+        vec![
+            "--library-path".into(),
+            path,
+            self.loader.asterisk.clone().into(),
+            "-C".into(),
+            configuration.into(),
+        ]
+    }
+}
+
+impl Drop for Asterisk {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- Asterisk's log:\n{}", self.log());
+        }
+    }
+}
+
+impl Loader {
+    fn find(root: &Path) -> Loader {
+        let libraries = entries(&root.join("usr/lib"))
+            .find(|path| path.join("asterisk/modules").is_dir())
+            .unwrap_or_else(|| {
+                panic!(
+                    "{} holds no Asterisk: run `cargo xtask lab fetch`",
+                    root.display()
+                )
+            });
+        let program = entries(&libraries)
+            .find(|path| {
+                path.file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"))
+            })
+            .unwrap_or_else(|| panic!("{} holds no ld.so", libraries.display()));
+        Loader {
+            program,
+            libraries,
+            asterisk: root.join("usr/sbin/asterisk"),
+        }
+    }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+}
+
+/// A line of `pjsip show contacts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The address of record: here always the extension.
+    pub aor: String,
+    /// The Contact URI as stored, possibly cut short by the listing.
+    pub uri: String,
+    /// `Avail`, `Unavail`, `NonQual`, `Unknown`.
+    pub status: String,
+}
+
+/// Reads lines such as `  Contact:  1001/sip:1001-ab@127.0.0.1:4061   3f2a9c11d0 Avail   0.412`.
+fn parse_contacts(listing: &str) -> Vec<Contact> {
+    listing
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Contact:"))
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (aor, uri) = words.next()?.split_once('/')?;
+            let status = words.nth(1)?;
+            // The heading has this shape too: `<Aor/ContactUri....> <Hash....> <Status>`.
+            (!aor.starts_with('<')).then(|| Contact {
+                aor: aor.to_owned(),
+                uri: uri.to_owned(),
+                status: status.to_owned(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_contacts;
+
+    #[test]
+    fn the_listing_of_contacts_is_read_without_its_heading() {
+        let listing = "\n  Contact:  <Aor/ContactUri..............................> <Hash....> <Status> <RTT(ms)..>\n\
+            ==========================================================================================\n\n  \
+            Contact:  1001/sip:1001-aa-bb@127.0.0.1:40611          3f2a9c11d0 Avail         0.412\n\nObjects found: 1\n";
+        let contacts = parse_contacts(listing);
+        assert_eq!(contacts.len(), 1);
+        assert_eq!(
+            (contacts[0].aor.as_str(), contacts[0].status.as_str()),
+            ("1001", "Avail")
+        );
+        assert_eq!(contacts[0].uri, "sip:1001-aa-bb@127.0.0.1:40611");
+    }
+}

@@ -1,0 +1,205 @@
+//! A program under test: started, read line by line, ended; it never outlives the test.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::waiting::{PROMPTLY, eventually};
+
+/// A child process in its own process group, killed by the kernel when the test's thread ends.
+pub struct Program {
+    name: String,
+    child: Child,
+    out: Lines,
+    err: Lines,
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+impl Program {
+    /// Starts `path` with `arguments` and extra environment variables.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start<A: AsRef<OsStr>>(
+        path: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        environment: &[(&str, &OsStr)],
+    ) -> Program {
+        let name = path.file_name().map_or_else(
+            || path.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        // setpriv (util-linux) sets the death signal between fork and exec, which safe Rust cannot.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(path)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let out = child.stdout.take().map(collect).unwrap_or_default();
+        let err = child.stderr.take().map(collect).unwrap_or_default();
+        Program {
+            name,
+            child,
+            out,
+            err,
+        }
+    }
+
+    /// What it wrote to standard output so far.
+    pub fn lines(&self) -> Vec<String> {
+        locked(&self.out).clone()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn complaints(&self) -> Vec<String> {
+        locked(&self.err).clone()
+    }
+
+    /// The JSON events it wrote so far, one a line; other lines are left out.
+    pub fn events(&self) -> Vec<Value> {
+        locked(&self.out)
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Waits for an event that `wanted` takes.
+    ///
+    /// # Panics
+    ///
+    /// If there is none within [`PROMPTLY`].
+    pub async fn event<T>(&self, what: &str, wanted: impl Fn(&Value) -> Option<T>) -> T {
+        self.event_within(what, PROMPTLY, wanted).await
+    }
+
+    /// As [`Program::event`], with a deadline of its own.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time.
+    pub async fn event_within<T>(
+        &self,
+        what: &str,
+        within: Duration,
+        wanted: impl Fn(&Value) -> Option<T>,
+    ) -> T {
+        let what = format!("{}: {what}", self.name);
+        eventually(&what, within, async || {
+            let events = self.events();
+            events
+                .iter()
+                .find_map(&wanted)
+                .ok_or_else(|| format!("{} events, the last {:?}", events.len(), events.last()))
+        })
+        .await
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    ///
+    /// If it does not in time.
+    pub async fn ended(&mut self, within: Duration) -> ExitStatus {
+        let what = format!("{} ends", self.name);
+        eventually(&what, within, async || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err("it still runs".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+    }
+
+    /// Asks it to end (TERM) and waits until it has.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within [`PROMPTLY`].
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let _ = kill(self.pid(), Signal::SIGTERM);
+        self.ended(PROMPTLY).await
+    }
+
+    /// kill -9, as a crash or the kernel would end it, and all its children.
+    pub fn kill(&mut self) {
+        let _ = killpg(self.pid(), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+
+    /// Stops it in its tracks (STOP): it hangs, its sockets stay open.
+    pub fn freeze(&self) {
+        let _ = killpg(self.pid(), Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen one go on.
+    pub fn thaw(&self) {
+        let _ = killpg(self.pid(), Signal::SIGCONT);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = killpg(self.pid(), Signal::SIGTERM);
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while self.is_running() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.kill();
+        if thread::panicking() {
+            eprintln!("{self:?}");
+        }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tail = |lines: &Lines| {
+            let lines = locked(lines);
+            lines[lines.len().saturating_sub(60)..].join("\n    ")
+        };
+        writeln!(f, "--- {} said:\n    {}", self.name, tail(&self.out))?;
+        write!(f, "--- {} complained:\n    {}", self.name, tail(&self.err))
+    }
+}
+
+fn collect(source: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let sink = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            locked(&sink).push(line);
+        }
+    });
+    lines
+}
+
+fn locked(lines: &Lines) -> MutexGuard<'_, Vec<String>> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
+}

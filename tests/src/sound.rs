@@ -1,0 +1,161 @@
+//! WAV files to speak and to listen to, and what is in them: level and frequency.
+//!
+//! Written apart from the product's own measurements, so that a fault there cannot hide itself here.
+
+use std::f64::consts::TAU;
+use std::path::Path;
+
+/// The rate of every file here, which is the engine's own.
+pub const RATE: u32 = 48_000;
+
+/// Writes `seconds` of a sine of `hertz` at `level` (peak, of full scale 1.0) as 16-bit mono.
+///
+/// # Panics
+///
+/// If the file cannot be written.
+pub fn write_tone(path: &Path, hertz: f64, level: f64, seconds: f64) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(path, spec)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let count = (seconds * f64::from(RATE)) as u32;
+    for n in 0..count {
+        let sample = level * (TAU * hertz * f64::from(n) / f64::from(RATE)).sin();
+        writer
+            .write_sample((sample * f64::from(i16::MAX)) as i16)
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+    writer.finalize().unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// A recording, as samples of full scale 1.0.
+#[derive(Debug)]
+pub struct Recording {
+    samples: Vec<f64>,
+    rate: f64,
+}
+
+impl Recording {
+    /// Reads a 16-bit WAV file; of several channels the first counts.
+    ///
+    /// # Panics
+    ///
+    /// If it is none.
+    pub fn read(path: &Path) -> Recording {
+        let mut reader = hound::WavReader::open(path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let spec = reader.spec();
+        let samples = reader.samples::<i16>().step_by(usize::from(spec.channels));
+        let samples = samples
+            .map(|sample| {
+                f64::from(sample.unwrap_or_else(|error| panic!("{error}"))) / f64::from(i16::MAX)
+            })
+            .collect();
+        Recording {
+            samples,
+            rate: f64::from(spec.sample_rate),
+        }
+    }
+
+    /// How long it is, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.samples.len() as f64 / self.rate
+    }
+
+    /// The longest stretch that is louder than `level` (RMS of 20 ms), without its first and last 100 ms: the sound
+    /// itself, without the silence around it and the edges of concealment.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stretch.
+    pub fn loud_part(&self, level: f64) -> Recording {
+        let frame = (self.rate / 50.0) as usize;
+        let edge = 5 * frame;
+        let loud: Vec<bool> = self
+            .samples
+            .chunks(frame)
+            .map(|chunk| rms(chunk) > level)
+            .collect();
+        let (mut best, mut begin) = (0..0, 0);
+        for (n, loud) in loud.iter().chain([&false]).enumerate() {
+            if *loud {
+                continue;
+            }
+            if n - begin > best.len() {
+                best = begin..n;
+            }
+            begin = n + 1;
+        }
+        let samples = best.start * frame..(best.end * frame).min(self.samples.len());
+        assert!(
+            samples.len() > 3 * edge,
+            "nothing louder than {level} in {:.1} s",
+            self.seconds()
+        );
+        Recording {
+            samples: self.samples[samples.start + edge..samples.end - edge].to_vec(),
+            rate: self.rate,
+        }
+    }
+
+    /// Its level: the RMS of all of it.
+    pub fn level(&self) -> f64 {
+        rms(&self.samples)
+    }
+
+    /// Its strongest frequency in Hz, within 100 to 3400, to the nearest Hz.
+    pub fn frequency(&self) -> f64 {
+        (100..=3400)
+            .map(f64::from)
+            .max_by(|a, b| self.power_at(*a).total_cmp(&self.power_at(*b)))
+            .unwrap_or(0.0)
+    }
+
+    /// How much of its power lies at `hertz` (within the resolution of its length), 0.0 to 1.0.
+    pub fn share_of(&self, hertz: f64) -> f64 {
+        let total: f64 = self.samples.iter().map(|sample| sample * sample).sum();
+        2.0 * self.power_at(hertz) / (self.samples.len() as f64 * total)
+    }
+
+    /// Goertzel's algorithm: the squared magnitude of one bin.
+    fn power_at(&self, hertz: f64) -> f64 {
+        let coefficient = 2.0 * (TAU * hertz / self.rate).cos();
+        let (mut one, mut two) = (0.0, 0.0);
+        for sample in &self.samples {
+            (one, two) = (sample + coefficient * one - two, one);
+        }
+        one * one + two * two - coefficient * one * two
+    }
+}
+
+fn rms(samples: &[f64]) -> f64 {
+    (samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len().max(1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_tone_is_found_again_by_frequency_and_level() {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let path = folder.path().join("tone.wav");
+        write_tone(&path, 440.0, 0.5, 1.0);
+        let tone = Recording::read(&path).loud_part(0.1);
+        assert!(
+            (tone.frequency() - 440.0).abs() <= 1.0,
+            "{}",
+            tone.frequency()
+        );
+        assert!(
+            (tone.level() - 0.5 / 2f64.sqrt()).abs() < 0.01,
+            "{}",
+            tone.level()
+        );
+        assert!(tone.share_of(440.0) > 0.99 && tone.share_of(880.0) < 0.01);
+    }
+}
