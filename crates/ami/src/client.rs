@@ -51,7 +51,7 @@ pub enum ClientEvent {
     /// Logged in and fully booted. What is known from before is void until the lists have been read anew.
     Connected,
     /// Asterisk reports something. Comes only between `Connected` and `Lost`.
-    Event(Event),
+    Event(Box<Event>),
     /// There is no link. Told at once when one is lost, and again only when an attempt to get it back fails for another
     /// reason.
     Lost {

@@ -46,11 +46,11 @@ pub enum EventKind {
     /// A channel ended.
     Hangup(Hangup),
     /// A channel, or Asterisk itself, began to dial another.
-    DialBegin(Dial),
+    DialBegin(Box<Dial>),
     /// A dialled channel made progress.
-    DialState(Dial),
+    DialState(Box<Dial>),
     /// Dialling ended, by an answer or otherwise.
-    DialEnd(Dial),
+    DialEnd(Box<Dial>),
     /// A bridge came to be.
     BridgeCreate(Bridge),
     /// A bridge ended.
@@ -529,12 +529,12 @@ fn channel(packet: &Packet, prefix: &str) -> Option<Channel> {
     })
 }
 
-fn dial(packet: &Packet) -> Option<Dial> {
-    Some(Dial {
+fn dial(packet: &Packet) -> Option<Box<Dial>> {
+    Some(Box::new(Dial {
         from: channel(packet, ""),
         to: channel(packet, "Dest")?,
         status: owned(packet, "DialStatus"),
-    })
+    }))
 }
 
 fn bridge(packet: &Packet) -> Option<Bridge> {

@@ -156,7 +156,7 @@ pub enum Output {
     /// Logged in and fully booted: from here on requests are taken.
     Ready,
     /// Asterisk reports something.
-    Event(Event),
+    Event(Box<Event>),
     /// An action's outcome.
     Answered(RequestId, Result<Response, ActionError>),
     /// A list's outcome.
@@ -370,7 +370,8 @@ impl Session {
 
     fn handle_packet(&mut self, now: Instant, packet: Packet) {
         let asked = packet.get("ActionID").and_then(|id| self.own_id(id));
-        if packet.get("Response").is_some() {
+        // Some events have a header `Response` of their own (ChallengeResponseFailed, OriginateResponse).
+        if packet.get("Event").is_none() {
             // A response to nothing we still wait for came too late; its request has been told so.
             if let Some(id) = asked {
                 self.handle_response(now, id, packet);
@@ -408,7 +409,7 @@ impl Session {
         // Before Ready whatever happens is told by the first full list.
         if self.state == State::Ready {
             self.outputs
-                .push_back(Output::Event(Event::from_packet(packet)));
+                .push_back(Output::Event(Box::new(Event::from_packet(packet))));
         }
     }
 
