@@ -6,6 +6,7 @@
 //! Nothing here sleeps to wait: [`eventually`] looks for a condition until a deadline.
 
 pub mod asterisk;
+pub mod phone;
 pub mod ports;
 pub mod program;
 pub mod sound;

@@ -1,0 +1,146 @@
+//! `rollcall-phone` under test: started with an account, read by its JSON events.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::asterisk::Asterisk;
+use crate::program::Program;
+use crate::surroundings;
+
+/// The variable that carries the SIP password to the phone.
+const PASSWORD: &str = "ROLLCALL_E2E_PHONE_PASSWORD";
+
+/// What a phone is started with; the defaults register and make no sound.
+#[derive(Clone, Debug)]
+pub struct Phone {
+    account: String,
+    password: String,
+    arguments: Vec<OsString>,
+}
+
+impl Phone {
+    /// A phone for `extension` at `asterisk`, with the password that is configured there.
+    ///
+    /// # Panics
+    ///
+    /// If Asterisk knows no such extension.
+    pub fn of(extension: &str, asterisk: &Asterisk) -> Phone {
+        let people = &asterisk.settings().people;
+        let person = people.iter().find(|person| person.extension == extension);
+        let person = person.unwrap_or_else(|| panic!("nobody configured {extension}"));
+        Phone::at(extension, &asterisk.sip(), &person.password)
+    }
+
+    /// A phone for `extension` at the registrar `address`.
+    pub fn at(extension: &str, address: &str, password: &str) -> Phone {
+        Phone {
+            account: format!("sip:{extension}@{address}"),
+            password: password.to_owned(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// With another password than the configured one.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Phone {
+        password.clone_into(&mut self.password);
+        self
+    }
+
+    /// Speaks the sound of one file and records what it hears in another.
+    #[must_use]
+    pub fn speaking(self, input: &Path, output: &Path) -> Phone {
+        let mut files = OsString::from("file:");
+        files.push(input);
+        files.push(",");
+        files.push(output);
+        self.with(["--audio".into(), files])
+    }
+
+    /// Offers and takes these codecs only.
+    #[must_use]
+    pub fn codecs(self, codecs: &str) -> Phone {
+        self.with(["--codecs", codecs])
+    }
+
+    /// Answers calls by itself.
+    #[must_use]
+    pub fn answering(self) -> Phone {
+        self.with(["--auto-answer"])
+    }
+
+    /// Dials as soon as it is registered.
+    #[must_use]
+    pub fn dialling(self, target: &str) -> Phone {
+        self.with(["--dial", target])
+    }
+
+    /// Ends by itself after a while.
+    #[must_use]
+    pub fn lasting(self, time: Duration) -> Phone {
+        self.with(["--for", &time.as_secs().to_string()])
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Running {
+        let mut arguments: Vec<OsString> = [
+            "run",
+            "--account",
+            &self.account,
+            "--password-env",
+            PASSWORD,
+            "--json",
+        ]
+        .map(OsString::from)
+        .to_vec();
+        if !self.arguments.iter().any(|word| word == "--audio") {
+            arguments.extend(["--audio", "none"].map(OsString::from));
+        }
+        arguments.extend(self.arguments);
+        let program = Program::start(
+            &surroundings::binary("rollcall-phone"),
+            arguments,
+            &[(PASSWORD, OsStr::new(&self.password))],
+        );
+        Running { program }
+    }
+
+    fn with<A: Into<OsString>>(mut self, words: impl IntoIterator<Item = A>) -> Phone {
+        self.arguments.extend(words.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// A phone that was started.
+#[derive(Debug)]
+pub struct Running {
+    /// The process and its lines.
+    pub program: Program,
+}
+
+impl Running {
+    /// Waits for the event of this name and returns it whole.
+    pub async fn event(&self, name: &str) -> Value {
+        self.program
+            .event(name, |event| {
+                (event["event"] == name).then(|| event.clone())
+            })
+            .await
+    }
+
+    /// Waits for the registration and returns the Contact that the phone sent.
+    ///
+    /// # Panics
+    ///
+    /// If the event names none.
+    pub async fn registered(&self) -> String {
+        let event = self.event("registered").await;
+        event["contact"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no contact in {event}"))
+            .to_owned()
+    }
+}

@@ -1,0 +1,348 @@
+//! Our phone alone against Asterisk 22: registration and calls, judged by Asterisk's own lists and by the sound.
+
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use rollcall_e2e::asterisk::Settings;
+use rollcall_e2e::phone::Phone;
+use rollcall_e2e::ports::Port;
+use rollcall_e2e::sound::{Recording, write_tone};
+use rollcall_e2e::waiting::PROMPTLY;
+use rollcall_e2e::{Asterisk, eventually, surroundings};
+use tempfile::TempDir;
+
+/// The peak of the tones spoken here, of full scale 1.0: the level of a lively voice, far from clipping.
+const PEAK: f64 = 0.4;
+/// Louder than anything but a tone: comfort noise and codec noise lie far below.
+const SILENCE: f64 = 0.02;
+
+#[tokio::test]
+async fn a_phone_registers_is_reachable_and_leaves_nothing_behind() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let mut phone = Phone::of("1001", &asterisk).start();
+    let contact = phone.registered().await;
+    let user = contact
+        .trim_start_matches("sip:")
+        .split('@')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(
+        user.starts_with("1001-"),
+        "the user part is unique to device and run: {contact}"
+    );
+    eventually(
+        "Asterisk lists our contact as reachable",
+        PROMPTLY,
+        async || {
+            let listed = asterisk.contacts("1001").await;
+            let ours =
+                listed.len() == 1 && listed[0].uri.contains(&user) && listed[0].status == "Avail";
+            if ours {
+                Ok(())
+            } else {
+                Err(format!("{listed:?}"))
+            }
+        },
+    )
+    .await;
+    assert!(phone.program.terminate().await.success());
+    assert_eq!(
+        asterisk.contacts("1001").await,
+        [],
+        "un-REGISTERed before it ended"
+    );
+}
+
+#[tokio::test]
+async fn two_runs_of_a_phone_never_share_a_contact() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let (one, two) = (
+        Phone::of("1001", &asterisk).start(),
+        Phone::of("1001", &asterisk).start(),
+    );
+    assert_ne!(one.registered().await, two.registered().await);
+    eventually("both are listed", PROMPTLY, async || {
+        match asterisk.contacts("1001").await {
+            listed if listed.len() == 2 => Ok(()),
+            listed => Err(format!("{listed:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tone_comes_back_from_the_echo_in_pcmu() {
+    let heard = echoed("pcmu", 440.0).await;
+    heard.is_a_tone_of(440.0, 0.05);
+}
+
+#[tokio::test]
+async fn a_tone_comes_back_from_the_echo_in_opus() {
+    let heard = echoed("opus", 1000.0).await;
+    heard.is_a_tone_of(1000.0, 0.15);
+}
+
+#[tokio::test]
+async fn two_phones_talk_both_ways_and_a_hang_up_ends_both() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let folder = folder();
+    let callee = Sound::new(&folder, "callee", 660.0);
+    let caller = Sound::new(&folder, "caller", 440.0);
+    let mut second = Phone::of("1002", &asterisk)
+        .speaking(&callee.spoken, &callee.heard)
+        .answering()
+        .start();
+    second.registered().await;
+    let mut first = Phone::of("1001", &asterisk)
+        .speaking(&caller.spoken, &caller.heard)
+        .dialling("1002")
+        .start();
+    let ringing = second.event("incoming").await;
+    assert!(
+        ringing.to_string().contains("1001"),
+        "says who calls: {ringing}"
+    );
+    first.event("answered").await;
+    second.event("answered").await;
+    caller.grows_to(3.0).await;
+    assert!(first.program.terminate().await.success());
+    second.event("ended").await;
+    assert!(second.program.terminate().await.success());
+    caller.recorded().is_a_tone_of(660.0, 0.15);
+    callee.recorded().is_a_tone_of(440.0, 0.15);
+}
+
+#[tokio::test]
+async fn a_call_to_nobody_ends_with_a_word() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let phone = Phone::of("1001", &asterisk).dialling("1003").start();
+    let ended = phone.event("ended").await;
+    assert!(
+        ended["message"]
+            .as_str()
+            .is_some_and(|words| !words.is_empty()),
+        "{ended}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_and_leaves_no_contact() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let phone = Phone::of("1001", &asterisk)
+        .password("wrong-password")
+        .start();
+    let failed = phone.event("registration_failed").await;
+    assert_eq!(failed["code"], "wrong_credentials", "{failed}");
+    assert!(
+        failed["next"].as_str().is_some_and(|next| !next.is_empty()),
+        "{failed}"
+    );
+    assert_eq!(asterisk.contacts("1001").await, []);
+    let said = format!("{:?}", phone.program);
+    assert!(
+        !said.contains("wrong-password"),
+        "the password is never shown: {said}"
+    );
+}
+
+#[tokio::test]
+async fn a_phone_whose_registrar_was_away_registers_when_it_is_back() {
+    let mut asterisk = Asterisk::start(Settings::default()).await;
+    asterisk.kill();
+    let phone = Phone::of("1001", &asterisk).start();
+    let within = Duration::from_secs(40);
+    let failed = |event: &serde_json::Value| {
+        (event["event"] == "registration_failed").then(|| event.clone())
+    };
+    let failed = phone
+        .program
+        .event_within("says that nobody answers", within, failed)
+        .await;
+    assert!(
+        failed["message"]
+            .as_str()
+            .is_some_and(|words| !words.is_empty()),
+        "{failed}"
+    );
+    asterisk.boot().await;
+    let registered = |event: &serde_json::Value| (event["event"] == "registered").then_some(());
+    phone
+        .program
+        .event_within("registers again", Duration::from_secs(60), registered)
+        .await;
+    assert_eq!(asterisk.contacts("1001").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_200_without_our_contact_is_not_a_registration() {
+    let port = Port::reserve();
+    let address = format!("127.0.0.1:{}", port.number());
+    let socket = UdpSocket::bind(&address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let _ = socket.send_to(ok_without_contact(&request).as_bytes(), from);
+        }
+    });
+    let phone = Phone::at("1001", &address, "secret").start();
+    let failed = phone.event("registration_failed").await;
+    assert_eq!(failed["code"], "contact_missing", "{failed}");
+    assert!(
+        phone
+            .program
+            .events()
+            .iter()
+            .all(|event| event["event"] != "registered")
+    );
+}
+
+#[tokio::test]
+async fn messages_in_files_are_judged_line_by_line() {
+    let folder = folder();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text.replace('\n', "\r\n")).unwrap_or_else(|error| panic!("{error}"));
+        path
+    };
+    let headers = "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\nFrom: <sip:a@b>;tag=1\nTo: <sip:c@d>\nCall-ID: 1@b\nMax-Forwards: 70\n";
+    let request = write(
+        "request",
+        &format!(
+            "INVITE sip:c@d SIP/2.0\n{headers}CSeq: 1 INVITE\nContact: <sip:a@b>\nContent-Length: 0\n\n"
+        ),
+    );
+    let response = write(
+        "response",
+        &format!("SIP/2.0 200 OK\n{headers}CSeq: 1 INVITE\nContent-Length: 0\n\n"),
+    );
+    let nonsense = write("nonsense", "this is no SIP at all\n\n");
+    let output = Command::new(surroundings::binary("rollcall-phone"))
+        .arg("parse")
+        .args([&request, &response, &nonsense])
+        .output()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    assert!(
+        lines[0].ends_with("ok INVITE") && lines[1].ends_with("ok 200"),
+        "{said}"
+    );
+    assert!(lines[2].contains("refused 400 "), "{said}");
+}
+
+/// A 200 that answers any request, as Asterisk's when its database refused the write.
+fn ok_without_contact(request: &str) -> String {
+    let kept = ["via:", "from:", "to:", "call-id:", "cseq:"];
+    let headers = request.lines().filter(|line| {
+        kept.iter()
+            .any(|name| line.to_ascii_lowercase().starts_with(name))
+    });
+    let headers: Vec<String> = headers
+        .map(|line| {
+            if line.to_ascii_lowercase().starts_with("to:") {
+                format!("{line};tag=registrar")
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
+    format!(
+        "SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n",
+        headers.join("\r\n")
+    )
+}
+
+/// Calls Asterisk's echo, speaks a tone, and returns what was heard.
+async fn echoed(codec: &str, hertz: f64) -> Heard {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let folder = folder();
+    let sound = Sound::new(&folder, codec, hertz);
+    let mut phone = Phone::of("1001", &asterisk)
+        .codecs(codec)
+        .speaking(&sound.spoken, &sound.heard)
+        .dialling("600")
+        .start();
+    let answered = phone.event("answered").await;
+    assert_eq!(answered["codec"], codec, "{answered}");
+    sound.grows_to(3.0).await;
+    assert!(phone.program.terminate().await.success());
+    sound.recorded()
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A phone's two files.
+struct Sound {
+    spoken: PathBuf,
+    heard: PathBuf,
+}
+
+impl Sound {
+    /// A long tone to speak, and a place for what is heard.
+    fn new(folder: &TempDir, name: &str, hertz: f64) -> Sound {
+        let spoken = folder.path().join(format!("{name}-spoken.wav"));
+        write_tone(&spoken, hertz, PEAK, 30.0);
+        Sound {
+            spoken,
+            heard: folder.path().join(format!("{name}-heard.wav")),
+        }
+    }
+
+    /// Waits until the recording holds this much: the media clock's own measure of a call.
+    async fn grows_to(&self, seconds: f64) {
+        let bytes = (seconds * 48_000.0 * 2.0) as u64;
+        eventually("the recording grows", Duration::from_secs(30), async || {
+            let length = std::fs::metadata(&self.heard).map_or(0, |metadata| metadata.len());
+            if length >= bytes {
+                Ok(())
+            } else {
+                Err(format!("{length} of {bytes} bytes"))
+            }
+        })
+        .await;
+    }
+
+    fn recorded(&self) -> Heard {
+        Heard {
+            tone: Recording::read(&self.heard).loud_part(SILENCE),
+        }
+    }
+}
+
+/// The part of a recording in which something was heard.
+struct Heard {
+    tone: Recording,
+}
+
+impl Heard {
+    /// The tone that was spoken, by frequency, purity and level (`tolerance` is a share of the level).
+    fn is_a_tone_of(&self, hertz: f64, tolerance: f64) {
+        let spoken = PEAK / 2f64.sqrt();
+        let (frequency, level) = (self.tone.frequency(), self.tone.level());
+        assert!(
+            self.tone.seconds() > 1.0,
+            "only {:.2} s were heard",
+            self.tone.seconds()
+        );
+        assert!(
+            (frequency - hertz).abs() <= 2.0,
+            "{frequency} Hz instead of {hertz}"
+        );
+        assert!(
+            (level / spoken - 1.0).abs() <= tolerance,
+            "level {level:.3} instead of {spoken:.3}"
+        );
+        let share = self.tone.share_of(hertz);
+        assert!(
+            share > 0.9,
+            "only {share:.3} of the power is the tone: it is broken up or distorted"
+        );
+    }
+}
