@@ -1,0 +1,173 @@
+//! Passwords: argon2id at OWASP's parameters, on blocking threads behind a bounded queue.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
+    password_hash::{SaltString, rand_core::OsRng},
+};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+use crate::config::Secret;
+
+/// OWASP's first choice for argon2id with 19 MiB: two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Checks and makes password hashes, a few at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Passwords {
+    threads: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    queue: usize,
+    /// A hash of nobody's password: unknown names cost the same time as known ones.
+    decoy: Arc<str>,
+}
+
+/// Why a password was not hashed or checked.
+#[derive(Debug, Error)]
+pub(crate) enum PasswordError {
+    /// More sign-ins wait than the queue holds.
+    #[error("too many sign-ins wait")]
+    Busy,
+    /// The hash in the table is none, or the system gave no randomness or memory.
+    #[error("the password could not be hashed: {0}")]
+    Broken(String),
+}
+
+impl Passwords {
+    /// `threads` hashes at a time, `queue` more may wait.
+    pub(crate) async fn new(threads: usize, queue: usize) -> Result<Self, PasswordError> {
+        let decoy = on_a_thread(|| hash_now("nobody has this password")).await?;
+        Ok(Self {
+            threads: Arc::new(Semaphore::new(threads)),
+            waiting: Arc::default(),
+            queue: queue.saturating_add(threads),
+            decoy: decoy.into(),
+        })
+    }
+
+    /// Whether `password` is the one behind `hash`; without a hash the answer is no, as late.
+    pub(crate) async fn verify(
+        &self,
+        hash: Option<String>,
+        password: Secret,
+    ) -> Result<bool, PasswordError> {
+        let _place = Place::take(&self.waiting, self.queue)?;
+        let _permit = self
+            .threads
+            .acquire()
+            .await
+            .map_err(|_| PasswordError::Busy)?;
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.decoy.to_string());
+        let right = on_a_thread(move || verify_now(&hash, password.expose())).await?;
+        Ok(right && known)
+    }
+}
+
+/// Hashes a new password; for the command line and first runs, where nothing queues.
+pub(crate) async fn hash(password: Secret) -> Result<String, PasswordError> {
+    on_a_thread(move || hash_now(password.expose())).await
+}
+
+/// One place among those who wait; given back however the wait ends.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize, queue: usize) -> Result<Self, PasswordError> {
+        waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
+                (count < queue).then_some(count + 1)
+            })
+            .map(|_| Self(waiting))
+            .map_err(|_| PasswordError::Busy)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+) -> Result<T, PasswordError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| PasswordError::Broken(error.to_string()))?
+}
+
+fn argon2() -> Result<Argon2<'static>, PasswordError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .map_err(|error| PasswordError::Broken(error.to_string()))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash_now(password: &str) -> Result<String, PasswordError> {
+    let salt = SaltString::generate(&mut OsRng);
+    argon2()?
+        .hash_password(password.as_bytes(), &salt)
+        .map(|hash| hash.to_string())
+        .map_err(|error| PasswordError::Broken(error.to_string()))
+}
+
+fn verify_now(hash: &str, password: &str) -> Result<bool, PasswordError> {
+    let hash = PasswordHash::new(hash).map_err(|error| PasswordError::Broken(error.to_string()))?;
+    match argon2()?.verify_password(password.as_bytes(), &hash) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::Password) => Ok(false),
+        Err(error) => Err(PasswordError::Broken(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_checked_against_its_own_hash_only() {
+        let passwords = Passwords::new(1, 1).await.unwrap();
+        let stored = hash(Secret::new("right")).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        let verify = |word: &str| passwords.verify(Some(stored.clone()), Secret::new(word));
+        assert!(verify("right").await.unwrap());
+        assert!(!verify("wrong").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobody_signs_in_with_the_decoys_password() {
+        let passwords = Passwords::new(1, 1).await.unwrap();
+        let right = passwords
+            .verify(None, Secret::new("nobody has this password"))
+            .await;
+        assert!(!right.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_takes_again_when_it_has_drained() {
+        let passwords = Passwords::new(1, 1).await.unwrap();
+        let held = passwords.threads.clone().acquire_owned().await.unwrap();
+        let waits = |_| {
+            let passwords = passwords.clone();
+            tokio::spawn(async move { passwords.verify(None, Secret::new("x")).await })
+        };
+        let tasks: Vec<_> = (0..2).map(waits).collect();
+        while passwords.waiting.load(Ordering::Acquire) < 2 {
+            tokio::task::yield_now().await;
+        }
+        let refused = passwords.verify(None, Secret::new("x")).await;
+        assert!(matches!(refused, Err(PasswordError::Busy)));
+        drop(held);
+        for task in tasks {
+            assert!(!task.await.unwrap().unwrap());
+        }
+        assert!(!passwords.verify(None, Secret::new("x")).await.unwrap());
+    }
+}

@@ -1,0 +1,171 @@
+//! SIP passwords in the database are sealed with a key that lies beside it, in a file of its own.
+//!
+//! A digest needs the password itself, so it cannot be hashed; sealed, a copy of the database
+//! alone gives nobody a phone.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use chacha20poly1305::{
+    KeyInit as _, XChaCha20Poly1305, XNonce,
+    aead::{Aead as _, Payload},
+};
+use rand::{TryRngCore as _, rngs::OsRng};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::files;
+use crate::config::Secret;
+
+const KEY_FILE: &str = "sealing.key";
+const KEY: usize = 32;
+const NONCE: usize = 24;
+
+/// Seals and opens secrets.
+#[derive(Clone)]
+pub(crate) struct Seal(XChaCha20Poly1305);
+
+/// Why a secret cannot be sealed or opened.
+#[derive(Debug, Error)]
+pub enum SealError {
+    /// The key file cannot be read or made.
+    #[error("the key file {path} cannot be used: {source}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Sealed with another key, for somebody else, or damaged.
+    #[error("a sealed secret does not open with this key file")]
+    Damaged,
+    /// The system has no randomness to give.
+    #[error("the system gave no random bytes")]
+    Randomness,
+}
+
+impl Seal {
+    /// Reads the data directory's key, making it (0600) if there is none.
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, SealError> {
+        let path = data_dir.join(KEY_FILE);
+        let fail = |source| SealError::KeyFile {
+            path: path.clone(),
+            source,
+        };
+        files::private_dir(data_dir).map_err(fail)?;
+        let key = match fs::read(&path) {
+            Ok(key) => Zeroizing::new(key),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path)?,
+            Err(error) => return Err(fail(error)),
+        };
+        XChaCha20Poly1305::new_from_slice(&key)
+            .map(Self)
+            .map_err(|_| fail(io::Error::other("it does not hold 32 bytes")))
+    }
+
+    /// Seals `secret` for `owner`; it opens for nobody else.
+    pub(crate) fn seal(&self, owner: &str, secret: &Secret) -> Result<Vec<u8>, SealError> {
+        let mut nonce = [0_u8; NONCE];
+        OsRng
+            .try_fill_bytes(&mut nonce)
+            .map_err(|_| SealError::Randomness)?;
+        let payload = Payload {
+            msg: secret.expose().as_bytes(),
+            aad: owner.as_bytes(),
+        };
+        let sealed = self
+            .0
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| SealError::Damaged)?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what was sealed for `owner`.
+    pub(crate) fn unseal(&self, owner: &str, sealed: &[u8]) -> Result<Secret, SealError> {
+        let (nonce, text) = sealed.split_at_checked(NONCE).ok_or(SealError::Damaged)?;
+        let payload = Payload {
+            msg: text,
+            aad: owner.as_bytes(),
+        };
+        let bytes = self
+            .0
+            .decrypt(XNonce::from_slice(nonce), payload)
+            .map_err(|_| SealError::Damaged)?;
+        String::from_utf8(bytes)
+            .map(Secret::new)
+            .map_err(|_| SealError::Damaged)
+    }
+}
+
+fn make_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let mut key = Zeroizing::new(vec![0_u8; KEY]);
+    OsRng
+        .try_fill_bytes(&mut key)
+        .map_err(|_| SealError::Randomness)?;
+    match files::write_new(path, &key) {
+        Ok(()) => Ok(key),
+        // Another process was faster: its key is the key.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(path)
+            .map(Zeroizing::new)
+            .map_err(|source| SealError::KeyFile {
+                path: path.into(),
+                source,
+            }),
+        Err(source) => Err(SealError::KeyFile {
+            path: path.into(),
+            source,
+        }),
+    }
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_opens_for_its_owner_with_the_same_key_file_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let sealed = Seal::open(dir.path())
+            .unwrap()
+            .seal("ann", &Secret::new("hush"))
+            .unwrap();
+        let again = Seal::open(dir.path()).unwrap();
+        assert_eq!(again.unseal("ann", &sealed).unwrap().expose(), "hush");
+        assert!(again.unseal("bob", &sealed).is_err());
+        assert!(again.unseal("ann", &sealed[..10]).is_err());
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = Seal::open(elsewhere.path()).unwrap();
+        assert!(other.unseal("ann", &sealed).is_err());
+        assert!(!sealed.windows(4).any(|part| part == b"hush"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_key_file_is_its_owners_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        Seal::open(&data).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&data), 0o700);
+        assert_eq!(mode(&data.join(KEY_FILE)), 0o600);
+    }
+
+    #[test]
+    fn a_key_file_of_the_wrong_size_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(KEY_FILE), "short").unwrap();
+        assert!(matches!(
+            Seal::open(dir.path()),
+            Err(SealError::KeyFile { .. })
+        ));
+    }
+}

@@ -1,0 +1,259 @@
+//! Reads the file and the environment, and says what is wrong with them in words that help.
+
+use std::{fs, path::Path};
+
+use figment::{
+    Figment,
+    error::Kind,
+    providers::{Env, Format, Toml},
+};
+use thiserror::Error;
+
+use super::{AmiConfig, Config, Secret};
+
+/// The first part of every variable of ours is one of these.
+const KEYS: [&str; 11] = [
+    "listen",
+    "data_dir",
+    "mode",
+    "trusted",
+    "database",
+    "ami",
+    "sip",
+    "alignment",
+    "auth",
+    "limits",
+    "log",
+];
+
+/// Why a configuration is not one.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file is not there or not readable.
+    #[error("the configuration {path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key nobody knows.
+    #[error("the configuration has an unknown key `{key}`{}", nearest_words(.nearest.as_deref()))]
+    UnknownKey {
+        /// As written, with its section.
+        key: String,
+        /// The known key that is spelled most like it.
+        nearest: Option<String>,
+    },
+    /// A value that cannot be.
+    #[error("the configuration is wrong: {0}")]
+    Invalid(String),
+    /// The AMI secret is not where the configuration says.
+    #[error("the AMI secret cannot be had: {0}")]
+    Secret(String),
+}
+
+impl Config {
+    /// Reads `path`, then lets `ROLLCALL_*` variables override it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.display().to_string(),
+            source,
+        })?;
+        Self::extract(Figment::from(Toml::string(&text)).merge(overrides()))
+    }
+
+    /// Reads a configuration from text alone.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Self::extract(Figment::from(Toml::string(text)))
+    }
+
+    fn extract(figment: Figment) -> Result<Self, ConfigError> {
+        let config: Self = figment.extract().map_err(explain)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |words: &str| Err(ConfigError::Invalid(words.into()));
+        if !self.database.url.starts_with("sqlite:") {
+            return invalid("database.url must be sqlite:FILE");
+        }
+        let times = &self.alignment;
+        if times.heartbeat_ms == 0 || times.resync_ms == 0 || times.login_timeout_ms == 0 {
+            return invalid("times in [alignment] must be above 0 (grace_ms may be 0)");
+        }
+        if times.lease_ms < 2 * times.heartbeat_ms {
+            return invalid(
+                "alignment.lease_ms must be at least twice heartbeat_ms, or one lost heartbeat ends a lease",
+            );
+        }
+        if self.auth.hash_threads == 0 || self.auth.hash_queue == 0 {
+            return invalid("auth.hash_threads and auth.hash_queue must be above 0");
+        }
+        if self.limits.body_bytes == 0 || self.limits.request_timeout_ms == 0 {
+            return invalid("values in [limits] must be above 0");
+        }
+        Ok(())
+    }
+}
+
+impl AmiConfig {
+    /// The manager's secret, from wherever the configuration says it is.
+    pub fn resolve_secret(&self) -> Result<Secret, ConfigError> {
+        if let Some(secret) = &self.secret {
+            return Ok(secret.clone());
+        }
+        if let Some(path) = &self.secret_file {
+            let text = fs::read_to_string(path).map_err(|error| {
+                ConfigError::Secret(format!("secret_file {}: {error}", path.display()))
+            })?;
+            return Ok(Secret::new(text.trim_end_matches(['\r', '\n'])));
+        }
+        if let Some(name) = &self.secret_env {
+            return std::env::var(name)
+                .map(Secret::new)
+                .map_err(|_| ConfigError::Secret(format!("the variable {name} is not set")));
+        }
+        Err(ConfigError::Secret(
+            "[ami] needs secret_file or secret_env".into(),
+        ))
+    }
+}
+
+fn overrides() -> Env {
+    Env::prefixed("ROLLCALL_")
+        .filter(|name| {
+            let name = name.as_str().to_ascii_lowercase();
+            let first = name.split("__").next().unwrap_or_default();
+            KEYS.contains(&first)
+        })
+        .split("__")
+}
+
+fn explain(error: figment::Error) -> ConfigError {
+    if let Kind::UnknownField(name, known) = &error.kind {
+        let key = match error.path.last() {
+            Some(last) if last == name => error.path.join("."),
+            _ => error
+                .path
+                .iter()
+                .map(String::as_str)
+                .chain([name.as_str()])
+                .collect::<Vec<_>>()
+                .join("."),
+        };
+        return ConfigError::UnknownKey {
+            nearest: nearest(name, known).map(str::to_owned),
+            key,
+        };
+    }
+    ConfigError::Invalid(error.to_string())
+}
+
+fn nearest_words(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |key| format!("; did you mean `{key}`?"))
+}
+
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .copied()
+        .min_by_key(|candidate| distance(name, candidate))
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(&b) {
+            let above = *cell;
+            let here = (diagonal + usize::from(x != *y))
+                .min(above + 1)
+                .min(left + 1);
+            diagonal = above;
+            left = here;
+            *cell = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Mode;
+
+    #[test]
+    fn the_documented_example_is_a_configuration_and_names_every_key() {
+        let text = include_str!("../../../../packaging/server.toml");
+        let config = Config::from_toml(text).unwrap();
+        assert_eq!(config.mode, Mode::Mirror);
+        assert!(config.ami.is_some());
+        for key in KEYS {
+            assert!(
+                text.contains(&format!("[{key}]")) || text.contains(&format!("{key} = ")),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_documented_example_shows_the_defaults() {
+        let text = include_str!("../../../../packaging/server.toml");
+        let mut shown = Config::from_toml(text).unwrap();
+        shown.ami = None;
+        assert_eq!(format!("{shown:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_nearest_one() {
+        let error = Config::from_toml("[alignment]\nhearbeat_ms = 5").unwrap_err();
+        let words = error.to_string();
+        assert!(
+            words.contains("alignment.hearbeat_ms") && words.contains("`heartbeat_ms`"),
+            "{words}"
+        );
+        let words = Config::from_toml("lisen = 1").unwrap_err().to_string();
+        assert!(
+            words.contains("`lisen`") && words.contains("`listen`"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named() {
+        let words = Config::from_toml("[ami]\nhost = \"h\"\nusername = \"u\"\nport = \"x\"")
+            .unwrap_err()
+            .to_string();
+        assert!(words.contains("ami.port"), "{words}");
+    }
+
+    #[test]
+    fn a_lease_shorter_than_two_heartbeats_is_refused() {
+        let words = Config::from_toml("[alignment]\nheartbeat_ms = 5000\nlease_ms = 6000")
+            .unwrap_err()
+            .to_string();
+        assert!(words.contains("lease_ms"), "{words}");
+    }
+
+    #[test]
+    fn an_ami_secret_comes_from_a_file_without_its_line_end_and_never_prints() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        fs::write(&path, "hush\n").unwrap();
+        let config = Config::from_toml(&format!(
+            "[ami]\nhost = \"h\"\nusername = \"u\"\nsecret_file = {path:?}"
+        ))
+        .unwrap();
+        let secret = config.ami.as_ref().unwrap().resolve_secret().unwrap();
+        assert_eq!(secret.expose(), "hush");
+        assert!(!format!("{secret:?}").contains("hush"));
+    }
+}

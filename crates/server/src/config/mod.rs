@@ -1,0 +1,326 @@
+//! The configuration: one typed TOML file, read once at start.
+//!
+//! Every key is documented in `packaging/server.toml`. A key this module does not know is an error
+//! that names it and the nearest one it does. `ROLLCALL_LISTEN`, `ROLLCALL_AMI__HOST` and their
+//! like override the file; a variable whose first part is no key of ours is somebody else's.
+
+mod load;
+mod secret;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+pub use load::ConfigError;
+pub use secret::Secret;
+
+/// Everything an admin can choose.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where HTTP and Socket.IO are served; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the database and the key file live; made with mode 0700.
+    pub data_dir: PathBuf,
+    /// What Asterisk maps, and so what `ps_contacts` is.
+    pub mode: Mode,
+    /// Proxies whose `X-Forwarded-For` names the client.
+    pub trusted: Vec<IpAddr>,
+    /// The database.
+    pub database: DatabaseConfig,
+    /// Asterisk's Manager Interface; without it every agent is `Unknown`.
+    pub ami: Option<AmiConfig>,
+    /// What login answers tell phones.
+    pub sip: SipConfig,
+    /// Times and policies of the alignment core.
+    pub alignment: AlignmentConfig,
+    /// Passwords, tokens, guessing.
+    pub auth: AuthConfig,
+    /// What one request may take.
+    pub limits: LimitsConfig,
+    /// Logs; read by the binary only.
+    pub log: LogConfig,
+}
+
+/// Where Asterisk keeps contacts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// In its astdb; our `ps_contacts` mirrors what the registrar reports.
+    #[default]
+    Mirror,
+}
+
+/// The database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `sqlite:FILE`; a relative file lies in the data directory.
+    pub url: String,
+    /// How long a write waits for another process's lock, ms.
+    pub busy_timeout_ms: u64,
+}
+
+/// Asterisk's Manager Interface.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmiConfig {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    #[serde(default = "ami_port")]
+    pub port: u16,
+    /// The manager user.
+    pub username: String,
+    /// A file that holds the manager's secret.
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
+    /// The environment variable that holds it.
+    #[serde(default)]
+    pub secret_env: Option<String>,
+    /// The secret itself, for a server embedded in a program; no key of the file.
+    #[serde(skip)]
+    pub secret: Option<Secret>,
+}
+
+/// What login answers tell phones about the registrar.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SipConfig {
+    /// `host` or `host:port`, as the phones reach it.
+    pub server: String,
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
+    pub transport: Transport,
+}
+
+/// A SIP transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// UDP.
+    #[default]
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket (RFC 7118).
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+/// Times and policies of the alignment core (alignment rules R1, R4, R9).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlignmentConfig {
+    /// How often a device says that it is alive, ms.
+    pub heartbeat_ms: u64,
+    /// How long a device's lease lives without a heartbeat, ms.
+    pub lease_ms: u64,
+    /// How long leases may take to come back after a start of the server, ms.
+    pub grace_ms: u64,
+    /// How often everything is asked of Asterisk anew, ms.
+    pub resync_ms: u64,
+    /// How long a claimed contact may take to be seen before the login is called incomplete, ms.
+    pub login_timeout_ms: u64,
+    /// Whether a contact that Asterisk does not qualify counts as reachable.
+    pub accept_non_qualified: bool,
+}
+
+/// Passwords, tokens, guessing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// How long an access token lives, ms.
+    pub access_ttl_ms: u64,
+    /// How long a refresh token lives, ms; each one is good for one exchange.
+    pub refresh_ttl_ms: u64,
+    /// Passwords hashed at a time; each takes 19 MiB and a core.
+    pub hash_threads: usize,
+    /// Sign-ins that may wait for a hash; more are answered 503 with Retry-After.
+    pub hash_queue: usize,
+    /// Wrong passwords for one account from one address before it has to wait.
+    pub failures_allowed: u32,
+    /// How long it then waits, ms.
+    pub lockout_ms: u64,
+}
+
+/// What one request may take.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// The largest body, bytes.
+    pub body_bytes: usize,
+    /// How long a request may take until it is answered 503, ms.
+    pub request_timeout_ms: u64,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `plain` or `json`.
+    pub format: LogFormat,
+    /// Which lines: a level, or directives such as `info,rollcall_server=debug`.
+    pub filter: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a person.
+    #[default]
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// The path an installed server reads.
+    pub const DEFAULT_PATH: &str = "/etc/rollcall/server.toml";
+}
+
+impl AmiConfig {
+    /// Settings with the secret at hand, for a server embedded in a program.
+    #[must_use]
+    pub fn new(address: SocketAddr, username: impl Into<String>, secret: Secret) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: address.port(),
+            username: username.into(),
+            secret_file: None,
+            secret_env: None,
+            secret: Some(secret),
+        }
+    }
+}
+
+impl Transport {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+}
+
+impl AlignmentConfig {
+    /// How long a device's lease lives without a heartbeat.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    /// How long leases may take to come back after a start.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+
+    /// How often everything is asked of Asterisk anew.
+    #[must_use]
+    pub fn resync(&self) -> Duration {
+        Duration::from_millis(self.resync_ms)
+    }
+
+    /// How long a claimed contact may take to be seen.
+    #[must_use]
+    pub fn login_timeout(&self) -> Duration {
+        Duration::from_millis(self.login_timeout_ms)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            data_dir: "/var/lib/rollcall".into(),
+            mode: Mode::default(),
+            trusted: Vec::new(),
+            database: DatabaseConfig::default(),
+            ami: None,
+            sip: SipConfig::default(),
+            alignment: AlignmentConfig::default(),
+            auth: AuthConfig::default(),
+            limits: LimitsConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self {
+            url: "sqlite:rollcall.db".into(),
+            busy_timeout_ms: 5_000,
+        }
+    }
+}
+
+impl Default for SipConfig {
+    fn default() -> Self {
+        Self {
+            server: "127.0.0.1:5060".into(),
+            transport: Transport::default(),
+        }
+    }
+}
+
+impl Default for AlignmentConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 5_000,
+            lease_ms: 15_000,
+            grace_ms: 15_000,
+            resync_ms: 60_000,
+            login_timeout_ms: 20_000,
+            accept_non_qualified: false,
+        }
+    }
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            access_ttl_ms: 60 * 60 * 1_000,
+            refresh_ttl_ms: 12 * 60 * 60 * 1_000,
+            hash_threads: 2,
+            hash_queue: 1_024,
+            failures_allowed: 10,
+            lockout_ms: 60_000,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 * 1024,
+            request_timeout_ms: 15_000,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            filter: "info".into(),
+        }
+    }
+}
+
+fn ami_port() -> u16 {
+    5038
+}

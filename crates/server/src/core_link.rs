@@ -1,0 +1,415 @@
+//! The seam between the edge and the driver of the alignment core.
+//!
+//! The edge holds a [`CoreHandle`]: it sends [`Command`]s and reads the board. The driver holds the
+//! matching [`CoreInbox`]: it takes the commands, feeds the pure core, carries out what the core
+//! asks, and publishes what may be seen. Nothing is published, and no reply sent, before the
+//! change it speaks of is committed (R8).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rollcall_wire::{
+    board::Agent,
+    realtime::{AgentStatus, AgentsSnapshot, DeviceHeartbeat, SessionEnded},
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::auth::{Session, SessionId};
+
+/// Commands that may wait for the driver; a full queue refuses with `busy` instead of growing.
+const COMMANDS: usize = 8_192;
+/// Published items a subscriber may be behind before it has to start again from a snapshot.
+const PUBLISHED: usize = 8_192;
+
+/// The number of one Socket.IO connection, unique in this process.
+pub type ConnectionId = u64;
+
+/// What the edge asks of the driver, or tells it.
+#[derive(Debug)]
+pub enum Command {
+    /// A password was right, and a session is to be opened. The edge has stored it with its tokens;
+    /// it ends it again when this is refused.
+    SignIn {
+        /// The new session; it has an extension.
+        session: Arc<Session>,
+        /// Answered after the commit.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// `agent-online`: the agent wants calls at this contact.
+    Online {
+        /// Who asks.
+        session: Arc<Session>,
+        /// The extension in the body; the edge has refused any but the session's own.
+        extension: String,
+        /// The Contact as claimed: to be matched, never stored as a route.
+        contact_uri: String,
+        /// The client's name for this request.
+        key: Option<String>,
+        /// Answered after the commit.
+        reply: oneshot::Sender<Result<Agent, Refusal>>,
+    },
+    /// `agent-logout`.
+    Logout {
+        /// Who asks.
+        session: Arc<Session>,
+        /// Another device of the same user; none for the session's own.
+        device_id: Option<String>,
+        /// Why, as the client says; checked text.
+        reason: Option<String>,
+        /// The client's name for this request.
+        key: Option<String>,
+        /// Answered after the commit.
+        reply: oneshot::Sender<Result<LoggedOut, Refusal>>,
+    },
+    /// All tokens of a session have ended without a logout.
+    Expired {
+        /// Which.
+        session: SessionId,
+    },
+    /// A device's vitals, as its engine measured them.
+    Heartbeat {
+        /// Whose.
+        session: Arc<Session>,
+        /// What was measured.
+        vitals: DeviceHeartbeat,
+    },
+    /// A Socket.IO connection of the session is up.
+    Connected {
+        /// Whose.
+        session: Arc<Session>,
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// That connection is gone.
+    Disconnected {
+        /// Whose.
+        session: Arc<Session>,
+        /// Which.
+        connection: ConnectionId,
+    },
+}
+
+/// What a logout came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedOut {
+    /// What does not agree yet: `call`, `contact`. Empty when all views do.
+    pub pending: Vec<String>,
+}
+
+/// Why the core does not do what was asked. The edge turns it into the one error shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which HTTP status it becomes.
+    pub kind: RefusalKind,
+    /// Stable `snake_case` word.
+    pub code: &'static str,
+    /// What and why, for a person.
+    pub message: String,
+    /// The field it is about.
+    pub field: Option<&'static str>,
+    /// What to do next.
+    pub next: Option<&'static str>,
+}
+
+/// The kinds of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// 400: the value cannot be.
+    Invalid,
+    /// 403: not theirs to ask.
+    Forbidden,
+    /// 404: no such device or agent.
+    NotFound,
+    /// 409: the claim conflicts with what is known.
+    Conflict,
+    /// 503: the database, the driver or a source is away; try again.
+    Unavailable,
+}
+
+impl Refusal {
+    /// The driver is gone or overwhelmed.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self {
+            kind: RefusalKind::Unavailable,
+            code: "busy",
+            message: "The server has more to do than it can take in now.".into(),
+            field: None,
+            next: Some("Try again in a moment."),
+        }
+    }
+
+    /// The commit failed; nothing of the change is there.
+    #[must_use]
+    pub fn database_down() -> Self {
+        Self {
+            kind: RefusalKind::Unavailable,
+            code: "database_down",
+            message: "The server's database cannot be written now; nothing was changed.".into(),
+            field: None,
+            next: Some("Try again in a moment; tell an administrator if it stays."),
+        }
+    }
+}
+
+/// What one device is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeviceNotice {
+    /// Its session is over; its connections are closed after this.
+    SessionEnded(SessionEnded),
+    /// Please REGISTER again.
+    Reregister,
+}
+
+/// What the driver publishes, in order.
+#[derive(Clone, Debug)]
+pub enum Published {
+    /// The board begins (anew): everybody gets a snapshot.
+    Board,
+    /// One agent changed.
+    Status(Arc<AgentStatus>),
+    /// One device is told something.
+    Device(SessionId, DeviceNotice),
+}
+
+/// The edge's end.
+#[derive(Clone, Debug)]
+pub struct CoreHandle {
+    commands: mpsc::Sender<Command>,
+    feed: Arc<Feed>,
+}
+
+/// The driver's end.
+#[derive(Debug)]
+pub struct CoreInbox {
+    /// What the edge asks; `None` once the edge is gone.
+    pub commands: mpsc::Receiver<Command>,
+    /// Where the driver publishes.
+    pub publisher: Publisher,
+}
+
+/// Publishes to everybody who holds the matching [`CoreHandle`].
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    feed: Arc<Feed>,
+}
+
+/// Makes the two ends.
+#[must_use]
+pub fn channel() -> (CoreHandle, CoreInbox) {
+    let (sender, receiver) = mpsc::channel(COMMANDS);
+    let feed = Arc::new(Feed {
+        board: Mutex::default(),
+        published: broadcast::channel(PUBLISHED).0,
+    });
+    let handle = CoreHandle {
+        commands: sender,
+        feed: Arc::clone(&feed),
+    };
+    let inbox = CoreInbox {
+        commands: receiver,
+        publisher: Publisher { feed },
+    };
+    (handle, inbox)
+}
+
+impl CoreHandle {
+    /// Opens a session.
+    pub async fn sign_in(&self, session: Arc<Session>) -> Result<(), Refusal> {
+        self.ask(|reply| Command::SignIn { session, reply }).await
+    }
+
+    /// Tells that a session's tokens have ended without a logout.
+    pub async fn expired(&self, session: SessionId) {
+        let _ = self.commands.send(Command::Expired { session }).await;
+    }
+
+    /// Claims a contact; answers the agent's state after the commit.
+    pub async fn online(
+        &self,
+        session: Arc<Session>,
+        extension: String,
+        contact_uri: String,
+        key: Option<String>,
+    ) -> Result<Agent, Refusal> {
+        self.ask(|reply| Command::Online {
+            session,
+            extension,
+            contact_uri,
+            key,
+            reply,
+        })
+        .await
+    }
+
+    /// Ends a device's session; answers after the commit.
+    pub async fn logout(
+        &self,
+        session: Arc<Session>,
+        device_id: Option<String>,
+        reason: Option<String>,
+        key: Option<String>,
+    ) -> Result<LoggedOut, Refusal> {
+        self.ask(|reply| Command::Logout {
+            session,
+            device_id,
+            reason,
+            key,
+            reply,
+        })
+        .await
+    }
+
+    /// Passes a device's vitals on. One that finds the queue full is dropped: the next is near.
+    pub fn heartbeat(&self, session: Arc<Session>, vitals: DeviceHeartbeat) {
+        let _ = self
+            .commands
+            .try_send(Command::Heartbeat { session, vitals });
+    }
+
+    /// Tells that a connection is up.
+    pub async fn connected(&self, session: Arc<Session>, connection: ConnectionId) {
+        let command = Command::Connected {
+            session,
+            connection,
+        };
+        let _ = self.commands.send(command).await;
+    }
+
+    /// Tells that a connection is gone.
+    pub async fn disconnected(&self, session: Arc<Session>, connection: ConnectionId) {
+        let command = Command::Disconnected {
+            session,
+            connection,
+        };
+        let _ = self.commands.send(command).await;
+    }
+
+    /// The board as it stands, for one audience; `None` before the driver has published one.
+    #[must_use]
+    pub fn snapshot(&self, audience: &Audience) -> Option<AgentsSnapshot> {
+        self.feed.board().snapshot(audience)
+    }
+
+    /// What is published from now on. Together with a [`CoreHandle::snapshot`] taken afterwards
+    /// nothing is missed; a delta whose `seq` the snapshot already stands at is to be skipped.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Published> {
+        self.feed.published.subscribe()
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command,
+    ) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .try_send(command(reply))
+            .map_err(|_| Refusal::busy())?;
+        answer.await.unwrap_or_else(|_| Err(Refusal::busy()))
+    }
+}
+
+impl Publisher {
+    /// Begins the board: a new epoch at start, or everything anew after a gap of our own.
+    pub fn board(&self, snapshot: AgentsSnapshot) {
+        let mut board = self.feed.board();
+        *board = Board {
+            epoch: Some(snapshot.epoch),
+            seq: snapshot.seq,
+            agents: snapshot
+                .agents
+                .into_iter()
+                .map(|agent| (agent.extension.clone(), agent))
+                .collect(),
+        };
+        // Sent under the lock, so that the order of the channel is the order of the board.
+        let _ = self.feed.published.send(Published::Board);
+    }
+
+    /// One agent changed; `seq` is one more than the last.
+    pub fn status(&self, status: AgentStatus) {
+        let mut board = self.feed.board();
+        board.seq = status.seq;
+        board
+            .agents
+            .insert(status.agent.extension.clone(), status.agent.clone());
+        let _ = self
+            .feed
+            .published
+            .send(Published::Status(Arc::new(status)));
+    }
+
+    /// One device is told something.
+    pub fn device(&self, session: SessionId, notice: DeviceNotice) {
+        let _ = self.feed.published.send(Published::Device(session, notice));
+    }
+}
+
+/// Who looks at the board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Sees everything.
+    Supervisor,
+    /// Sees colleagues' states with codes, and the words of the own one.
+    Agent {
+        /// The own extension.
+        own: Option<String>,
+    },
+}
+
+impl Audience {
+    /// The agent as this audience may see it.
+    #[must_use]
+    pub fn view(&self, agent: &Agent) -> Agent {
+        let mut agent = agent.clone();
+        let Self::Agent { own } = self else {
+            return agent;
+        };
+        for device in &mut agent.devices {
+            device.contact_expires = None;
+            device.user_agent = None;
+        }
+        if own.as_ref() != Some(&agent.extension) {
+            for reason in &mut agent.reasons {
+                reason.message = None;
+            }
+        }
+        agent
+    }
+}
+
+#[derive(Debug)]
+struct Feed {
+    board: Mutex<Board>,
+    published: broadcast::Sender<Published>,
+}
+
+impl Feed {
+    fn board(&self) -> std::sync::MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    epoch: Option<String>,
+    seq: u64,
+    agents: BTreeMap<String, Agent>,
+}
+
+impl Board {
+    fn snapshot(&self, audience: &Audience) -> Option<AgentsSnapshot> {
+        Some(AgentsSnapshot {
+            epoch: self.epoch.clone()?,
+            seq: self.seq,
+            agents: self
+                .agents
+                .values()
+                .map(|agent| audience.view(agent))
+                .collect(),
+        })
+    }
+}

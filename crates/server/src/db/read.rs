@@ -1,0 +1,244 @@
+//! What may be asked of the database.
+
+use rollcall_alignment::{
+    ContactId, ContactRow, ContactStatus, DeviceId, Extension, LeaseKind, Person, Restored,
+    SessionRow, SessionState, UserRow,
+};
+use rollcall_wire::http::Role;
+use sqlx::{Row, sqlite::SqliteRow};
+
+use super::{Database, DbError, sqlite::role_from_word, write::TokenHash};
+use crate::auth::{Session, SessionId};
+
+/// What a sign-in needs of a user.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The user's row.
+    pub user_id: i64,
+    /// The name as stored.
+    pub username: String,
+    /// The extension.
+    pub extension: Option<String>,
+    /// What they may do.
+    pub role: Role,
+    /// PHC string.
+    pub password_hash: String,
+    /// The sealed SIP password.
+    pub sip_secret: Option<Vec<u8>>,
+}
+
+impl Database {
+    /// Everything a starting server needs to know: people, live sessions, the mirror as left.
+    pub async fn restore(&self) -> Result<Restored, DbError> {
+        let rows = sqlx::query(
+            "SELECT extension, online, sipRegistered FROM users WHERE extension IS NOT NULL ORDER BY extension",
+        )
+        .fetch_all(self.reads())
+        .await?;
+        let users = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
+        Ok(Restored {
+            people: users
+                .iter()
+                .map(|user| Person {
+                    extension: user.extension.clone(),
+                })
+                .collect(),
+            users,
+            sessions: self.live_sessions().await?,
+            contacts: self.contacts().await?,
+        })
+    }
+
+    /// Everybody with an extension, in its order.
+    pub async fn people(&self) -> Result<Vec<Person>, DbError> {
+        let rows = sqlx::query(
+            "SELECT extension FROM users WHERE extension IS NOT NULL ORDER BY extension",
+        )
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Person {
+                    extension: extension(row.try_get(0)?)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The mirror's rows. That this succeeds is what makes an empty list of Asterisk's believable
+    /// (F15) where the registrar shares the table.
+    pub async fn contacts(&self) -> Result<Vec<ContactRow>, DbError> {
+        let rows = sqlx::query(
+            "SELECT id, endpoint, uri, user_agent, expiration_time, qualify_frequency, reg_server, status
+             FROM ps_contacts ORDER BY id",
+        )
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter().map(contact).collect()
+    }
+
+    async fn live_sessions(&self) -> Result<Vec<SessionRow>, DbError> {
+        let rows = sqlx::query(
+            "SELECT s.id, u.extension, s.device_id, s.state, s.claim, s.lease, s.started_at, s.online_at
+             FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.ended_at IS NULL AND u.extension IS NOT NULL ORDER BY s.started_at, s.id",
+        )
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter().map(live_session).collect()
+    }
+
+    /// Sessions all of whose tokens have ended by `now` (ms since the epoch): nobody can speak for
+    /// them any more.
+    pub async fn lapsed_sessions(&self, now: u64) -> Result<Vec<SessionId>, DbError> {
+        let rows = sqlx::query(
+            "SELECT s.id FROM sessions s WHERE s.ended_at IS NULL AND NOT EXISTS (
+                 SELECT 1 FROM tokens t
+                 WHERE t.session_id = s.id AND t.expires_at > ?1 AND t.used_at IS NULL)",
+        )
+        .bind(i64::try_from(now).unwrap_or(i64::MAX))
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter().map(|row| session_id(row.try_get(0)?)).collect()
+    }
+
+    /// The session an access token speaks for, if it lives at `now` (ms since the epoch).
+    pub(crate) async fn session_of_access(
+        &self,
+        token: &TokenHash,
+        now: u64,
+    ) -> Result<Option<Session>, DbError> {
+        let row = sqlx::query(
+            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id
+             FROM tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
+             WHERE t.hash = ?1 AND t.kind = 'access' AND t.expires_at > ?2 AND s.ended_at IS NULL",
+        )
+        .bind(token.as_slice())
+        .bind(i64::try_from(now).unwrap_or(i64::MAX))
+        .fetch_optional(self.reads())
+        .await?;
+        row.as_ref().map(session).transpose()
+    }
+
+    /// The session a refresh token belongs to, and whether the token was used before.
+    pub(crate) async fn session_of_refresh(
+        &self,
+        token: &TokenHash,
+        now: u64,
+    ) -> Result<Option<(Session, bool)>, DbError> {
+        let row = sqlx::query(
+            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, t.used_at IS NOT NULL
+             FROM tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
+             WHERE t.hash = ?1 AND t.kind = 'refresh' AND t.expires_at > ?2 AND s.ended_at IS NULL",
+        )
+        .bind(token.as_slice())
+        .bind(i64::try_from(now).unwrap_or(i64::MAX))
+        .fetch_optional(self.reads())
+        .await?;
+        row.map(|row| Ok((session(&row)?, row.try_get(6)?)))
+            .transpose()
+    }
+
+    /// What a sign-in under this name needs.
+    pub(crate) async fn credentials(&self, username: &str) -> Result<Option<Credentials>, DbError> {
+        let row = sqlx::query(
+            "SELECT id, username, extension, role, password_hash, sip_secret FROM users WHERE username = ?1",
+        )
+        .bind(username)
+        .fetch_optional(self.reads())
+        .await?;
+        row.map(|row| {
+            let role: String = row.try_get(3)?;
+            Ok(Credentials {
+                user_id: row.try_get(0)?,
+                username: row.try_get(1)?,
+                extension: row.try_get(2)?,
+                role: role_from_word(&role),
+                password_hash: row.try_get(4)?,
+                sip_secret: row.try_get(5)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Whether the database answers a read.
+    pub(crate) async fn readable(&self) -> bool {
+        sqlx::query("SELECT 1 FROM users LIMIT 1")
+            .fetch_optional(self.reads())
+            .await
+            .is_ok()
+    }
+}
+
+fn session(row: &SqliteRow) -> Result<Session, DbError> {
+    let role: String = row.try_get(4)?;
+    Ok(Session {
+        id: session_id(row.try_get(0)?)?,
+        user_id: row.try_get(1)?,
+        username: row.try_get(2)?,
+        extension: row.try_get(3)?,
+        role: role_from_word(&role),
+        device_id: row.try_get(5)?,
+    })
+}
+
+fn session_id(text: &str) -> Result<SessionId, DbError> {
+    SessionId::parse_str(text).map_err(|error| DbError::Schema(format!("sessions.id: {error}")))
+}
+
+fn extension(text: &str) -> Result<Extension, DbError> {
+    Extension::new(text).map_err(|error| DbError::Schema(format!("extension {text:?} {error}")))
+}
+
+fn user(row: &SqliteRow) -> Result<UserRow, DbError> {
+    Ok(UserRow {
+        extension: extension(row.try_get(0)?)?,
+        online: row.try_get(1)?,
+        sip_registered: row.try_get(2)?,
+    })
+}
+
+fn live_session(row: &SqliteRow) -> Result<SessionRow, DbError> {
+    let bad = |error: rollcall_alignment::NameError| DbError::Schema(format!("sessions: {error}"));
+    Ok(SessionRow {
+        id: rollcall_alignment::SessionId::new(row.try_get(0)?).map_err(bad)?,
+        extension: extension(row.try_get(1)?)?,
+        device: DeviceId::new(row.try_get(2)?).map_err(bad)?,
+        state: match row.try_get(3)? {
+            "online" => SessionState::Online,
+            "logging_out" => SessionState::LoggingOut,
+            _ => SessionState::SignedIn,
+        },
+        claim: row.try_get(4)?,
+        lease: LeaseKind::from_word(row.try_get(5)?),
+        started_unix_ms: unsigned(row.try_get(6)?),
+        online_unix_ms: row.try_get::<Option<i64>, _>(7)?.map(unsigned),
+        ended_unix_ms: None,
+    })
+}
+
+/// Any column may be NULL where the table is Asterisk's own.
+fn contact(row: &SqliteRow) -> Result<ContactRow, DbError> {
+    let text = |column: usize| -> Result<String, DbError> {
+        Ok(row
+            .try_get::<Option<String>, _>(column)?
+            .unwrap_or_default())
+    };
+    let number = |column: usize| -> Result<i64, DbError> {
+        Ok(row.try_get::<Option<i64>, _>(column)?.unwrap_or_default())
+    };
+    Ok(ContactRow {
+        id: ContactId::new(row.try_get(0)?),
+        endpoint: extension(&text(1)?)?,
+        uri: text(2)?,
+        user_agent: text(3)?,
+        expires_unix: unsigned(number(4)?),
+        qualify_frequency: u32::try_from(number(5)?).unwrap_or_default(),
+        reg_server: text(6)?,
+        status: ContactStatus::from_word(&text(7)?),
+    })
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}

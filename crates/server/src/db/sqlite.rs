@@ -1,0 +1,278 @@
+//! How SQLite is opened, and each [`Write`] in its SQL.
+
+use std::{path::Path, time::Duration};
+
+use rollcall_alignment::{
+    self as alignment, ContactRow, LedgerEntry, SessionRow, SessionState, UserRow,
+};
+use rollcall_wire::http::Role;
+use sqlx::{
+    ConnectOptions, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::{
+    write::{NewSession, NewUser, Rotation, TokenPair, Write},
+    writer::WriteError,
+};
+use crate::auth::SessionId;
+
+/// WAL, every commit on disk before it is answered, foreign keys held.
+pub(super) fn options(path: &Path, busy_timeout_ms: u64) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_millis(busy_timeout_ms))
+        .foreign_keys(true)
+}
+
+pub(super) async fn connect(
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, sqlx::Error> {
+    options.connect().await
+}
+
+/// Carries out one change. Rows written are rows changed: what is so already is left alone.
+pub(super) async fn execute(db: &mut SqliteConnection, write: &Write) -> Result<(), WriteError> {
+    match write {
+        Write::AddUser(user) => add_user(db, user).await,
+        Write::StartSession(session) => start_session(db, session).await,
+        Write::RotateTokens(rotation) => rotate(db, rotation).await,
+        Write::EndSession {
+            session,
+            at,
+            reason,
+        } => end_session(db, &session.to_string(), *at, reason).await,
+        Write::Core(write) => core(db, write).await,
+    }
+}
+
+async fn core(db: &mut SqliteConnection, write: &alignment::Write) -> Result<(), WriteError> {
+    match write {
+        alignment::Write::User(row) => set_presence(db, row).await,
+        alignment::Write::Contact(row) => put_contact(db, row).await,
+        alignment::Write::ContactGone(id) => {
+            sqlx::query("DELETE FROM ps_contacts WHERE id = ?1")
+                .bind(id.as_str())
+                .execute(db)
+                .await?;
+            Ok(())
+        }
+        alignment::Write::Session(row) => put_session(db, row).await,
+        alignment::Write::Ledger(entry) => append(db, entry).await,
+    }
+}
+
+async fn add_user(db: &mut SqliteConnection, user: &NewUser) -> Result<(), WriteError> {
+    sqlx::query(
+        "INSERT INTO users (username, extension, role, password_hash, sip_secret, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .bind(&user.username)
+    .bind(user.extension.as_deref())
+    .bind(role_word(user.role))
+    .bind(&user.password_hash)
+    .bind(user.sip_secret.as_deref())
+    .bind(ms(user.at))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn start_session(db: &mut SqliteConnection, new: &NewSession) -> Result<(), WriteError> {
+    sqlx::query("DELETE FROM tokens WHERE expires_at < ?1")
+        .bind(ms(new.at))
+        .execute(&mut *db)
+        .await?;
+    sqlx::query(
+        "INSERT INTO sessions (id, user_id, device_id, state, lease, started_at)
+         VALUES (?1, ?2, ?3, 'signed_in', 'none', ?4)",
+    )
+    .bind(new.id.to_string())
+    .bind(new.user_id)
+    .bind(&new.device_id)
+    .bind(ms(new.at))
+    .execute(&mut *db)
+    .await?;
+    put_tokens(db, new.id, &new.tokens).await
+}
+
+async fn put_tokens(
+    db: &mut SqliteConnection,
+    session: SessionId,
+    tokens: &TokenPair,
+) -> Result<(), WriteError> {
+    let pair = [
+        (&tokens.access, "access", tokens.access_expires),
+        (&tokens.refresh, "refresh", tokens.refresh_expires),
+    ];
+    for (hash, kind, expires) in pair {
+        sqlx::query(
+            "INSERT INTO tokens (hash, session_id, kind, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        )
+        .bind(hash.as_slice())
+        .bind(session.to_string())
+        .bind(kind)
+        .bind(ms(expires))
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn rotate(db: &mut SqliteConnection, rotation: &Rotation) -> Result<(), WriteError> {
+    let session = rotation.session;
+    let used = sqlx::query(
+        "UPDATE tokens SET used_at = ?1
+         WHERE hash = ?2 AND session_id = ?3 AND kind = 'refresh' AND used_at IS NULL AND expires_at > ?1
+           AND EXISTS (SELECT 1 FROM sessions WHERE id = ?3 AND ended_at IS NULL)",
+    )
+    .bind(ms(rotation.at))
+    .bind(rotation.used.as_slice())
+    .bind(session.to_string())
+    .execute(&mut *db)
+    .await?;
+    if used.rows_affected() == 0 {
+        return Err(WriteError::Conflict("the refresh token".into()));
+    }
+    sqlx::query("DELETE FROM tokens WHERE session_id = ?1 AND kind = 'access'")
+        .bind(session.to_string())
+        .execute(&mut *db)
+        .await?;
+    put_tokens(db, session, &rotation.tokens).await
+}
+
+async fn end_session(
+    db: &mut SqliteConnection,
+    session: &str,
+    at: u64,
+    reason: &str,
+) -> Result<(), WriteError> {
+    sqlx::query(
+        "UPDATE sessions SET state = 'ended', ended_at = ?1, end_reason = ?2 WHERE id = ?3 AND ended_at IS NULL",
+    )
+    .bind(ms(at))
+    .bind(reason)
+    .bind(session)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query("DELETE FROM tokens WHERE session_id = ?1")
+        .bind(session)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn set_presence(db: &mut SqliteConnection, row: &UserRow) -> Result<(), WriteError> {
+    sqlx::query(
+        "UPDATE users SET online = ?1, sipRegistered = ?2
+         WHERE extension = ?3 AND (online <> ?1 OR sipRegistered <> ?2)",
+    )
+    .bind(row.online)
+    .bind(row.sip_registered)
+    .bind(row.extension.as_str())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn put_contact(db: &mut SqliteConnection, row: &ContactRow) -> Result<(), WriteError> {
+    sqlx::query(
+        "INSERT INTO ps_contacts (id, uri, expiration_time, qualify_frequency, user_agent, endpoint, reg_server, status)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (id) DO UPDATE SET
+             uri = excluded.uri, expiration_time = excluded.expiration_time,
+             qualify_frequency = excluded.qualify_frequency, user_agent = excluded.user_agent,
+             endpoint = excluded.endpoint, reg_server = excluded.reg_server, status = excluded.status
+         WHERE uri IS NOT excluded.uri OR expiration_time IS NOT excluded.expiration_time
+            OR qualify_frequency IS NOT excluded.qualify_frequency OR user_agent IS NOT excluded.user_agent
+            OR endpoint IS NOT excluded.endpoint OR reg_server IS NOT excluded.reg_server
+            OR status IS NOT excluded.status",
+    )
+    .bind(row.id.as_str())
+    .bind(&row.uri)
+    .bind(ms(row.expires_unix))
+    .bind(row.qualify_frequency)
+    .bind(&row.user_agent)
+    .bind(row.endpoint.as_str())
+    .bind(&row.reg_server)
+    .bind(row.status.as_str())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn put_session(db: &mut SqliteConnection, row: &SessionRow) -> Result<(), WriteError> {
+    sqlx::query(
+        "INSERT INTO sessions (id, user_id, device_id, state, claim, lease, started_at, online_at, ended_at)
+         SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM users WHERE extension = ?2
+         ON CONFLICT (id) DO UPDATE SET
+             state = excluded.state, claim = excluded.claim, lease = excluded.lease,
+             online_at = excluded.online_at
+         WHERE ended_at IS NULL",
+    )
+    .bind(row.id.as_str())
+    .bind(row.extension.as_str())
+    .bind(row.device.as_str())
+    .bind(row.state.as_str())
+    .bind(row.claim.as_deref())
+    .bind(row.lease.as_str())
+    .bind(ms(row.started_unix_ms))
+    .bind(row.online_unix_ms.map(ms))
+    .bind(None::<i64>)
+    .execute(&mut *db)
+    .await?;
+    match row.state {
+        SessionState::Ended(reason) => {
+            end_session(
+                db,
+                row.id.as_str(),
+                row.ended_unix_ms.unwrap_or_default(),
+                reason.as_str(),
+            )
+            .await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn append(db: &mut SqliteConnection, entry: &LedgerEntry) -> Result<(), WriteError> {
+    sqlx::query(
+        "INSERT INTO ledger (at, extension, device_id, kind, source, rule, what, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )
+    .bind(ms(entry.at_unix_ms))
+    .bind(entry.extension.as_ref().map(|extension| extension.as_str()))
+    .bind(entry.device.as_ref().map(|device| device.as_str()))
+    .bind(entry.kind.as_str())
+    .bind(entry.source)
+    .bind(entry.rule)
+    .bind(entry.what)
+    .bind(&entry.detail)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// SQLite's integers are signed; a time beyond them is no time.
+fn ms(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Agent => "agent",
+        Role::Supervisor => "supervisor",
+        Role::Admin => "admin",
+    }
+}
+
+pub(super) fn role_from_word(word: &str) -> Role {
+    match word {
+        "admin" => Role::Admin,
+        "supervisor" => Role::Supervisor,
+        _ => Role::Agent,
+    }
+}

@@ -1,0 +1,100 @@
+//! What may be written: the typed changes, each of them whole.
+
+use rollcall_wire::http::Role;
+
+use crate::auth::SessionId;
+
+/// One change. A list of them given to [`super::Database::commit`] is one transaction.
+///
+/// All times are ms since the Unix epoch unless a field says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// A person comes in. Conflicts when the name or the extension is taken.
+    AddUser(NewUser),
+    /// A device session begins, with its first tokens.
+    StartSession(NewSession),
+    /// A refresh token is traded. Conflicts when it was used before.
+    RotateTokens(Rotation),
+    /// A session is over: its tokens end with it.
+    EndSession {
+        /// Which.
+        session: SessionId,
+        /// When.
+        at: u64,
+        /// `logout`, `takeover`, `forced`, `expired`.
+        reason: String,
+    },
+    /// A change that the alignment core asked for.
+    Core(rollcall_alignment::Write),
+}
+
+/// A person to add.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewUser {
+    /// The user's name.
+    pub username: String,
+    /// The extension; none for people without a phone.
+    pub extension: Option<String>,
+    /// What they may do.
+    pub role: Role,
+    /// PHC string of the password.
+    pub password_hash: String,
+    /// The SIP password, sealed.
+    pub sip_secret: Option<Vec<u8>>,
+    /// When.
+    pub at: u64,
+}
+
+/// A session to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose.
+    pub user_id: i64,
+    /// On which device.
+    pub device_id: String,
+    /// When.
+    pub at: u64,
+    /// The tokens.
+    pub tokens: TokenPair,
+}
+
+/// The hashes of a pair of tokens and their ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenPair {
+    /// SHA-256 of the access token.
+    pub access: TokenHash,
+    /// When it ends.
+    pub access_expires: u64,
+    /// SHA-256 of the refresh token.
+    pub refresh: TokenHash,
+    /// When it ends.
+    pub refresh_expires: u64,
+}
+
+/// SHA-256 of a token.
+pub type TokenHash = [u8; 32];
+
+/// A refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// The refresh token that is used up.
+    pub used: TokenHash,
+    /// What replaces the session's tokens.
+    pub tokens: TokenPair,
+    /// When.
+    pub at: u64,
+}
+
+impl std::fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewUser")
+            .field("username", &self.username)
+            .field("extension", &self.extension)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
