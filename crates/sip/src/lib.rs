@@ -18,6 +18,8 @@ pub mod registration;
 pub mod transaction;
 pub mod ua;
 
+mod random;
+
 pub use digest::Credentials;
 pub use message::{Message, NameAddr, Refusal, parse};
 pub use registration::{Account, Failure, RegistrationEvent};

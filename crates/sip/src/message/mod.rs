@@ -7,10 +7,10 @@
 //! code to answer with and the words to log.
 
 mod names;
-mod parse;
+pub(crate) mod parse;
 mod refusal;
 pub(crate) mod text;
-mod uri;
+pub(crate) mod uri;
 mod view;
 pub mod write;
 

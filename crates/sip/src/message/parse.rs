@@ -40,6 +40,20 @@ pub fn parse(bytes: &[u8]) -> Result<Message, Refusal> {
     Ok(message)
 }
 
+/// The headers of a request that [`parse`] refused, if an answer can be made from them.
+pub(crate) fn answerable(bytes: &[u8]) -> Option<Headers> {
+    let (head, _) = split_head(skip_blank_lines(bytes)).ok()?;
+    let head = String::from_utf8_lossy(head);
+    let mut lines = unfold(&head).into_iter();
+    let start_line = lines.next()?;
+    if start_line.starts_with("SIP/") || start_line.starts_with("ACK ") {
+        return None;
+    }
+    let headers = parse_headers(lines).ok()?;
+    let complete = ["Call-ID", "CSeq", "From", "To"].iter().all(|name| headers.text(name).is_some());
+    complete.then_some(headers)
+}
+
 /// The method of this exact name (methods are case-sensitive).
 pub(crate) fn method(name: &str) -> Option<Method> {
     Method::all()

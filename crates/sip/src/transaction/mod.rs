@@ -1,9 +1,19 @@
 //! Transactions (RFC 3261 section 17, RFC 6026): retransmission, matching and time-outs, on a clock that is given.
 
+mod client;
+mod layer;
+mod server;
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+pub(crate) use layer::{
+    ClientId, MAGIC_COOKIE, RequestFate, ServerId, TransactionLayer, received_via, reply_address,
+};
 
 /// How a message travels. Only UDP is wired to sockets now; the transaction layer already treats the others as
 /// reliable (no retransmission).
@@ -68,5 +78,12 @@ impl Default for Timers {
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
         }
+    }
+}
+
+impl Timers {
+    /// 64 T1: how long a transaction waits for an answer (Timers B, F, H, J, L, M).
+    pub(crate) fn patience(&self) -> Duration {
+        self.t1 * 64
     }
 }

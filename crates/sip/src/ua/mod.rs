@@ -1,9 +1,21 @@
 //! The user agent: registration, calls and single requests over the transaction layer.
+//!
+//! Owns what happens between transactions: who may reach us, which dialog a request means, when a 200 is sent
+//! again, which challenge is answered. Refuses requests from strangers before they cost any memory.
 
+mod call;
+mod callee;
+mod caller;
+mod compose;
 mod config;
 mod event;
+mod in_dialog;
+mod inbound;
+mod registering;
+#[cfg(test)]
+mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -11,45 +23,116 @@ use bytes::Bytes;
 
 pub use config::{Config, Trust};
 pub use event::{
-    CallId, EndReason, Event, InviteRequest, OutgoingId, OutgoingOutcome, OutgoingRequest, Reply,
-    RequestId,
+    CallId, EndReason, Event, InviteRequest, OutgoingId, OutgoingOutcome, OutgoingRequest, Reply, RequestId,
 };
 
-use crate::registration::Account;
-use crate::transaction::Transmit;
+use crate::dialog::DialogKey;
+use crate::message::{Headers, HeadersView, Message, NameAddr, Request, Response, Version, parse, uri_text};
+use crate::random::Random;
+use crate::registration::{Account, Registration};
+use crate::transaction::{ClientId, ServerId, TransactionLayer, Transmit};
+use call::Call;
 
 /// A SIP user agent (RFC 3261 sections 8 to 15) without I/O.
+///
+/// After every `handle_*` and every command: drain [`Self::poll_transmit`] and [`Self::poll_event`], then wait
+/// until [`Self::poll_timeout`] or the next datagram.
 #[derive(Debug)]
 pub struct UserAgent {
     config: Config,
-    transmits: VecDeque<Transmit>,
+    random: Random,
+    layer: TransactionLayer,
+    registration: Option<Registration>,
+    available: bool,
+    calls: HashMap<CallId, Call>,
+    dialogs: HashMap<DialogKey, CallId>,
+    pending: HashMap<ClientId, Pending>,
+    requests: HashMap<RequestId, (ServerId, Request)>,
     events: VecDeque<Event>,
+    next_id: u64,
+}
+
+/// What a client transaction is for.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    purpose: Purpose,
+    /// Challenges answered on the way here.
+    challenges: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Register,
+    Invite(CallId),
+    Bye(CallId),
+    Cancel,
+    Single(OutgoingId),
+    /// Ends a branch of a fork that we do not want; nobody waits for it.
+    Orphan,
+}
+
+impl Pending {
+    fn new(purpose: Purpose) -> Self {
+        Self { purpose, challenges: 0 }
+    }
+
+    fn challenged(self) -> Self {
+        Self { challenges: self.challenges + 1, ..self }
+    }
 }
 
 impl UserAgent {
     /// A user agent with nothing registered and no calls.
     pub fn new(config: Config, _now: Instant) -> Self {
         Self {
+            random: Random::new(config.seed),
+            layer: TransactionLayer::new(config.timers),
             config,
-            transmits: VecDeque::new(),
+            registration: None,
+            available: true,
+            calls: HashMap::new(),
+            dialogs: HashMap::new(),
+            pending: HashMap::new(),
+            requests: HashMap::new(),
             events: VecDeque::new(),
+            next_id: 0,
         }
     }
 
     /// Takes one datagram (or one message of a stream).
-    pub fn handle_datagram(&mut self, _now: Instant, _from: SocketAddr, _bytes: &[u8]) {}
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        // Keep-alives (RFC 5626 section 3.5.1, and the four zero bytes of some PBXs).
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            return;
+        }
+        match parse(bytes) {
+            Ok(Message::Request(request)) => self.handle_request(now, request, from),
+            Ok(Message::Response(response)) => self.handle_response(now, &response, from),
+            Err(refusal) => self.handle_unreadable(from, bytes, &refusal),
+        }
+    }
 
     /// Does what is due. Call it at [`Self::poll_timeout`]; calling early does nothing.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for client in self.layer.handle_timeout(now) {
+            self.handle_timed_out(now, client);
+            self.layer.forget(client);
+        }
+        self.refresh_registration(now);
+        self.resend_answers(now);
+        self.pending.retain(|client, _| self.layer.sent(*client).is_some());
+    }
 
     /// When [`Self::handle_timeout`] is next needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let calls = self.calls.values().filter_map(Call::due).min();
+        let registration = self.registration.as_ref().and_then(Registration::due);
+        [self.layer.poll_timeout(), registration, calls].into_iter().flatten().min()
     }
 
     /// The next message to put on the wire.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        self.layer.poll_transmit()
     }
 
     /// The next thing to know.
@@ -58,47 +141,147 @@ impl UserAgent {
     }
 
     /// Registers and keeps registered until [`Self::unregister`]: refreshes, answers challenges, retries with back-off.
-    pub fn register(&mut self, _now: Instant, _account: Account) {}
+    pub fn register(&mut self, now: Instant, account: Account) {
+        self.begin_registration(now, account);
+    }
 
-    /// Removes our contact at the registrar.
-    pub fn unregister(&mut self, _now: Instant) {}
+    /// Removes our contact at the registrar. [`crate::RegistrationEvent::Unregistered`] follows, or a failure
+    /// without a retry.
+    pub fn unregister(&mut self, now: Instant) {
+        self.end_registration(now);
+    }
 
     /// False: OPTIONS is answered 480 and new calls too, because nobody could hear or speak.
-    pub fn set_available(&mut self, _available: bool) {}
+    pub fn set_available(&mut self, available: bool) {
+        self.available = available;
+    }
 
     /// Calls somebody.
-    pub fn invite(&mut self, _now: Instant, _invite: InviteRequest) -> CallId {
-        CallId(0)
+    pub fn invite(&mut self, now: Instant, invite: InviteRequest) -> CallId {
+        self.begin_call(now, invite)
     }
 
     /// Ends a call in any state: CANCEL, BYE, or 603 to one that was not answered.
-    pub fn hangup(&mut self, _now: Instant, _call: CallId) {}
+    pub fn hangup(&mut self, now: Instant, call: CallId) {
+        self.end_call(now, call);
+    }
 
     /// 180 Ringing to an incoming call; with `sdp`, 183 Session Progress and early media.
-    pub fn ring(&mut self, _now: Instant, _call: CallId, _sdp: Option<Bytes>) {}
+    pub fn ring(&mut self, now: Instant, call: CallId, sdp: Option<Bytes>) {
+        self.ring_call(now, call, sdp);
+    }
 
     /// 200 OK with our SDP to an incoming call.
-    pub fn answer(&mut self, _now: Instant, _call: CallId, _sdp: Bytes) {}
+    pub fn answer(&mut self, now: Instant, call: CallId, sdp: Bytes) {
+        self.answer_call(now, call, sdp);
+    }
 
     /// A final refusal (300..=699) to an incoming call; a challenge is one too.
-    pub fn reject(&mut self, _now: Instant, _call: CallId, _reply: impl Into<Reply>) {}
+    pub fn reject(&mut self, now: Instant, call: CallId, reply: impl Into<Reply>) {
+        self.reject_call(now, call, reply.into());
+    }
 
     /// 200 OK with our SDP to [`Event::Offer`].
-    pub fn answer_offer(&mut self, _now: Instant, _call: CallId, _sdp: Bytes) {}
+    pub fn answer_offer(&mut self, now: Instant, call: CallId, sdp: Bytes) {
+        self.reply_to_offer(now, call, self.dialog_reply(200, sdp));
+    }
 
     /// Refuses [`Event::Offer`] (488 as a rule); the session stays as it was.
-    pub fn refuse_offer(&mut self, _now: Instant, _call: CallId, _code: u16) {}
+    pub fn refuse_offer(&mut self, now: Instant, call: CallId, code: u16) {
+        self.reply_to_offer(now, call, Reply::new(code));
+    }
 
     /// Sends a single out-of-dialog request.
-    pub fn request(&mut self, _now: Instant, _request: OutgoingRequest) -> OutgoingId {
-        OutgoingId(0)
+    pub fn request(&mut self, now: Instant, request: OutgoingRequest) -> OutgoingId {
+        let id = OutgoingId(self.fresh_id());
+        let mut headers = Headers::default();
+        headers.add("From", request.from.clone().with_tag(&self.random.token()).to_string());
+        headers.add("To", NameAddr::new(request.target.clone()).to_string());
+        headers.add("Call-ID", self.random.token());
+        headers.add("CSeq", format!("1 {}", request.method));
+        headers.extend(request.headers);
+        let built = Request {
+            method: request.method,
+            uri: request.target,
+            version: Version::V2,
+            headers,
+            body: request.body.to_vec(),
+        };
+        self.send(now, built, request.destination, Pending::new(Purpose::Single(id)));
+        id
     }
 
     /// Answers [`Event::Request`].
-    pub fn respond(&mut self, _now: Instant, _id: RequestId, _reply: impl Into<Reply>) {}
+    pub fn respond(&mut self, now: Instant, id: RequestId, reply: impl Into<Reply>) {
+        if let Some((server, request)) = self.requests.remove(&id) {
+            let tag = self.random.token();
+            self.respond_in(now, server, &request, reply.into(), Some(&tag));
+        }
+    }
 
     /// Our Contact URI, as it stands in our requests.
     pub fn contact_uri(&self) -> String {
-        format!("sip:{}@{}", self.config.contact_user, self.config.local)
+        uri_text(&self.contact())
+    }
+
+    /// Calls that are not over.
+    pub fn call_count(&self) -> usize {
+        self.calls.values().filter(|call| !call.is_over()).count()
+    }
+
+    /// True when no transaction lives, no call and no registration work is left: nothing will be sent any more.
+    pub fn is_quiet(&self) -> bool {
+        self.layer.len() == 0 && self.calls.is_empty()
+    }
+
+    fn handle_response(&mut self, now: Instant, response: &Response, source: SocketAddr) {
+        let Some(client) = self.layer.handle_response(now, response) else {
+            return;
+        };
+        let Some(pending) = self.pending.get(&client).copied() else {
+            return;
+        };
+        let is_final = response.status_code.code() >= 200;
+        match pending.purpose {
+            Purpose::Register if is_final => self.handle_register_response(now, client, pending, response, source),
+            Purpose::Invite(call) => self.handle_invite_response(now, call, client, pending, response, source),
+            Purpose::Bye(call) if is_final => self.handle_bye_response(now, call, client, pending, response),
+            Purpose::Single(id) if is_final => {
+                let outcome = OutgoingOutcome::Response(Box::new(response.clone()));
+                self.events.push_back(Event::Outgoing { id, outcome });
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_timed_out(&mut self, now: Instant, client: ClientId) {
+        match self.pending.remove(&client).map(|pending| pending.purpose) {
+            Some(Purpose::Register) => self.handle_register_timeout(now, client),
+            Some(Purpose::Invite(call)) => self.finish(call, EndReason::TimedOut),
+            Some(Purpose::Bye(call)) => self.forget_call(call),
+            Some(Purpose::Single(id)) => {
+                self.events.push_back(Event::Outgoing { id, outcome: OutgoingOutcome::TimedOut });
+            }
+            Some(Purpose::Cancel | Purpose::Orphan) | None => {}
+        }
+    }
+
+    /// Tells the end unless it was told, and forgets the call.
+    fn finish(&mut self, call: CallId, reason: EndReason) {
+        if self.calls.get(&call).is_some_and(|call| !call.is_over()) {
+            self.events.push_back(Event::Ended { call, reason });
+        }
+        self.forget_call(call);
+    }
+
+    fn forget_call(&mut self, id: CallId) {
+        if let Some(call) = self.calls.remove(&id) {
+            self.dialogs.remove(&call.key);
+        }
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
     }
 }

@@ -1,7 +1,11 @@
 //! The client's registration (RFC 3261 section 10): register, refresh, unregister, and never give up.
 
+mod client;
+
 use std::net::SocketAddr;
 use std::time::Duration;
+
+pub(crate) use client::{Fate, Registration};
 
 use crate::digest::Credentials;
 use crate::message::{NameAddr, Uri};

@@ -1,0 +1,186 @@
+//! Requests and answers as they leave: the headers every one of them carries.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::{Pending, Purpose, Reply, UserAgent};
+use crate::digest::{ClientDigest, Credentials};
+use crate::message::write::method as method_name;
+use crate::message::{
+    Headers, HeadersView, HostWithPort, Method, Request, Response, StatusCode, Uri, Version, Via, uri_text,
+};
+use crate::message::{Params, Scheme, header, parse::status};
+use crate::registration::Failure;
+use crate::transaction::{ClientId, ServerId, Transmit};
+
+/// Methods a user agent acts upon.
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY";
+/// Challenges answered in one chain: one, one more for a nonce that was old, one for a second hop.
+const MAX_CHALLENGES: u8 = 3;
+
+impl UserAgent {
+    /// Our Contact address.
+    pub(super) fn contact(&self) -> Uri {
+        Uri {
+            scheme: Some(Scheme::Sip),
+            auth: Some((self.config.contact_user.as_str(), None::<String>).into()),
+            host_with_port: self.config.local.into(),
+            params: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Sends a request in a transaction of its own; adds Via, Max-Forwards, User-Agent and, where it belongs, Contact.
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        mut request: Request,
+        destination: SocketAddr,
+        pending: Pending,
+    ) -> ClientId {
+        self.complete(&mut request);
+        let client = self.layer.start(now, request, self.config.transport, destination);
+        self.pending.insert(client, pending);
+        client
+    }
+
+    /// Sends a request that has no transaction: the ACK to a 2xx.
+    pub(super) fn send_stateless(&mut self, mut request: Request, destination: SocketAddr) -> Transmit {
+        self.complete(&mut request);
+        let bytes = crate::message::write::request(&request);
+        let transmit = Transmit { transport: self.config.transport, destination, bytes };
+        self.layer.transmit(transmit.clone());
+        transmit
+    }
+
+    /// CANCEL has the INVITE's own Via (RFC 3261 section 9.1).
+    pub(super) fn send_cancel(&mut self, now: Instant, invite: ClientId) {
+        let Some((request, destination)) = self.layer.sent(invite) else {
+            return;
+        };
+        let number = request.headers.cseq_view().map_or(0, |cseq| cseq.number);
+        let mut headers = Headers::default();
+        for name in ["Via", "From", "To", "Call-ID"] {
+            headers.add(name, request.headers.text(name).unwrap_or_default());
+        }
+        headers.add("CSeq", format!("{number} CANCEL"));
+        for route in request.headers.texts("Route") {
+            headers.add("Route", route);
+        }
+        headers.add("Max-Forwards", "70");
+        let cancel = Request { method: Method::Cancel, headers, body: Vec::new(), ..request.clone() };
+        let client = self.layer.start(now, cancel, self.config.transport, destination);
+        self.pending.insert(client, Pending::new(Purpose::Cancel));
+        self.layer.end_soon(now, invite);
+    }
+
+    /// The same request with an answer to the challenge in `response`, and the next number.
+    pub(super) fn authorised(
+        &mut self,
+        client: ClientId,
+        response: &Response,
+        credentials: Option<&Credentials>,
+        digest: &mut Option<ClientDigest>,
+        challenges: u8,
+    ) -> Result<(Request, SocketAddr), Failure> {
+        let fresh = ClientDigest::from_response(&response.headers, self.random.token())
+            .map_err(|unusable| Failure::UnusableChallenge(unusable.0))?;
+        let answered = challenges > 0;
+        if challenges >= MAX_CHALLENGES || (answered && !fresh.is_stale()) {
+            return Err(Failure::WrongCredentials);
+        }
+        let credentials = credentials.ok_or(Failure::WrongCredentials)?;
+        let (request, destination) = self.layer.sent(client).ok_or(Failure::TimedOut)?;
+        let mut request = request.clone();
+        let number = request.headers.cseq_view().map_or(1, |cseq| cseq.number + 1);
+        request.headers.set("CSeq", format!("{number} {}", method_name(request.method)));
+        authorise(&mut request, digest.insert(fresh), credentials);
+        Ok((request, destination))
+    }
+
+    /// An answer to a request whose Via already says where it came from.
+    pub(super) fn response(&self, request: &Request, reply: Reply, to_tag: Option<&str>) -> Response {
+        let status_code = match &reply.reason {
+            Some(reason) => status(reply.code, reason),
+            None => StatusCode::from(reply.code),
+        };
+        let mut headers = Headers::default();
+        for via in request.headers.texts("Via") {
+            headers.add("Via", via);
+        }
+        if reply.code < 300 {
+            for route in request.headers.texts("Record-Route") {
+                headers.add("Record-Route", route);
+            }
+        }
+        for name in ["From", "To", "Call-ID", "CSeq"] {
+            headers.add(name, request.headers.text(name).unwrap_or_default());
+        }
+        if let (Some(tag), Ok(to)) = (to_tag, request.headers.to_view())
+            && to.tag().is_none()
+        {
+            headers.set("To", to.with_tag(tag).to_string());
+        }
+        headers.add("Server", self.config.user_agent.clone());
+        headers.extend(reply.headers);
+        Response { status_code, version: Version::V2, headers, body: reply.body.to_vec() }
+    }
+
+    /// Answers within a server transaction.
+    pub(super) fn respond_in(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Request,
+        reply: Reply,
+        to_tag: Option<&str>,
+    ) -> Option<Transmit> {
+        let response = self.response(request, reply, to_tag);
+        self.layer.respond(now, server, &response)
+    }
+
+    /// A 2xx or 1xx that makes or keeps a dialog: with Contact, Allow and, if any, SDP.
+    pub(super) fn dialog_reply(&self, code: u16, sdp: bytes::Bytes) -> Reply {
+        let mut reply = Reply::new(code).with("Contact", format!("<{}>", self.contact_uri())).with("Allow", ALLOW);
+        if !sdp.is_empty() {
+            reply = reply.with("Content-Type", "application/sdp");
+            reply.body = sdp;
+        }
+        reply
+    }
+
+    fn complete(&mut self, request: &mut Request) {
+        let mut params = Params::default();
+        params.set("rport", None);
+        params.set("branch", Some(self.random.branch()));
+        let sent_by = HostWithPort::from(self.config.local);
+        let via = Via { transport: self.config.transport.via_token().to_owned(), sent_by, params };
+        let mut headers = Headers::default();
+        headers.add("Via", via.to_string());
+        headers.add("Max-Forwards", "70");
+        let old = std::mem::take(&mut request.headers);
+        let replaced = |name: &str| matches!(name, "Via" | "Max-Forwards" | "User-Agent");
+        headers.extend(old.into_iter().filter(|field| !replaced(crate::message::name_and_value(field).0)).collect());
+        let refreshes_target = matches!(request.method, Method::Invite | Method::Update | Method::Subscribe);
+        if refreshes_target && headers.text("Contact").is_none() {
+            headers.add("Contact", format!("<{}>", self.contact_uri()));
+            headers.add("Allow", ALLOW);
+        }
+        headers.add("User-Agent", self.config.user_agent.clone());
+        request.headers = headers;
+    }
+}
+
+/// Puts the digest answer for this request into its header, in place of an older one.
+pub(super) fn authorise(request: &mut Request, digest: &mut ClientDigest, credentials: &Credentials) {
+    let value = digest.answer(credentials, &method_name(request.method), &uri_text(&request.uri));
+    request.headers.set(digest.header_name(), value);
+}
+
+/// A body with its type.
+pub(super) fn attach_sdp(request: &mut Request, sdp: &[u8]) {
+    if !sdp.is_empty() {
+        request.headers.push(header("Content-Type", "application/sdp"));
+        request.body = sdp.to_vec();
+    }
+}

@@ -1,0 +1,175 @@
+//! The door for requests: who may knock, and which part of the user agent opens (RFC 3261 section 8.2).
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::compose::ALLOW;
+use super::{CallId, Event, Reply, RequestId, Trust, UserAgent};
+use crate::dialog::DialogKey;
+use crate::message::{Headers, HeadersView, Method, Refusal, Request, Uri, Version, Via, header, name_and_value, write};
+use crate::transaction::{RequestFate, ServerId, Transmit, received_via, reply_address};
+
+/// Handed-up requests that may wait for an answer at once; more are answered 503.
+const MAX_WAITING: usize = 4096;
+
+impl UserAgent {
+    pub(super) fn handle_request(&mut self, now: Instant, mut request: Request, source: SocketAddr) {
+        let Ok(via) = request.headers.via_view() else {
+            return;
+        };
+        mark_source(&mut request.headers, &via, source);
+        let call = DialogKey::of_request(&request).and_then(|key| self.dialogs.get(&key).copied());
+        if !self.hears(source) && !call.is_some_and(|call| self.is_peer(call, source)) {
+            self.refuse_stranger(&request, &via, source);
+            return;
+        }
+        match self.layer.handle_request(now, &request, &via, self.config.transport, source) {
+            RequestFate::Absorbed => {}
+            RequestFate::Ack => self.handle_ack(now, &request, source),
+            RequestFate::New(server) => self.handle_new(now, server, call, request, &via, source),
+        }
+    }
+
+    /// Answers a request that could not be read, as far as it can be answered.
+    pub(super) fn handle_unreadable(&mut self, source: SocketAddr, bytes: &[u8], refusal: &Refusal) {
+        tracing::debug!(%source, %refusal, "unreadable message");
+        let Some(headers) = crate::message::parse::answerable(bytes).filter(|_| self.hears(source)) else {
+            return;
+        };
+        let Ok(via) = headers.via_view() else {
+            return;
+        };
+        let uri = Uri::default();
+        let mut request = Request { method: Method::Options, uri, version: Version::V2, headers, body: Vec::new() };
+        mark_source(&mut request.headers, &via, source);
+        let mut reply = Reply { reason: Some(refusal.reason.clone()), ..Reply::new(refusal.code) };
+        if matches!(refusal.code, 405 | 501) {
+            reply = reply.with("Allow", ALLOW);
+        }
+        self.respond_stateless(&request, &via, source, reply);
+    }
+
+    fn handle_new(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        call: Option<CallId>,
+        request: Request,
+        via: &Via,
+        source: SocketAddr,
+    ) {
+        if request.method == Method::Cancel {
+            let invite = self.layer.cancelled(&request, via);
+            return self.handle_cancel(now, server, &request, invite);
+        }
+        if let Some(reply) = unacceptable(&request) {
+            let tag = self.random.token();
+            self.respond_in(now, server, &request, reply, Some(&tag));
+            return;
+        }
+        let names_dialog = request.headers.to_view().is_ok_and(|to| to.tag().is_some());
+        match (names_dialog, call) {
+            (true, Some(call)) => self.handle_in_dialog(now, server, call, request, source),
+            (true, None) if !self.config.handed_up.contains(&request.method) => {
+                self.respond_in(now, server, &request, Reply::new(481), None);
+            }
+            _ => self.handle_out_of_dialog(now, server, request, source),
+        }
+    }
+
+    fn handle_out_of_dialog(&mut self, now: Instant, server: ServerId, request: Request, source: SocketAddr) {
+        if request.method == Method::Invite {
+            return self.handle_invite(now, server, request, source);
+        }
+        let handed_up = self.config.handed_up.contains(&request.method);
+        let reply = match request.method {
+            _ if handed_up && self.requests.len() < MAX_WAITING => {
+                let id = RequestId(self.fresh_id());
+                self.requests.insert(id, (server, request.clone()));
+                self.events.push_back(Event::Request { id, request: Box::new(request), source });
+                return;
+            }
+            _ if handed_up => Reply::new(503).with("Retry-After", "5"),
+            Method::Options => self.options_reply(),
+            Method::Bye | Method::Info | Method::Notify | Method::Update | Method::PRack => Reply::new(481),
+            _ => Reply::new(405).with("Allow", ALLOW),
+        };
+        let tag = self.random.token();
+        self.respond_in(now, server, &request, reply, Some(&tag));
+    }
+
+    /// RFC 3261 section 11.2: as an INVITE would be answered now.
+    fn options_reply(&self) -> Reply {
+        let present = self.registration.as_ref().is_none_or(|registration| registration.is_present());
+        let code = if self.available && present { 200 } else { 480 };
+        Reply::new(code).with("Allow", ALLOW).with("Accept", "application/sdp").with("Supported", "")
+    }
+
+    fn hears(&self, source: SocketAddr) -> bool {
+        let registrar = self.registration.as_ref().map(|registration| registration.account.destination);
+        match &self.config.trust {
+            Trust::Anyone => true,
+            Trust::Listed(addresses) => addresses.contains(&source) || registrar == Some(source),
+        }
+    }
+
+    fn is_peer(&self, call: CallId, source: SocketAddr) -> bool {
+        let dialog = self.calls.get(&call).and_then(|call| call.dialog.as_ref());
+        dialog.is_some_and(|dialog| dialog.peer() == source)
+    }
+
+    /// No transaction, no event, nothing rings.
+    fn refuse_stranger(&mut self, request: &Request, via: &Via, source: SocketAddr) {
+        tracing::debug!(%source, method = %request.method, "request from an address that is not the registrar's");
+        let code = match request.method {
+            Method::Ack => return,
+            Method::Cancel => 481,
+            _ if request.headers.to_view().is_ok_and(|to| to.tag().is_some()) => 481,
+            _ => 404,
+        };
+        self.respond_stateless(request, via, source, Reply::new(code));
+    }
+
+    fn respond_stateless(&mut self, request: &Request, via: &Via, source: SocketAddr, reply: Reply) {
+        // The same tag for every copy of the request (RFC 3261 section 8.2.7).
+        let tag: String = via.branch().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+        let response = self.response(request, reply, Some(&format!("s{tag}")));
+        self.layer.transmit(Transmit {
+            transport: self.config.transport,
+            destination: reply_address(via, source),
+            bytes: write::response(&response),
+        });
+    }
+}
+
+/// Whether a body is there that is no SDP.
+pub(super) fn has_foreign_body(request: &Request) -> bool {
+    let content_type = request.headers.text("Content-Type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let encoding = request.headers.text("Content-Encoding").map_or("identity", str::trim);
+    !request.body.is_empty()
+        && (!media_type.eq_ignore_ascii_case("application/sdp") || !encoding.eq_ignore_ascii_case("identity"))
+}
+
+/// Extensions we are required to know, and bodies we cannot read (RFC 3261 sections 8.2.2.3 and 8.2.3).
+fn unacceptable(request: &Request) -> Option<Reply> {
+    let required: Vec<&str> = request.headers.texts("Require").filter(|value| !value.trim().is_empty()).collect();
+    if !required.is_empty() {
+        return Some(Reply::new(420).with("Unsupported", required.join(", ")));
+    }
+    let foreign = request.method == Method::Invite && has_foreign_body(request);
+    foreign.then(|| Reply::new(415).with("Accept", "application/sdp"))
+}
+
+/// Writes into the top Via where the request really came from.
+fn mark_source(headers: &mut Headers, via: &Via, source: SocketAddr) {
+    let mut marked = Some(header("Via", received_via(via, source).to_string()));
+    let fields = std::mem::take(headers).into_iter();
+    let fields: Vec<_> = fields
+        .map(|field| match name_and_value(&field).0 {
+            "Via" => marked.take().unwrap_or(field),
+            _ => field,
+        })
+        .collect();
+    *headers = fields.into();
+}

@@ -1,0 +1,116 @@
+//! The user agent's side of its registration.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::compose::authorise;
+use super::{Event, Pending, Purpose, UserAgent};
+use crate::message::{HeadersView, Request, Response};
+use crate::registration::{Account, Failure, Fate, Registration, RegistrationEvent};
+use crate::transaction::ClientId;
+
+impl UserAgent {
+    pub(super) fn begin_registration(&mut self, now: Instant, account: Account) {
+        self.registration = Some(Registration::new(account, &mut self.random));
+        self.tell(RegistrationEvent::Registering);
+        self.send_register(now);
+    }
+
+    pub(super) fn end_registration(&mut self, now: Instant) {
+        match self.registration.as_mut().is_some_and(Registration::leave) {
+            true => self.send_register(now),
+            false => self.tell(RegistrationEvent::Unregistered),
+        }
+    }
+
+    pub(super) fn refresh_registration(&mut self, now: Instant) {
+        let Some(registration) = self.registration.as_ref().filter(|registration| registration.is_due(now)) else {
+            return;
+        };
+        if !registration.is_refresh() {
+            self.tell(RegistrationEvent::Registering);
+        }
+        self.send_register(now);
+    }
+
+    pub(super) fn handle_register_response(
+        &mut self,
+        now: Instant,
+        client: ClientId,
+        pending: Pending,
+        response: &Response,
+        source: SocketAddr,
+    ) {
+        let Some(mut registration) = self.registration.take_if(|registration| registration.is_in_flight(client)) else {
+            return;
+        };
+        let fate = match response.status_code.code() {
+            401 | 407 => self.answer_register_challenge(now, client, pending, response, &mut registration),
+            _ => {
+                let contact = self.contact_uri();
+                let user = self.config.contact_user.clone();
+                Some(registration.handle_response(now, response, source, &user, &contact, &mut self.random))
+            }
+        };
+        self.registration = Some(registration);
+        match fate {
+            Some(Fate::Tell(event)) => self.tell(event),
+            Some(Fate::Again) => self.send_register(now),
+            None => {}
+        }
+    }
+
+    pub(super) fn handle_register_timeout(&mut self, now: Instant, client: ClientId) {
+        if let Some(registration) = self.registration.as_mut().filter(|registration| registration.is_in_flight(client)) {
+            let event = registration.fail(now, Failure::TimedOut, &mut self.random);
+            self.tell(event);
+        }
+    }
+
+    /// Sends the answer, or says why there is none.
+    fn answer_register_challenge(
+        &mut self,
+        now: Instant,
+        client: ClientId,
+        pending: Pending,
+        response: &Response,
+        registration: &mut Registration,
+    ) -> Option<Fate> {
+        let credentials = registration.account.credentials.clone();
+        let digest = &mut registration.digest;
+        match self.authorised(client, response, Some(&credentials), digest, pending.challenges) {
+            Ok((request, destination)) => {
+                let number = number_of(&request);
+                let client = self.send(now, request, destination, pending.challenged());
+                registration.sent(client, number);
+                None
+            }
+            Err(failure) => Some(Fate::Tell(registration.fail(now, failure, &mut self.random))),
+        }
+    }
+
+    fn send_register(&mut self, now: Instant) {
+        let Some(mut registration) = self.registration.take() else {
+            return;
+        };
+        let (mut request, expires) = registration.request();
+        let contact = format!("<{}>;expires={}", self.contact_uri(), expires.as_secs());
+        request.headers.add("Contact", contact);
+        // The known nonce saves a round trip; when it has aged, the answer is one more challenge.
+        if let Some(digest) = &mut registration.digest {
+            authorise(&mut request, digest, &registration.account.credentials);
+        }
+        let number = number_of(&request);
+        let client = self.send(now, request, registration.account.destination, Pending::new(Purpose::Register));
+        registration.sent(client, number);
+        self.registration = Some(registration);
+    }
+
+    fn tell(&mut self, event: RegistrationEvent) {
+        self.events.push_back(Event::Registration(event));
+    }
+}
+
+fn number_of(request: &Request) -> u32 {
+    request.headers.cseq_view().map_or(0, |cseq| cseq.number)
+}
