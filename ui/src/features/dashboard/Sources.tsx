@@ -1,0 +1,57 @@
+import { CircleCheck, Unplug } from "lucide-react";
+
+import { Elapsed } from "../../design/Elapsed";
+import { Notice } from "../../design/Notice";
+import type { DashboardView } from "../../generated/DashboardView";
+import type { SourceHealth } from "../../generated/SourceHealth";
+import { text } from "../../text";
+import css from "./DashboardPage.module.css";
+
+type Sources = DashboardView["sources"];
+
+/** How fresh each source of the board is. */
+export function SourceIndicators({ sources }: { sources: Sources }) {
+  return (
+    <ul className={css.sources} aria-label={text.board.sources}>
+      {entries(sources).map(([name, health]) => (
+        <li key={name} className={css.source} data-lost={health.ok ? undefined : ""} data-source={name}>
+          {health.ok ? <CircleCheck aria-hidden /> : <Unplug aria-hidden />}
+          <span>
+            {nameOf(name)} <Freshness health={health} />
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Says what the board does not know, and since when. */
+export function LostSources({ sources }: { sources: Sources }) {
+  const server = sources.server;
+  if (server && !server.ok) {
+    return (
+      <Notice severity="error" what={text.board.lostTitle(nameOf("server"))} next={text.board.lostServerWhat} />
+    );
+  }
+  const lost = entries(sources).filter(([, health]) => !health.ok);
+  if (lost.length === 0) return null;
+  const names = lost.map(([name]) => nameOf(name)).join(", ");
+  return <Notice severity="error" what={text.board.lostTitle(names)} next={text.board.lostSourceWhat} />;
+}
+
+function Freshness({ health }: { health: SourceHealth }) {
+  if (health.ok) return <>{text.board.sourceOk}</>;
+  if (health.asOf === undefined) return <>{text.board.sourceNever}</>;
+  return <Elapsed since={health.asOf} words={text.board.sourceLostFor} />;
+}
+
+/** The server link first: without it, the rest is hearsay. */
+function entries(sources: Sources): [string, SourceHealth][] {
+  return Object.entries(sources)
+    .filter((entry): entry is [string, SourceHealth] => entry[1] !== undefined)
+    .sort(([a], [b]) => Number(b === "server") - Number(a === "server") || a.localeCompare(b));
+}
+
+function nameOf(source: string): string {
+  return text.board.sourceNames[source] ?? source;
+}

@@ -1,0 +1,135 @@
+import {
+  Mic,
+  MicOff,
+  PauseCircle,
+  PhoneCall,
+  PhoneOff,
+  PhoneOutgoing,
+  type LucideIcon,
+} from "lucide-react";
+
+import { Button, ToggleButton } from "../../design/Button";
+import { classes } from "../../design/classes";
+import { Elapsed } from "../../design/Elapsed";
+import type { CallState } from "../../generated/CallState";
+import type { CallView } from "../../generated/CallView";
+import { usePlatform } from "../../platform";
+import { text } from "../../text";
+import css from "./Calls.module.css";
+import { IncomingCall } from "./IncomingCall";
+import { peerName, peerNumber } from "./peer";
+import type { Run } from "./run";
+
+interface CallsProps {
+  calls: CallView[];
+  muted: boolean;
+  run: Run;
+}
+
+/** Every call, those that ring here first: they want an answer. */
+export function Calls({ calls, muted, run }: CallsProps) {
+  const incoming = calls.filter(ringsHere);
+  const others = calls.filter((call) => !ringsHere(call));
+  return (
+    <>
+      {/* Stays in the page, so that a screen reader notices what comes into it. */}
+      <div className="visually-hidden" aria-live="assertive">
+        {incoming.map((call) => text.phone.incomingFrom(announced(call))).join(". ")}
+      </div>
+      {calls.length > 0 && (
+        <section className={css.calls} aria-label={text.phone.calls}>
+          {incoming.map((call) => (
+            <IncomingCall key={call.id} call={call} run={run} />
+          ))}
+          {others.map((call) => (
+            <CallCard key={call.id} call={call} muted={muted} run={run} />
+          ))}
+        </section>
+      )}
+    </>
+  );
+}
+
+const ICONS: Record<CallState, LucideIcon> = {
+  dialing: PhoneOutgoing,
+  ringing: PhoneOutgoing,
+  active: PhoneCall,
+  heldByPeer: PauseCircle,
+  ended: PhoneOff,
+};
+
+function CallCard({ call, muted, run }: { call: CallView; muted: boolean; run: Run }) {
+  const platform = usePlatform();
+  const name = peerName(call);
+  const number = peerNumber(call);
+  const Icon = ICONS[call.state];
+  const talking = call.state === "active" || call.state === "heldByPeer";
+
+  return (
+    <article
+      className={classes(css.card, css[call.state])}
+      aria-label={text.phone.callWith(name)}
+      data-testid="call-card"
+      data-call-state={call.state}
+    >
+      <p className={css.state} role="status">
+        <Icon aria-hidden />
+        {stateWords(call)}
+      </p>
+      <div>
+        <p className={css.peer}>{name}</p>
+        {number && <p className={css.number}>{number}</p>}
+      </div>
+      {call.ended !== null && <p className={css.why}>{call.ended}</p>}
+      {talking && (
+        <div className={css.facts}>
+          {call.answeredAt !== null && (
+            <span className={css.timer} role="timer" aria-label={text.phone.callDuration}>
+              <Elapsed since={call.answeredAt} />
+            </span>
+          )}
+          {call.codec !== null && (
+            <span className={css.codec}>
+              <span className="visually-hidden">{text.phone.codec} </span>
+              {call.codec}
+            </span>
+          )}
+        </div>
+      )}
+      {call.state !== "ended" && (
+        <div className={css.actions}>
+          {talking && (
+            <ToggleButton size="large" isSelected={muted} onChange={(next) => void run(platform.setMuted(next))}>
+              {muted ? <MicOff aria-hidden /> : <Mic aria-hidden />}
+              {text.phone.mute}
+            </ToggleButton>
+          )}
+          <Button
+            look="bad"
+            size="large"
+            aria-label={text.phone.hangUpOn(name)}
+            onPress={() => void run(platform.hangUp(call.id))}
+          >
+            <PhoneOff aria-hidden />
+            {text.phone.hangUp}
+          </Button>
+        </div>
+      )}
+      {talking && muted && <p className={css.why}>{text.phone.muted}</p>}
+    </article>
+  );
+}
+
+function ringsHere(call: CallView): boolean {
+  return call.direction === "in" && call.state === "ringing";
+}
+
+function stateWords(call: CallView): string {
+  const words = text.phone.callStates;
+  if (call.state === "ringing") return words.ringingOut;
+  return words[call.state];
+}
+
+function announced(call: CallView): string {
+  return [peerName(call), peerNumber(call)].filter(Boolean).join(", ");
+}

@@ -1,0 +1,72 @@
+import type { DashboardView } from "../generated/DashboardView";
+import type { ErrorBody } from "../generated/ErrorBody";
+import type { PhoneView } from "../generated/PhoneView";
+import type { SignIn } from "../generated/SignIn";
+import type { Platform, WindowKind } from "./platform";
+import { board, login } from "./scenes";
+
+export type Command = Exclude<keyof Platform, "window" | "phoneView" | "onPhoneView" | "dashboardView" | "onDashboardView">;
+
+/** Stands in for the app: shows the views it is given, and remembers what it was asked for. */
+export class Double implements Platform {
+  readonly asked: [Command, unknown?][] = [];
+  private readonly phoneListeners = new Set<(view: PhoneView) => void>();
+  private readonly boardListeners = new Set<(view: DashboardView) => void>();
+  private readonly refusals = new Map<Command, ErrorBody>();
+
+  constructor(
+    readonly window: WindowKind,
+    protected phoneNow: PhoneView = login(),
+    protected boardNow: DashboardView = board(),
+  ) {}
+
+  /** The app sends a new view. */
+  showPhone(view: PhoneView): void {
+    this.phoneNow = view;
+    for (const listener of this.phoneListeners) listener(view);
+  }
+
+  showBoard(view: DashboardView): void {
+    this.boardNow = view;
+    for (const listener of this.boardListeners) listener(view);
+  }
+
+  /** From now on, this command fails. */
+  refuse(command: Command, error: ErrorBody): void {
+    this.refusals.set(command, error);
+  }
+
+  phoneView = async () => this.phoneNow;
+  dashboardView = async () => this.boardNow;
+
+  onPhoneView = async (listener: (view: PhoneView) => void) => {
+    this.phoneListeners.add(listener);
+    return () => void this.phoneListeners.delete(listener);
+  };
+
+  onDashboardView = async (listener: (view: DashboardView) => void) => {
+    this.boardListeners.add(listener);
+    return () => void this.boardListeners.delete(listener);
+  };
+
+  signIn = (request: SignIn) => this.ask("signIn", request);
+  cancelSignIn = () => this.ask("cancelSignIn");
+  signOut = () => this.ask("signOut");
+  tryHere = () => this.ask("tryHere");
+  dial = (target: string) => this.ask("dial", target);
+  answer = (call: number) => this.ask("answer", call);
+  decline = (call: number) => this.ask("decline", call);
+  hangUp = (call: number) => this.ask("hangUp", call);
+  setMuted = (muted: boolean) => this.ask("setMuted", muted);
+  openDashboard = () => this.ask("openDashboard");
+
+  /** What the app would do; the scripted double overrides it. */
+  protected perform(_command: Command, _argument: unknown): void {}
+
+  private async ask(command: Command, argument?: unknown): Promise<void> {
+    this.asked.push(argument === undefined ? [command] : [command, argument]);
+    const refusal = this.refusals.get(command);
+    if (refusal) throw refusal;
+    this.perform(command, argument);
+  }
+}

@@ -1,0 +1,31 @@
+import type { DashboardView } from "../generated/DashboardView";
+import type { PhoneView } from "../generated/PhoneView";
+import type { SignIn } from "../generated/SignIn";
+
+export type WindowKind = "phone" | "dashboard";
+export type Stop = () => void;
+
+/**
+ * What the windows may ask of the app, and what it tells them. A refused command rejects with an `ErrorBody`.
+ *
+ * Two things keep this promise: the app itself (`tauri.ts`) and a double for browsers and tests (`double.ts`).
+ */
+export interface Platform {
+  readonly window: WindowKind;
+
+  phoneView(): Promise<PhoneView>;
+  onPhoneView(listener: (view: PhoneView) => void): Promise<Stop>;
+  dashboardView(): Promise<DashboardView>;
+  onDashboardView(listener: (view: DashboardView) => void): Promise<Stop>;
+
+  signIn(request: SignIn): Promise<void>;
+  cancelSignIn(): Promise<void>;
+  signOut(): Promise<void>;
+  tryHere(): Promise<void>;
+  dial(target: string): Promise<void>;
+  answer(call: number): Promise<void>;
+  decline(call: number): Promise<void>;
+  hangUp(call: number): Promise<void>;
+  setMuted(muted: boolean): Promise<void>;
+  openDashboard(): Promise<void>;
+}

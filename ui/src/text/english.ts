@@ -1,0 +1,334 @@
+import type { BoardStatus } from "../generated/BoardStatus";
+import type { ContactStatus } from "../generated/ContactStatus";
+import type { ErrorBody } from "../generated/ErrorBody";
+import type { SignInStep } from "../generated/SignInStep";
+
+/** What a reason means to the person it concerns, and what that person can do about it. */
+export interface ReasonWords {
+  what: string;
+  next?: string;
+}
+
+/** Every sentence of the interface. A second language is a second object of this type. */
+export interface Text {
+  productName: string;
+  boardTitle: string;
+  loading: string;
+  retry: string;
+  dismiss: string;
+  unexpected: ErrorBody;
+  crashed: ErrorBody;
+  onlyInApp: string;
+  severity: Record<"info" | "warning" | "error", string>;
+  status: Record<BoardStatus, string>;
+  contact: Record<ContactStatus, string>;
+  reasons: Record<string, ReasonWords>;
+  theme: { label: string; system: string; light: string; dark: string };
+  duration: { dayShort: string; hourShort: string };
+  login: {
+    title: string;
+    subtitle: string;
+    server: string;
+    serverAddress: string;
+    serverHint: string;
+    serverAt: (address: string) => string;
+    username: string;
+    password: string;
+    showPassword: string;
+    signIn: string;
+    signingIn: string;
+    cancel: string;
+    or: string;
+    tryHere: string;
+    tryHereHint: string;
+    demoTitle: string;
+    fillIn: (label: string) => string;
+    fillInShort: string;
+    needUsername: string;
+    needPassword: string;
+    needServer: string;
+    progress: string;
+    steps: Record<SignInStep, string>;
+    version: (version: string) => string;
+  };
+  phone: {
+    window: string;
+    extension: (extension: string) => string;
+    noExtension: string;
+    roles: Record<"agent" | "supervisor" | "admin", string>;
+    menu: string;
+    openBoard: string;
+    signOut: string;
+    signingOut: string;
+    signOutInCall: string;
+    signOutInCallWhat: string;
+    staySignedIn: string;
+    yourState: string;
+    since: (duration: string) => string;
+    notices: string;
+    dial: string;
+    number: string;
+    numberPlaceholder: string;
+    erase: string;
+    keypad: string;
+    dialAnother: string;
+    call: string;
+    callNumber: (number: string) => string;
+    needNumber: string;
+    calls: string;
+    callWith: (peer: string) => string;
+    callStates: { dialing: string; ringingOut: string; ringingIn: string; active: string; heldByPeer: string; ended: string };
+    callDuration: string;
+    codec: string;
+    mute: string;
+    muted: string;
+    hangUp: string;
+    hangUpOn: (peer: string) => string;
+    incoming: string;
+    incomingFrom: (peer: string) => string;
+    answer: string;
+    answerFrom: (peer: string) => string;
+    decline: string;
+    declineFrom: (peer: string) => string;
+    unknownCaller: string;
+    noPhoneTitle: string;
+    noPhoneWhat: string;
+    links: string;
+    phoneLink: { none: string; registering: string; registered: string; failed: string };
+    serverLink: { ok: string; lost: string; lostFor: (duration: string) => string };
+  };
+  board: {
+    heading: string;
+    totals: string;
+    agentsOf: (shown: number, all: number) => string;
+    showAll: string;
+    search: string;
+    searchPlaceholder: string;
+    clearSearch: string;
+    table: string;
+    columns: { extension: string; status: string; reasons: string; since: string; device: string; contact: string };
+    sources: string;
+    sourceNames: Record<string, string>;
+    sourceOk: string;
+    sourceLost: string;
+    sourceLostFor: (duration: string) => string;
+    sourceNever: string;
+    lostTitle: (sources: string) => string;
+    lostFor: (duration: string) => string;
+    lostServerWhat: string;
+    lostSourceWhat: string;
+    was: (status: string) => string;
+    noDevice: string;
+    moreDevices: (count: number) => string;
+    deviceId: (id: string) => string;
+    noLease: string;
+    signedOutTitle: string;
+    signedOutWhat: string;
+    waitingTitle: string;
+    waitingWhat: string;
+    emptyTitle: string;
+    emptyWhat: string;
+    noMatchTitle: string;
+    noMatchWhat: string;
+    clearFilters: string;
+  };
+}
+
+export const english: Text = {
+  productName: "Rollcall",
+  boardTitle: "Rollcall board",
+  loading: "Loading",
+  retry: "Try again",
+  dismiss: "Dismiss",
+  unexpected: {
+    code: "unexpected",
+    message: "That did not work, and the app did not say why.",
+    next: "Try again. If it keeps happening, restart Rollcall.",
+  },
+  crashed: {
+    code: "window_crashed",
+    message: "This window stopped working. Calls are not affected: they run outside of it.",
+    next: "Reload the window.",
+  },
+  onlyInApp: "This page belongs to the Rollcall app and works only inside it.",
+  severity: { info: "Note", warning: "Warning", error: "Problem" },
+  status: {
+    Unknown: "Unknown",
+    Offline: "Offline",
+    LoggingOut: "Signing out",
+    OnCall: "On a call",
+    Ringing: "Ringing",
+    WrapUp: "Wrap-up",
+    Paused: "Paused",
+    NotAvailable: "Not available",
+    Unverified: "Unverified",
+    Available: "Available",
+  },
+  contact: {
+    Reachable: "Reachable",
+    Unreachable: "Unreachable",
+    NonQualified: "Not tested",
+    Expired: "Expired",
+    Unknown: "Unknown",
+  },
+  reasons: {
+    registering: { what: "The phone is registering.", next: "This takes a moment." },
+    app_lost: { what: "The app is not heard from.", next: "Check that Rollcall runs and the network is up." },
+    login_incomplete: { what: "The sign-in did not finish.", next: "Sign out and sign in again." },
+    sip_down: { what: "The phone is not registered.", next: "It keeps trying. Check the network." },
+    no_contact: { what: "The phone is not registered.", next: "It keeps trying. Check the network." },
+    contact_expired: { what: "The phone’s registration has run out.", next: "It registers again by itself." },
+    contact_unreachable: { what: "Asterisk cannot reach the phone.", next: "Check the network and any VPN." },
+    contact_unknown: { what: "Asterisk has not said whether it reaches the phone." },
+    not_qualified: { what: "Registered; whether calls arrive is not tested." },
+    non_qualified: { what: "Registered; whether calls arrive is not tested." },
+    unclaimed: { what: "A phone is registered, but nobody signed in with it." },
+    unmanaged: { what: "A desk phone, used without Rollcall." },
+    no_audio_device: { what: "There is no working microphone.", next: "Plug in a headset." },
+    device_busy: { what: "The extension is in use." },
+    ami_lost: { what: "The server cannot see Asterisk." },
+    server_lost: { what: "The server is out of sight." },
+    grace: { what: "The server has just started and is still looking." },
+    logged_out: { what: "Signed out." },
+  },
+  theme: { label: "Theme", system: "Like the system", light: "Light", dark: "Dark" },
+  duration: { dayShort: "d", hourShort: "h" },
+  login: {
+    title: "Sign in to Rollcall",
+    subtitle: "One sign-in registers your phone and puts you on the board.",
+    server: "Server",
+    serverAddress: "Server address",
+    serverHint: "The address your administrator gave you.",
+    serverAt: (address) => `Server ${address}`,
+    username: "User name",
+    password: "Password",
+    showPassword: "Show password",
+    signIn: "Sign in",
+    signingIn: "Signing in",
+    cancel: "Cancel",
+    or: "or",
+    tryHere: "Try it on this computer",
+    tryHereHint: "Starts a small server and phone system in the app. Nothing leaves this computer.",
+    demoTitle: "Demo",
+    fillIn: (label) => `Fill in ${label}`,
+    fillInShort: "Fill in",
+    needUsername: "Enter your user name.",
+    needPassword: "Enter your password.",
+    needServer: "Enter the server’s address.",
+    progress: "Sign-in progress",
+    steps: {
+      starting: "Starting the demo",
+      checkingPassword: "Checking password",
+      registeringPhone: "Registering phone",
+      tellingServer: "Telling the server",
+    },
+    version: (version) => `Rollcall ${version}`,
+  },
+  phone: {
+    window: "Phone",
+    extension: (extension) => `Extension ${extension}`,
+    noExtension: "No phone",
+    roles: { agent: "Agent", supervisor: "Supervisor", admin: "Administrator" },
+    menu: "Menu",
+    openBoard: "Open board",
+    signOut: "Sign out",
+    signingOut: "Signing out",
+    signOutInCall: "Sign out during a call?",
+    signOutInCallWhat: "You are on a call. Signing out ends it.",
+    staySignedIn: "Stay signed in",
+    yourState: "Your state",
+    since: (duration) => `for ${duration}`,
+    notices: "Notices",
+    dial: "Dial",
+    number: "Number",
+    numberPlaceholder: "Enter a number",
+    erase: "Erase last digit",
+    keypad: "Keypad",
+    dialAnother: "Dial another number",
+    call: "Call",
+    callNumber: (number) => `Call ${number}`,
+    needNumber: "Enter a number to call.",
+    calls: "Calls",
+    callWith: (peer) => `Call with ${peer}`,
+    callStates: {
+      dialing: "Dialing",
+      ringingOut: "Ringing",
+      ringingIn: "Incoming call",
+      active: "In call",
+      heldByPeer: "On hold by the other side",
+      ended: "Call ended",
+    },
+    callDuration: "Call duration",
+    codec: "Codec",
+    mute: "Mute",
+    muted: "Your microphone is muted",
+    hangUp: "Hang up",
+    hangUpOn: (peer) => `Hang up on ${peer}`,
+    incoming: "Incoming call",
+    incomingFrom: (peer) => `Incoming call from ${peer}`,
+    answer: "Answer",
+    answerFrom: (peer) => `Answer ${peer}`,
+    decline: "Decline",
+    declineFrom: (peer) => `Decline ${peer}`,
+    unknownCaller: "Unknown caller",
+    noPhoneTitle: "The board is your desk",
+    noPhoneWhat: "You have no extension, so there is nothing to dial with. See who is available, and why the others are not.",
+    links: "Connections",
+    phoneLink: {
+      none: "No phone",
+      registering: "Phone registering",
+      registered: "Phone registered",
+      failed: "Phone not registered",
+    },
+    serverLink: {
+      ok: "Server connected",
+      lost: "Server lost",
+      lostFor: (duration) => `Server lost ${duration}`,
+    },
+  },
+  board: {
+    heading: "Board",
+    totals: "Show by state",
+    agentsOf: (shown, all) =>
+      shown === all ? `${all} ${all === 1 ? "extension" : "extensions"}` : `${shown} of ${all} extensions`,
+    showAll: "All",
+    search: "Search",
+    searchPlaceholder: "Extension, state or reason",
+    clearSearch: "Clear search",
+    table: "Agents",
+    columns: {
+      extension: "Extension",
+      status: "State",
+      reasons: "Reason",
+      since: "For",
+      device: "Device",
+      contact: "Contact",
+    },
+    sources: "What the board can see",
+    sourceNames: { server: "Server link", ami: "AMI", database: "Database", app: "App" },
+    sourceOk: "ok",
+    sourceLost: "unknown",
+    sourceLostFor: (duration) => `unknown for ${duration}`,
+    sourceNever: "not seen yet",
+    lostTitle: (sources) => `Out of sight: ${sources}`,
+    lostFor: (duration) => `for ${duration}`,
+    lostServerWhat:
+      "This window does not hear the server, so every state is unknown. The last one seen is shown beside it. Rollcall is reconnecting.",
+    lostSourceWhat:
+      "The server has lost this source. States that depend on it are unknown until it is back; the server is reconnecting.",
+    was: (status) => `was ${status}`,
+    noDevice: "None",
+    moreDevices: (count) => `and ${count} more`,
+    deviceId: (id) => `Device ${id}`,
+    noLease: "not heard from",
+    signedOutTitle: "Nobody is signed in",
+    signedOutWhat: "Sign in in the phone window; the board follows at once.",
+    waitingTitle: "Waiting for the board",
+    waitingWhat: "The server is being asked for everybody’s state.",
+    emptyTitle: "No extensions yet",
+    emptyWhat: "People appear here once an administrator has added them to the server.",
+    noMatchTitle: "Nobody matches",
+    noMatchWhat: "No extension fits the search and the chosen states.",
+    clearFilters: "Clear search and filters",
+  },
+};

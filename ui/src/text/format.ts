@@ -1,0 +1,61 @@
+import type { ErrorBody } from "../generated/ErrorBody";
+import type { Reason } from "../generated/Reason";
+import type { ReasonWords } from "./english";
+import { text } from "./index";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** `mm:ss` below an hour, `h:mm:ss` below a day, then days and hours. Clock skew never makes it negative. */
+export function duration(from: number, now: number): string {
+  const passed = Math.max(0, now - from);
+  if (passed >= DAY) {
+    const days = Math.floor(passed / DAY);
+    const hours = Math.floor((passed % DAY) / HOUR);
+    return `${days} ${text.duration.dayShort} ${hours} ${text.duration.hourShort}`;
+  }
+  const minutes = Math.floor((passed % HOUR) / MINUTE);
+  const seconds = Math.floor((passed % MINUTE) / SECOND);
+  if (passed >= HOUR) {
+    return `${Math.floor(passed / HOUR)}:${two(minutes)}:${two(seconds)}`;
+  }
+  return `${two(minutes)}:${two(seconds)}`;
+}
+
+/** The same length of time in the machine-readable form that `<time datetime>` wants. */
+export function isoDuration(from: number, now: number): string {
+  return `PT${Math.floor(Math.max(0, now - from) / SECOND)}S`;
+}
+
+/** A reason in words: the server's own sentence where there is one, else ours for its code. */
+export function reasonWords(reason: Reason): ReasonWords {
+  const known = text.reasons[reason.code];
+  const what = reason.message ?? known?.what ?? sentence(reason.code);
+  return { what, next: known?.next };
+}
+
+/** An error's two sentences as one text. */
+export function errorSentence(error: ErrorBody): string {
+  return error.next ? `${error.message} ${error.next}` : error.message;
+}
+
+/** Whatever a command was refused with, as an error that can be shown. */
+export function asError(refusal: unknown): ErrorBody {
+  if (typeof refusal === "object" && refusal !== null && "code" in refusal && "message" in refusal) {
+    const { code, message } = refusal;
+    if (typeof code === "string" && typeof message === "string") return refusal as ErrorBody;
+  }
+  return text.unexpected;
+}
+
+/** A code that this version has no words for, made readable. */
+function sentence(code: string): string {
+  const words = code.replaceAll("_", " ");
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, "0");
+}
