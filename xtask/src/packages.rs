@@ -60,27 +60,27 @@ pub(crate) fn ensure(wanted: &[&[&'static str]]) -> Result<()> {
 
 /// Sees to it that Node.js, which nothing here installs, is there and new enough.
 pub(crate) fn ensure_node() -> Result<()> {
-    const OLDEST: u32 = 20;
-    let version = Command::new("node")
+    const OLDEST: (u32, u32) = (20, 19);
+    let advice = format!(
+        "install Node.js {}.{} or newer with npm (https://nodejs.org), then run this again",
+        OLDEST.0, OLDEST.1
+    );
+    let output = Command::new("node")
         .arg("--version")
         .output()
-        .ok()
-        .map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
-    let major = version.as_deref().and_then(|text| {
-        text.trim_start_matches('v')
-            .split('.')
-            .next()?
-            .parse::<u32>()
-            .ok()
-    });
-    match (major, version) {
-        (Some(major), _) if major >= OLDEST => Ok(()),
-        (_, Some(version)) if !version.is_empty() => Err(format!(
-            "Node.js {version} is too old: install {OLDEST} or newer (https://nodejs.org)"
-        )),
-        _ => Err(format!(
-            "Node.js is missing: install {OLDEST} or newer with npm (https://nodejs.org), then run this again"
-        )),
+        .map_err(|_| format!("Node.js is missing: {advice}"))?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let mut numbers = version
+        .trim_start_matches('v')
+        .split('.')
+        .map(|number| number.parse::<u32>().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < OLDEST {
+        return Err(format!("Node.js {version} is too old: {advice}"));
+    }
+    match Command::new("npm").arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err(format!("npm is missing beside Node.js {version}: {advice}")),
     }
 }
 

@@ -269,7 +269,7 @@ fn check(name: &str, command: &mut Command) -> Result<Verdict> {
 
 /// Types and unit tests of the UI; its build has been part of the set-up.
 fn ui_checks() -> Result<Verdict> {
-    let types = check("check the UI's types", &mut ui::npm("typecheck"))?;
+    let types = check("check the UI's types", &mut ui::npm("check"))?;
     let tests = step::attempt("UI tests", &mut ui::npm("test"))?;
     Ok(sum(&[types, counted(&tests, "Tests ")]))
 }
