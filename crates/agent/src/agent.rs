@@ -1,0 +1,190 @@
+//! Starting one person's day, and asking of it.
+
+use std::{sync::Arc, time::Duration};
+
+use rollcall_phone::{AudioChoice, Codec, Engine, EngineConfig, PhoneEvent};
+use rollcall_wire::{check, http::ErrorBody};
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use crate::{
+    day::{Answer, Command, Day, Patience, When},
+    ports::{MemoryOnly, Phone, Secret, Server, SharedKeeper},
+    problem,
+    real_server::RealServer,
+    shell::{self, Request, Shell},
+    state::{AgentState, SignedOut},
+};
+
+/// The fixed settings of an agent.
+#[derive(Clone)]
+pub struct AgentConfig {
+    /// This device's lasting id: 8 to 64 characters of `0-9 A-Z a-z -`.
+    pub device_id: String,
+    /// Where sound comes from and goes to.
+    pub audio: AudioChoice,
+    /// Codecs to offer, best first.
+    pub codecs: Vec<Codec>,
+    /// Answer incoming calls at once.
+    pub auto_answer: bool,
+    /// How often the engine's vitals go to the server. Two seconds by default; the server's lease is 15 s.
+    pub vitals_every: Duration,
+    /// How long things may take.
+    pub patience: Patience,
+    /// Where the session's secrets are kept beside memory.
+    pub keeper: SharedKeeper,
+}
+
+impl AgentConfig {
+    /// The usual settings for a device.
+    pub fn new(device_id: impl Into<String>) -> Self {
+        Self {
+            device_id: device_id.into(),
+            audio: AudioChoice::default(),
+            codecs: Codec::DEFAULT.to_vec(),
+            auto_answer: false,
+            vitals_every: Duration::from_secs(2),
+            patience: Patience::default(),
+            keeper: Arc::new(MemoryOnly),
+        }
+    }
+}
+
+/// An agent that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The device id is none.
+    #[error("the device id {0}")]
+    DeviceId(check::Refused),
+    /// The phone engine did not start.
+    #[error(transparent)]
+    Phone(#[from] rollcall_phone::StartError),
+}
+
+/// Starts agents.
+#[derive(Debug)]
+pub struct Agent;
+
+impl Agent {
+    /// Starts the engine and the day. Needs a tokio runtime around it; ends when the last handle is dropped.
+    pub fn start(config: AgentConfig) -> Result<AgentHandle, StartError> {
+        check::device_id(&config.device_id).map_err(StartError::DeviceId)?;
+        let (engine, events) = Engine::start(EngineConfig {
+            audio: config.audio.clone(),
+            codecs: config.codecs.clone(),
+            auto_answer: config.auto_answer,
+            vitals_every: config.vitals_every,
+            max_calls: 1,
+            ..EngineConfig::default()
+        })?;
+        Ok(start_with(config, RealServer::default(), engine, events))
+    }
+}
+
+/// The same with another server and another phone.
+pub(crate) fn start_with<S: Server, P: Phone>(
+    config: AgentConfig,
+    server: S,
+    phone: P,
+    events: mpsc::UnboundedReceiver<PhoneEvent>,
+) -> AgentHandle {
+    let day = Day::new(
+        config.device_id.clone(),
+        Uuid::new_v4(),
+        config.patience,
+        shell::now(),
+    );
+    let (state, watched) = watch::channel(day.state());
+    let (requests, asked) = mpsc::unbounded_channel();
+    let shell = Shell::new(day, config.device_id, server, phone, config.keeper, state);
+    tokio::spawn(shell.run(asked, events));
+    AgentHandle {
+        requests,
+        state: watched,
+    }
+}
+
+/// Asks of the day; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AgentHandle {
+    requests: mpsc::UnboundedSender<Request>,
+    state: watch::Receiver<AgentState>,
+}
+
+impl AgentHandle {
+    /// The state, now and whenever it changes.
+    pub fn state(&self) -> watch::Receiver<AgentState> {
+        self.state.clone()
+    }
+
+    /// Signs in. Answers when the person is signed in, which a phone that cannot register and a server that cannot
+    /// be told do not prevent: the state says so, and they are tried again.
+    pub async fn sign_in(
+        &self,
+        server: String,
+        username: String,
+        password: String,
+    ) -> Result<(), ErrorBody> {
+        let password = Secret::new(password);
+        check::password(password.expose()).map_err(|refused| {
+            problem::field(
+                "password",
+                format!("The password {refused}."),
+                "Type the password again.",
+            )
+        })?;
+        let server = server.trim().trim_end_matches('/').to_owned();
+        let username = username.trim().to_owned();
+        let command = Command::SignIn { server, username };
+        self.ask(command, Some(password)).await.map(drop)
+    }
+
+    /// Gives up a sign-in that is under way.
+    pub async fn cancel_sign_in(&self) -> Result<(), ErrorBody> {
+        self.ask(Command::CancelSignIn, None).await.map(drop)
+    }
+
+    /// Signs out; what does not agree yet is in the answer.
+    pub async fn sign_out(&self, when: When) -> Result<SignedOut, ErrorBody> {
+        let answer = self.ask(Command::SignOut(when), None).await?;
+        Ok(answer.unwrap_or_default())
+    }
+
+    /// Calls somebody: digits, an extension, or a `sip:` address.
+    pub async fn dial(&self, target: String) -> Result<(), ErrorBody> {
+        self.ask(Command::Dial { target }, None).await.map(drop)
+    }
+
+    /// Takes a call that rings here.
+    pub async fn answer(&self, call: u32) -> Result<(), ErrorBody> {
+        self.ask(Command::Answer(call), None).await.map(drop)
+    }
+
+    /// Refuses a call that rings here.
+    pub async fn decline(&self, call: u32) -> Result<(), ErrorBody> {
+        self.ask(Command::Decline(call), None).await.map(drop)
+    }
+
+    /// Ends a call.
+    pub async fn hang_up(&self, call: u32) -> Result<(), ErrorBody> {
+        self.ask(Command::HangUp(call), None).await.map(drop)
+    }
+
+    /// Mutes or unmutes the microphone for the present call.
+    pub async fn set_muted(&self, muted: bool) -> Result<(), ErrorBody> {
+        self.ask(Command::SetMuted(muted), None).await.map(drop)
+    }
+
+    async fn ask(&self, command: Command, password: Option<Secret>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let request = Request {
+            command,
+            password,
+            answer,
+        };
+        if self.requests.send(request).is_err() {
+            return Err(problem::stopping());
+        }
+        answered.await.unwrap_or_else(|_| Err(problem::stopping()))
+    }
+}

@@ -1,0 +1,366 @@
+//! The board as this device has heard it: a snapshot, then deltas in order.
+//!
+//! Owns the order of events (`epoch`, `seq`) and what may be said while the server is out of sight.
+//! Refuses to guess: a delta that does not follow is not applied, it asks for a new snapshot.
+
+use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
+
+use rollcall_wire::{
+    board::{Agent, BoardStatus, ContactStatus, Reason, SourceHealth},
+    realtime::{AgentStatus, AgentsSnapshot},
+};
+
+/// The reason code of everything that is not known because the server is out of sight.
+pub const SERVER_LOST: &str = "server_lost";
+
+/// The source, as the readers name it, that stands for the link to the server.
+pub const SERVER: &str = "server";
+
+/// What became of a delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It changed the board.
+    Changed,
+    /// It was older than what is known; nothing changed.
+    Stale,
+    /// It does not follow what is known: a snapshot is needed.
+    Gap,
+}
+
+/// Everything a reader may be shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BoardView {
+    /// A snapshot has been received since the link came up.
+    pub synced: bool,
+    /// Freshness by source: [`SERVER`], and what the server says of its own.
+    pub sources: BTreeMap<String, SourceHealth>,
+    /// The agents by extension.
+    pub agents: Vec<Agent>,
+}
+
+/// The board and how well it is seen.
+#[derive(Debug, Default)]
+pub struct Board {
+    position: Option<(String, u64)>,
+    agents: BTreeMap<String, Agent>,
+    synced: bool,
+    link: Link,
+    /// What readers were shown last; emptied by every change.
+    shown: OnceCell<Arc<BoardView>>,
+}
+
+/// The link to the server; times in ms since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Link {
+    /// Never heard.
+    #[default]
+    Never,
+    Up {
+        since: u64,
+    },
+    Lost {
+        since: u64,
+    },
+}
+
+impl Board {
+    /// Forgets everything: nobody is signed in.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The link came up; nothing is believed before its snapshot.
+    pub fn link_up(&mut self, now_ms: u64) {
+        self.shown.take();
+        self.link = Link::Up { since: now_ms };
+        self.synced = false;
+    }
+
+    /// The link is gone. The agents stay, to be shown as unknown with their age.
+    pub fn link_lost(&mut self, now_ms: u64) {
+        self.shown.take();
+        if let Link::Up { .. } = self.link {
+            self.link = Link::Lost { since: now_ms };
+        }
+        self.synced = false;
+    }
+
+    /// Whether the link is up.
+    pub fn is_linked(&self) -> bool {
+        matches!(self.link, Link::Up { .. })
+    }
+
+    /// Replaces the board.
+    pub fn snapshot(&mut self, snapshot: AgentsSnapshot) {
+        self.shown.take();
+        self.position = Some((snapshot.epoch, snapshot.seq));
+        self.agents = snapshot
+            .agents
+            .into_iter()
+            .map(|agent| (agent.extension.clone(), agent))
+            .collect();
+        self.synced = true;
+    }
+
+    /// Applies one delta, if it is the next one.
+    pub fn status(&mut self, status: AgentStatus) -> Applied {
+        self.shown.take();
+        let Some((epoch, seq)) = &mut self.position else {
+            return Applied::Gap;
+        };
+        if *epoch != status.epoch {
+            self.synced = false;
+            return Applied::Gap;
+        }
+        if status.seq <= *seq {
+            return Applied::Stale;
+        }
+        if status.seq != *seq + 1 {
+            self.synced = false;
+            return Applied::Gap;
+        }
+        *seq = status.seq;
+        self.agents
+            .insert(status.agent.extension.clone(), status.agent);
+        Applied::Changed
+    }
+
+    /// What the server said of `extension` last, seen through the state of the link.
+    pub fn agent(&self, extension: &str) -> Option<Agent> {
+        self.agents.get(extension).map(|agent| self.through(agent))
+    }
+
+    /// The whole board, seen through the state of the link.
+    pub fn view(&self) -> Arc<BoardView> {
+        Arc::clone(self.shown.get_or_init(|| Arc::new(self.look())))
+    }
+
+    fn look(&self) -> BoardView {
+        let mut sources: BTreeMap<String, SourceHealth> = BTreeMap::new();
+        for agent in self.agents.values() {
+            for (name, health) in &agent.sources {
+                merge(sources.entry(name.clone()), health, self.is_linked());
+            }
+        }
+        // An app's link is the agent's own matter; only the server's sources speak of the whole board.
+        sources.remove("app");
+        sources.insert(SERVER.to_owned(), self.server_health());
+        BoardView {
+            synced: self.synced,
+            sources,
+            agents: self.agents.values().map(|a| self.through(a)).collect(),
+        }
+    }
+
+    /// How well the server is heard.
+    pub fn server_health(&self) -> SourceHealth {
+        match self.link {
+            Link::Never => SourceHealth {
+                ok: false,
+                as_of: None,
+            },
+            Link::Up { since } => SourceHealth {
+                ok: true,
+                as_of: Some(since),
+            },
+            Link::Lost { since } => SourceHealth {
+                ok: false,
+                as_of: Some(since),
+            },
+        }
+    }
+
+    /// Never a stale green: without the link nothing of an agent is known but its age.
+    fn through(&self, agent: &Agent) -> Agent {
+        let since = match self.link {
+            Link::Up { .. } => return agent.clone(),
+            Link::Lost { since } => since,
+            Link::Never => agent.since,
+        };
+        Agent {
+            extension: agent.extension.clone(),
+            status: BoardStatus::Unknown,
+            contact_status: ContactStatus::Unknown,
+            online: agent.online,
+            sip_registered: agent.sip_registered,
+            reasons: vec![server_lost(since)],
+            since,
+            sources: agent
+                .sources
+                .iter()
+                .map(|(name, health)| {
+                    let as_of = health.as_of;
+                    (name.clone(), SourceHealth { ok: false, as_of })
+                })
+                .collect(),
+            devices: agent.devices.clone(),
+        }
+    }
+}
+
+/// The reason shown for everything while the server is out of sight.
+pub fn server_lost(since: u64) -> Reason {
+    Reason {
+        code: SERVER_LOST.to_owned(),
+        message: Some("The server is out of sight, so this is not known.".to_owned()),
+        since,
+    }
+}
+
+/// A source is as well as the worst word about it.
+fn merge(
+    entry: std::collections::btree_map::Entry<'_, String, SourceHealth>,
+    health: &SourceHealth,
+    linked: bool,
+) {
+    let seen = entry.or_insert_with(|| health.clone());
+    seen.ok = seen.ok && health.ok && linked;
+    seen.as_of = match (seen.as_of, health.as_of) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(extension: &str, status: BoardStatus) -> Agent {
+        Agent {
+            extension: extension.to_owned(),
+            status,
+            contact_status: ContactStatus::Reachable,
+            online: true,
+            sip_registered: true,
+            reasons: vec![],
+            since: 1_000,
+            sources: [(
+                "ami".to_owned(),
+                SourceHealth {
+                    ok: true,
+                    as_of: Some(900),
+                },
+            )]
+            .into(),
+            devices: vec![],
+        }
+    }
+
+    fn delta(epoch: &str, seq: u64, status: BoardStatus) -> AgentStatus {
+        AgentStatus {
+            epoch: epoch.to_owned(),
+            seq,
+            agent: agent("1001", status),
+        }
+    }
+
+    fn synced() -> Board {
+        let mut board = Board::default();
+        board.link_up(5_000);
+        board.snapshot(AgentsSnapshot {
+            epoch: "e1".to_owned(),
+            seq: 7,
+            agents: vec![
+                agent("1001", BoardStatus::Available),
+                agent("1002", BoardStatus::Offline),
+            ],
+        });
+        board
+    }
+
+    #[test]
+    fn the_next_delta_changes_its_agent_and_an_older_one_nothing() {
+        let mut board = synced();
+        assert_eq!(
+            board.status(delta("e1", 8, BoardStatus::OnCall)),
+            Applied::Changed
+        );
+        assert_eq!(
+            board.status(delta("e1", 8, BoardStatus::Offline)),
+            Applied::Stale
+        );
+        assert_eq!(board.agent("1001").unwrap().status, BoardStatus::OnCall);
+        assert_eq!(board.agent("1002").unwrap().status, BoardStatus::Offline);
+    }
+
+    #[test]
+    fn a_gap_or_another_epoch_asks_for_a_snapshot_and_changes_nothing() {
+        let mut board = synced();
+        assert_eq!(
+            board.status(delta("e1", 9, BoardStatus::OnCall)),
+            Applied::Gap
+        );
+        assert_eq!(
+            board.status(delta("e2", 8, BoardStatus::OnCall)),
+            Applied::Gap
+        );
+        assert_eq!(board.agent("1001").unwrap().status, BoardStatus::Available);
+        assert!(!board.view().synced);
+    }
+
+    #[test]
+    fn a_delta_before_any_snapshot_asks_for_one() {
+        let mut board = Board::default();
+        board.link_up(1);
+        assert_eq!(
+            board.status(delta("e1", 1, BoardStatus::OnCall)),
+            Applied::Gap
+        );
+    }
+
+    #[test]
+    fn without_the_link_everybody_is_unknown_since_it_was_lost() {
+        let mut board = synced();
+        board.link_lost(9_000);
+        let view = board.view();
+        assert!(!view.synced);
+        assert_eq!(
+            view.sources[SERVER],
+            SourceHealth {
+                ok: false,
+                as_of: Some(9_000)
+            }
+        );
+        assert_eq!(
+            view.sources["ami"],
+            SourceHealth {
+                ok: false,
+                as_of: Some(900)
+            }
+        );
+        for agent in &view.agents {
+            assert_eq!(agent.status, BoardStatus::Unknown, "{}", agent.extension);
+            assert_eq!(agent.since, 9_000);
+            assert_eq!(agent.reasons[0].code, SERVER_LOST);
+        }
+    }
+
+    #[test]
+    fn the_age_of_a_lost_link_does_not_start_anew_with_each_failed_attempt() {
+        let mut board = synced();
+        board.link_lost(9_000);
+        board.link_lost(12_000);
+        assert_eq!(board.server_health().as_of, Some(9_000));
+    }
+
+    #[test]
+    fn the_worst_word_about_a_source_is_the_one_shown() {
+        let mut board = synced();
+        let mut bad = delta("e1", 8, BoardStatus::Unknown);
+        bad.agent.sources.insert(
+            "ami".to_owned(),
+            SourceHealth {
+                ok: false,
+                as_of: Some(700),
+            },
+        );
+        board.status(bad);
+        assert_eq!(
+            board.view().sources["ami"],
+            SourceHealth {
+                ok: false,
+                as_of: Some(700)
+            }
+        );
+    }
+}

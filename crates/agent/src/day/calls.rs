@@ -1,0 +1,300 @@
+//! The calls of the day. One at a time: there is no hold yet, so that a second one would be heard
+//! together with the first.
+
+use std::time::Instant;
+
+use rollcall_phone::{CallEnd, CallRef, Codec, PhoneCommand, PhoneEvent};
+use rollcall_wire::ui::{CallState, CallView, Direction, PhoneState};
+
+use super::{At, CommandId, Day, Effect, Now};
+use crate::problem;
+
+/// The calls, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    list: Vec<Call>,
+    numbers_used: u32,
+    muted: bool,
+}
+
+#[derive(Debug)]
+struct Call {
+    reference: CallRef,
+    view: CallView,
+    forget_at: Option<Instant>,
+}
+
+impl Call {
+    fn is_live(&self) -> bool {
+        self.view.state != CallState::Ended
+    }
+
+    fn rings_here(&self) -> bool {
+        self.view.direction == Direction::In && self.view.state == CallState::Ringing
+    }
+}
+
+impl Calls {
+    pub(super) fn views(&self) -> Vec<CallView> {
+        self.list.iter().map(|call| call.view.clone()).collect()
+    }
+
+    pub(super) fn muted(&self) -> bool {
+        self.muted
+    }
+
+    pub(super) fn any_live(&self) -> bool {
+        self.list.iter().any(Call::is_live)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.list.iter().filter_map(|call| call.forget_at).min()
+    }
+
+    pub(super) fn forget_ended(&mut self, at: Instant) {
+        self.list
+            .retain(|call| call.forget_at.is_none_or(|forget_at| forget_at > at));
+    }
+
+    fn add(&mut self, reference: CallRef, direction: Direction, peer: String) -> &mut CallView {
+        self.numbers_used = self.numbers_used.wrapping_add(1);
+        let state = match direction {
+            Direction::In => CallState::Ringing,
+            Direction::Out => CallState::Dialing,
+        };
+        self.list.push(Call {
+            reference,
+            view: CallView {
+                id: self.numbers_used,
+                direction,
+                state,
+                peer,
+                peer_name: None,
+                answered_at: None,
+                codec: None,
+                ended: None,
+            },
+            forget_at: None,
+        });
+        let last = self.list.len() - 1;
+        &mut self.list[last].view
+    }
+
+    fn live(&mut self, reference: CallRef) -> Option<&mut Call> {
+        self.list
+            .iter_mut()
+            .find(|call| call.reference == reference && call.is_live())
+    }
+
+    fn by_id(&self, id: u32) -> Option<&Call> {
+        self.list
+            .iter()
+            .find(|call| call.view.id == id && call.is_live())
+    }
+}
+
+impl Day {
+    pub(super) fn dial(&mut self, command: CommandId, target: &str) {
+        let answer = match self.stage {
+            At::SignedIn if self.calls.any_live() => Err(problem::call_in_progress()),
+            At::SignedIn if !matches!(self.phone, PhoneState::Registered) => {
+                Err(problem::not_registered())
+            }
+            At::SignedIn => dialable(target).ok_or_else(problem::bad_target),
+            _ => Err(problem::not_signed_in()),
+        };
+        let answer = answer.map(|target| {
+            let call = CallRef::fresh();
+            self.calls
+                .add(call, Direction::Out, user_part(&target).to_owned());
+            self.push(Effect::Phone(PhoneCommand::Dial { call, target }));
+            None
+        });
+        self.tell(command, answer);
+    }
+
+    pub(super) fn answer_call(&mut self, command: CommandId, id: u32) {
+        self.ask_about_call(command, id, Call::rings_here, PhoneCommand::Answer);
+    }
+
+    pub(super) fn decline(&mut self, command: CommandId, id: u32) {
+        self.ask_about_call(command, id, Call::rings_here, PhoneCommand::Decline);
+    }
+
+    pub(super) fn hang_up(&mut self, command: CommandId, id: u32) {
+        self.ask_about_call(command, id, Call::is_live, PhoneCommand::Hangup);
+    }
+
+    fn ask_about_call(
+        &mut self,
+        command: CommandId,
+        id: u32,
+        fits: fn(&Call) -> bool,
+        ask: fn(CallRef) -> PhoneCommand,
+    ) {
+        let call = self.calls.by_id(id).filter(|call| fits(call));
+        let answer = match call.map(|call| call.reference) {
+            Some(reference) => {
+                self.push(Effect::Phone(ask(reference)));
+                Ok(None)
+            }
+            None => Err(problem::no_such_call()),
+        };
+        self.tell(command, answer);
+    }
+
+    pub(super) fn set_muted(&mut self, command: CommandId, muted: bool) {
+        if !self.calls.any_live() {
+            return self.tell(command, Err(problem::no_such_call()));
+        }
+        self.calls.muted = muted;
+        self.push(Effect::Phone(PhoneCommand::SetMuted(muted)));
+        self.tell(command, Ok(None));
+    }
+
+    /// Nobody new is talked to while signing out.
+    pub(super) fn decline_ringing(&mut self) {
+        self.ask_all(Call::rings_here, PhoneCommand::Decline);
+    }
+
+    pub(super) fn hang_up_all(&mut self) {
+        self.ask_all(Call::is_live, PhoneCommand::Hangup);
+    }
+
+    fn ask_all(&mut self, fits: fn(&Call) -> bool, ask: fn(CallRef) -> PhoneCommand) {
+        for call in self.calls.list.iter().filter(|call| fits(call)) {
+            self.effects.push_back(Effect::Phone(ask(call.reference)));
+        }
+    }
+
+    /// Everything the phone says of a call. The rest of its events is dealt with before.
+    pub(super) fn on_call_event(&mut self, now: Now, event: PhoneEvent) {
+        match event {
+            PhoneEvent::Incoming {
+                call,
+                from_display,
+                from_uri,
+            } => self.incoming(call, &from_display, &from_uri),
+            PhoneEvent::Ringing { call } => self.set_state(call, CallState::Ringing),
+            PhoneEvent::Answered { call, codec } => self.answered(now, call, codec),
+            PhoneEvent::HeldByOther { call, held } => {
+                let state = if held {
+                    CallState::HeldByPeer
+                } else {
+                    CallState::Active
+                };
+                self.set_state(call, state);
+            }
+            PhoneEvent::Ended { call, end } => self.ended(now, call, &end),
+            _ => {}
+        }
+    }
+
+    fn incoming(&mut self, call: CallRef, from_display: &str, from_uri: &str) {
+        if !matches!(self.stage, At::SignedIn | At::SigningIn { .. }) || self.calls.any_live() {
+            return self.push(Effect::Phone(PhoneCommand::Decline(call)));
+        }
+        let peer = user_part(from_uri).to_owned();
+        let name = Some(from_display.trim().to_owned()).filter(|n| !n.is_empty() && *n != peer);
+        self.calls.add(call, Direction::In, peer).peer_name = name;
+    }
+
+    fn set_state(&mut self, call: CallRef, state: CallState) {
+        if let Some(call) = self.calls.live(call) {
+            call.view.state = state;
+        }
+    }
+
+    fn answered(&mut self, now: Now, call: CallRef, codec: Codec) {
+        if let Some(call) = self.calls.live(call) {
+            call.view.state = CallState::Active;
+            call.view.answered_at = Some(now.ms);
+            call.view.codec = Some(codec.to_string());
+        }
+    }
+
+    fn ended(&mut self, now: Now, call: CallRef, end: &CallEnd) {
+        let forget_at = now.at + self.patience.ended_call;
+        if let Some(call) = self.calls.live(call) {
+            call.view.state = CallState::Ended;
+            call.view.ended = Some(end.message.clone());
+            call.forget_at = Some(forget_at);
+        }
+        if !self.calls.any_live() {
+            // A mute that outlived its call would be found out by the next caller.
+            if std::mem::take(&mut self.calls.muted) {
+                self.push(Effect::Phone(PhoneCommand::SetMuted(false)));
+            }
+            self.leave(now);
+        }
+    }
+
+    /// The engine is gone, and the calls with it.
+    pub(super) fn calls_are_gone(&mut self, now: Now) {
+        let forget_at = now.at + self.patience.ended_call;
+        for call in self.calls.list.iter_mut().filter(|call| call.is_live()) {
+            call.view.state = CallState::Ended;
+            call.view.ended = Some("The phone stopped.".to_owned());
+            call.forget_at = Some(forget_at);
+        }
+    }
+}
+
+/// What a person typed, as something to dial: without the marks people put into numbers.
+fn dialable(target: &str) -> Option<String> {
+    let target = target.trim();
+    let target: String = if target.starts_with("sip:") || target.starts_with("sips:") {
+        target.to_owned()
+    } else {
+        target
+            .chars()
+            .filter(|c| !matches!(c, ' ' | '(' | ')' | '/'))
+            .collect()
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || "*#+._-@:;=[]".contains(c);
+    let number = (1..=128).contains(&target.len()) && target.chars().all(fits);
+    let plain = target.starts_with("sip") || !target.contains(['@', ':', ';', '=', '[', ']']);
+    (number && plain).then_some(target)
+}
+
+/// The user part of a SIP address, or what stands there instead.
+fn user_part(uri: &str) -> &str {
+    let rest = uri
+        .strip_prefix("sips:")
+        .or(uri.strip_prefix("sip:"))
+        .or(uri.strip_prefix("tel:"))
+        .unwrap_or(uri);
+    let end = rest.find(['@', ';']).unwrap_or(rest.len());
+    rest.get(..end)
+        .filter(|user| !user.is_empty())
+        .unwrap_or(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_dialled_without_the_marks_people_put_into_it() {
+        assert_eq!(
+            dialable(" +49 (30) 123-4/5 ").as_deref(),
+            Some("+4930123-45")
+        );
+        assert_eq!(dialable("*97#").as_deref(), Some("*97#"));
+        assert_eq!(
+            dialable("sip:1002@pbx.example").as_deref(),
+            Some("sip:1002@pbx.example")
+        );
+        for bad in ["", "  ", "6\r\n00", "a b<c>", "1002@pbx", "60\"0"] {
+            assert_eq!(dialable(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_caller_is_shown_by_the_user_part_of_the_address() {
+        assert_eq!(user_part("sip:1002@pbx.example;x=y"), "1002");
+        assert_eq!(user_part("tel:+4930"), "+4930");
+        assert_eq!(user_part("sip:pbx.example"), "pbx.example");
+        assert_eq!(user_part("600"), "600");
+    }
+}

@@ -1,0 +1,181 @@
+//! Telling the server which Contact is ours, until it has it.
+
+use std::time::{Duration, Instant};
+
+use rollcall_wire::{
+    http::ErrorBody,
+    ui::{PhoneState, SignInStep},
+};
+use uuid::Uuid;
+
+use super::{At, Day, Effect, Failure, FailureKind, Now};
+use crate::{backoff::Backoff, state::Claim};
+
+/// About eight minutes of attempts; a reconnect or a new registration starts over.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30), 20);
+
+/// The claim of the present Contact.
+#[derive(Debug)]
+pub(super) struct Claiming {
+    contact: Option<String>,
+    key: Option<Uuid>,
+    phase: Phase,
+    /// The link was lost since the server took the claim.
+    stale: bool,
+    backoff: Backoff,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Asked,
+    Told,
+    /// Waits, for a time or for a new token.
+    Failed {
+        error: ErrorBody,
+        retry_at: Option<Instant>,
+        awaits_token: bool,
+    },
+}
+
+impl Default for Claiming {
+    fn default() -> Self {
+        Self {
+            contact: None,
+            key: None,
+            phase: Phase::Idle,
+            stale: false,
+            backoff: BACKOFF,
+        }
+    }
+}
+
+impl Claiming {
+    pub(super) fn view(&self) -> Claim {
+        match &self.phase {
+            Phase::Idle => Claim::None,
+            Phase::Asked => Claim::Telling,
+            Phase::Told => Claim::Told,
+            Phase::Failed {
+                error,
+                retry_at,
+                awaits_token,
+            } => Claim::Failed {
+                error: error.clone(),
+                retrying: retry_at.is_some() || *awaits_token,
+            },
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Failed { retry_at, .. } => retry_at,
+            _ => None,
+        }
+    }
+
+    pub(super) fn mark_stale(&mut self) {
+        self.stale = true;
+    }
+}
+
+impl Day {
+    /// The registrar confirmed our Contact: tell the server, unless it knows this one.
+    pub(super) fn claim_contact(&mut self, now: Now) {
+        if matches!(self.stage, At::SigningOut(_) | At::SignedOut) {
+            return;
+        }
+        let known = self.claiming.contact == self.contact
+            && matches!(self.claiming.phase, Phase::Told | Phase::Asked);
+        if !known {
+            self.step(SignInStep::TellingServer, now.at + self.patience.claim);
+            self.claim_anew();
+        }
+    }
+
+    /// The link is back: a server that restarted may have forgotten the claim.
+    pub(super) fn renew_claim(&mut self, _now: Now) {
+        let lost = self.claiming.stale || matches!(self.claiming.phase, Phase::Failed { .. });
+        let registered = matches!(self.phone, PhoneState::Registered);
+        if lost && registered && matches!(self.stage, At::SignedIn) {
+            self.claim_anew();
+        }
+    }
+
+    /// A new episode: a key of its own, a fresh series of attempts.
+    fn claim_anew(&mut self) {
+        self.claiming = Claiming {
+            contact: self.contact.clone(),
+            key: Some(self.new_key()),
+            ..Claiming::default()
+        };
+        self.ask_for_claim();
+    }
+
+    fn ask_for_claim(&mut self) {
+        let (Some(session), Some(key), Some(contact_uri)) = (
+            &self.session,
+            self.claiming.key,
+            self.claiming.contact.clone(),
+        ) else {
+            return;
+        };
+        let Some(extension) = session.extension().map(str::to_owned) else {
+            return;
+        };
+        let session = session.number;
+        self.claiming.phase = Phase::Asked;
+        self.push(Effect::AgentOnline {
+            session,
+            key,
+            extension,
+            contact_uri,
+        });
+    }
+
+    pub(super) fn on_claimed(&mut self, now: Now, key: Uuid, result: Result<(), Failure>) {
+        if self.claiming.key != Some(key) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.claiming.phase = Phase::Told;
+                self.claiming.backoff.reset();
+            }
+            Err(failure) => self.claim_failed(now, failure),
+        }
+        // Told or not, the person is signed in: the phone works, and the state says what is missing.
+        self.signed_in(now);
+    }
+
+    fn claim_failed(&mut self, now: Now, failure: Failure) {
+        let awaits_token = failure.kind == FailureKind::Unauthorised;
+        let retry_at = match failure.kind {
+            FailureKind::Retry => self.claiming.backoff.next_delay().map(|d| now.at + d),
+            FailureKind::Unauthorised | FailureKind::Refused => None,
+        };
+        self.claiming.phase = Phase::Failed {
+            error: failure.error,
+            retry_at,
+            awaits_token,
+        };
+        if awaits_token {
+            self.refresh_token(now);
+        }
+    }
+
+    pub(super) fn claim_after_refresh(&mut self, _now: Now) {
+        if let Phase::Failed {
+            awaits_token: true, ..
+        } = self.claiming.phase
+        {
+            self.ask_for_claim();
+        }
+    }
+
+    pub(super) fn claim_timeout(&mut self, now: Now) {
+        if self.claiming.deadline().is_some_and(|at| at <= now.at) {
+            self.ask_for_claim();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the day needs of the world: a phone and a server. The tests bring their own.
+
+use std::{future::Future, sync::Arc};
+
+use rollcall_phone::{EngineHandle, PhoneCommand};
+use rollcall_wire::{
+    http::{AgentOnlineRequest, LoginRequest, LoginResponse},
+    realtime::DeviceHeartbeat,
+};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::day::{Failure, LinkEvent};
+
+/// A token or a password: overwritten when dropped, never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the value over.
+    pub fn new(value: String) -> Self {
+        Self(Zeroizing::new(value))
+    }
+
+    /// The value, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What goes up the realtime link.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Upward {
+    /// `device:heartbeat`.
+    Heartbeat(DeviceHeartbeat),
+    /// `agents:resync`.
+    Resync,
+}
+
+/// The phone engine.
+pub trait Phone: Send + 'static {
+    /// Asks it; false when it has stopped.
+    fn ask(&self, command: PhoneCommand) -> bool;
+}
+
+impl Phone for EngineHandle {
+    fn ask(&self, command: PhoneCommand) -> bool {
+        self.send(command)
+    }
+}
+
+/// The server. Every call has a time-out and a bounded number of attempts of its own.
+pub trait Server: Send + Sync + 'static {
+    /// `POST login`.
+    fn login(
+        &self,
+        server: String,
+        request: LoginRequest,
+    ) -> impl Future<Output = Result<LoginResponse, Failure>> + Send;
+
+    /// `POST refresh`.
+    fn refresh(
+        &self,
+        server: String,
+        refresh: Secret,
+    ) -> impl Future<Output = Result<LoginResponse, Failure>> + Send;
+
+    /// `POST agent-online`.
+    fn agent_online(
+        &self,
+        server: String,
+        token: Secret,
+        key: Uuid,
+        request: AgentOnlineRequest,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// `POST agent-logout`; what is still pending.
+    fn agent_logout(
+        &self,
+        server: String,
+        token: Secret,
+        key: Uuid,
+    ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
+
+    /// Keeps a realtime link up with whatever token is current, until dropped.
+    fn link(
+        &self,
+        server: String,
+        token: watch::Receiver<Secret>,
+        upward: mpsc::Receiver<Upward>,
+        events: mpsc::UnboundedSender<LinkEvent>,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// Keeps a session's secrets where the operating system protects them.
+///
+/// Called in order on a thread that may block; what fails there is that place's matter to tell of.
+pub trait Keeper: Send + Sync + 'static {
+    /// Keeps a new refresh token and, where there is one, the SIP password.
+    fn keep(&self, secrets: &KeptSecrets);
+    /// Forgets them.
+    fn forget(&self);
+}
+
+/// What a [`Keeper`] is given.
+#[derive(Clone, Debug)]
+pub struct KeptSecrets {
+    /// Trades for a new pair of tokens.
+    pub refresh: Secret,
+    /// The digest password.
+    pub sip_password: Option<Secret>,
+}
+
+/// Keeps nothing: the secrets live in memory only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryOnly;
+
+impl Keeper for MemoryOnly {
+    fn keep(&self, _secrets: &KeptSecrets) {}
+    fn forget(&self) {}
+}
+
+/// A shared [`Keeper`].
+pub type SharedKeeper = Arc<dyn Keeper>;

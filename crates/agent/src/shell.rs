@@ -1,0 +1,470 @@
+//! Executes what the day asks for: the thin asynchronous shell around [`Day`].
+//!
+//! Owns the secrets, the tasks and the clock. Refuses decisions.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rollcall_phone::{Account as SipAccount, Credentials, PhoneCommand, PhoneEvent};
+use rollcall_wire::http::{AgentOnlineRequest, LoginRequest, LoginResponse};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    day::{Account, Answer, Command, CommandId, Day, Effect, Failure, Input, Now},
+    ports::{KeptSecrets, Phone, Secret, Server, SharedKeeper, Upward},
+    state::AgentState,
+};
+
+/// A command on its way to the day.
+pub(crate) struct Request {
+    pub(crate) command: Command,
+    pub(crate) password: Option<Secret>,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// The answer of a task, before its secrets are put away.
+enum Done {
+    LoggedIn(u32, Result<LoginResponse, Failure>),
+    Refreshed(u32, Result<LoginResponse, Failure>),
+    Plain(Input),
+}
+
+/// What one session must keep to itself.
+struct Secrets {
+    server: String,
+    access: watch::Sender<Secret>,
+    refresh: Secret,
+    sip: Option<Sip>,
+}
+
+struct Sip {
+    user: String,
+    registrar: String,
+    username: String,
+    password: Secret,
+}
+
+struct Link {
+    session: u32,
+    upward: mpsc::Sender<Upward>,
+    tasks: [AbortHandle; 2],
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// The way to the [`crate::ports::Keeper`]: a thread of its own, since keychains block and the order of words matters.
+pub(crate) struct Safe(std::sync::mpsc::Sender<SafeWord>);
+
+enum SafeWord {
+    Keep(KeptSecrets),
+    Forget,
+}
+
+impl Safe {
+    fn start(keeper: SharedKeeper) -> Self {
+        let (words, heard) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new().name("keeper".to_owned());
+        let started = thread.spawn(move || {
+            for word in heard {
+                match word {
+                    SafeWord::Keep(secrets) => keeper.keep(&secrets),
+                    SafeWord::Forget => keeper.forget(),
+                }
+            }
+        });
+        if let Err(error) = started {
+            warn!(%error, "secrets are kept in memory only");
+        }
+        Self(words)
+    }
+
+    fn ask(&self, word: SafeWord) {
+        let _ = self.0.send(word);
+    }
+}
+
+/// The shell.
+pub(crate) struct Shell<S, P> {
+    day: Day,
+    device_id: String,
+    server: Arc<S>,
+    phone: P,
+    safe: Safe,
+    state: watch::Sender<AgentState>,
+    running: Running,
+}
+
+/// What is under way.
+#[derive(Default)]
+struct Running {
+    secrets: HashMap<u32, Secrets>,
+    passwords: HashMap<CommandId, Secret>,
+    login_server: HashMap<u32, String>,
+    waiting: HashMap<CommandId, oneshot::Sender<Answer>>,
+    commands_used: CommandId,
+    signing_in: Option<CommandId>,
+    link: Option<Link>,
+}
+
+impl<S: Server, P: Phone> Shell<S, P> {
+    pub(crate) fn new(
+        day: Day,
+        device_id: String,
+        server: S,
+        phone: P,
+        keeper: SharedKeeper,
+        state: watch::Sender<AgentState>,
+    ) -> Self {
+        Self {
+            day,
+            device_id,
+            server: Arc::new(server),
+            phone,
+            safe: Safe::start(keeper),
+            state,
+            running: Running::default(),
+        }
+    }
+
+    /// Runs until every handle is dropped.
+    pub(crate) async fn run(
+        mut self,
+        mut requests: mpsc::UnboundedReceiver<Request>,
+        mut phone_events: mpsc::UnboundedReceiver<PhoneEvent>,
+    ) {
+        let (done, mut answers) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let mut engine_runs = true;
+        loop {
+            self.execute_all(&mut tasks, &done);
+            self.publish();
+            let wake = self.day.poll_timeout().map(Instant::from_std);
+            tokio::select! {
+                request = requests.recv() => match request {
+                    Some(request) => self.accept(request),
+                    None => break,
+                },
+                Some(done) = answers.recv() => self.take_in(done),
+                event = phone_events.recv(), if engine_runs => {
+                    engine_runs = event.is_some();
+                    let event = event.unwrap_or(PhoneEvent::Stopped);
+                    engine_runs &= event != PhoneEvent::Stopped;
+                    self.log_phone(&event);
+                    self.day.handle(now(), Input::Phone(event));
+                },
+                () = sleep_until(wake) => self.day.handle_timeout(now()),
+                Some(_) = tasks.join_next() => {}
+            }
+        }
+        self.phone.ask(PhoneCommand::Shutdown);
+    }
+
+    fn accept(&mut self, request: Request) {
+        let running = &mut self.running;
+        running.commands_used += 1;
+        let id = running.commands_used;
+        running.waiting.insert(id, request.answer);
+        if let Some(password) = request.password {
+            running.passwords.insert(id, password);
+            running.signing_in = Some(id);
+        }
+        self.day.handle(now(), Input::Command(id, request.command));
+    }
+
+    fn take_in(&mut self, done: Done) {
+        let input = match done {
+            Done::Plain(input) => input,
+            Done::LoggedIn(session, result) => {
+                let server = self.running.login_server.remove(&session);
+                let result = result
+                    .map(|response| self.keep_new(session, server.unwrap_or_default(), response));
+                Input::LoggedIn { session, result }
+            }
+            Done::Refreshed(session, result) => {
+                let result = result.map(|response| self.keep_renewed(session, response));
+                Input::Refreshed { session, result }
+            }
+        };
+        self.day.handle(now(), input);
+    }
+
+    /// Puts the secrets of a login away; what is left may be told.
+    fn keep_new(&mut self, session: u32, server: String, response: LoginResponse) -> Account {
+        let LoginResponse {
+            tokens,
+            expires_at,
+            user,
+        } = response;
+        let account = Account {
+            username: user.username,
+            has_phone: user.pjsip.is_some(),
+            extension: user.extension,
+            role: user.role,
+            expires_at,
+        };
+        let extension = account.extension.clone().unwrap_or_default();
+        let sip = user.pjsip.map(|pjsip| Sip {
+            user: extension,
+            registrar: pjsip.server,
+            username: pjsip.username,
+            password: Secret::new(pjsip.password),
+        });
+        let secrets = Secrets {
+            server,
+            access: watch::Sender::new(Secret::new(tokens.sip)),
+            refresh: Secret::new(tokens.refresh),
+            sip,
+        };
+        self.hand_to_keeper(&secrets);
+        self.running.secrets.insert(session, secrets);
+        account
+    }
+
+    fn keep_renewed(&mut self, session: u32, response: LoginResponse) -> u64 {
+        if let Some(secrets) = self.running.secrets.get_mut(&session) {
+            secrets
+                .access
+                .send_replace(Secret::new(response.tokens.sip));
+            secrets.refresh = Secret::new(response.tokens.refresh);
+        }
+        if let Some(secrets) = self.running.secrets.get(&session) {
+            self.hand_to_keeper(secrets);
+        }
+        response.expires_at
+    }
+
+    fn hand_to_keeper(&self, secrets: &Secrets) {
+        self.safe.ask(SafeWord::Keep(KeptSecrets {
+            refresh: secrets.refresh.clone(),
+            sip_password: secrets.sip.as_ref().map(|sip| sip.password.clone()),
+        }));
+    }
+
+    fn execute_all(&mut self, tasks: &mut JoinSet<()>, done: &mpsc::UnboundedSender<Done>) {
+        while let Some(effect) = self.day.poll_effect() {
+            self.execute(effect, tasks, done);
+        }
+    }
+
+    fn execute(
+        &mut self,
+        effect: Effect,
+        tasks: &mut JoinSet<()>,
+        done: &mpsc::UnboundedSender<Done>,
+    ) {
+        let done = done.clone();
+        let api = Arc::clone(&self.server);
+        match effect {
+            Effect::Login {
+                session,
+                server,
+                username,
+            } => {
+                let request = self.login_request(username);
+                self.running.login_server.insert(session, server.clone());
+                tasks.spawn(async move {
+                    let result = api.login(server, request).await;
+                    let _ = done.send(Done::LoggedIn(session, result));
+                });
+            }
+            Effect::Refresh { session } => {
+                let Some(secrets) = self.running.secrets.get(&session) else {
+                    return;
+                };
+                let (server, refresh) = (secrets.server.clone(), secrets.refresh.clone());
+                tasks.spawn(async move {
+                    let result = api.refresh(server, refresh).await;
+                    let _ = done.send(Done::Refreshed(session, result));
+                });
+            }
+            Effect::AgentOnline {
+                session,
+                key,
+                extension,
+                contact_uri,
+            } => {
+                let Some((server, token)) = self.access(session) else {
+                    return;
+                };
+                let request = AgentOnlineRequest {
+                    extension,
+                    contact_uri,
+                };
+                tasks.spawn(async move {
+                    let result = api.agent_online(server, token, key, request).await;
+                    let _ = done.send(Done::Plain(Input::Claimed { key, result }));
+                });
+            }
+            Effect::AgentLogout { session, key } => {
+                let Some((server, token)) = self.access(session) else {
+                    return;
+                };
+                tasks.spawn(async move {
+                    let result = api.agent_logout(server, token, key).await;
+                    let _ = done.send(Done::Plain(Input::LoggedOut { session, result }));
+                });
+            }
+            Effect::OpenLink { session } => self.open_link(session, tasks, done),
+            Effect::Forget { session } => self.forget(session),
+            Effect::Heartbeat(heartbeat) => self.send_up(Upward::Heartbeat(heartbeat)),
+            Effect::Resync => self.send_up(Upward::Resync),
+            Effect::Register { session } => self.register(session),
+            Effect::Phone(command) => self.ask_phone(command),
+            Effect::Answer { command, answer } => {
+                self.running.passwords.remove(&command);
+                if let Some(waiting) = self.running.waiting.remove(&command) {
+                    let _ = waiting.send(answer);
+                }
+            }
+        }
+    }
+
+    fn login_request(&mut self, username: String) -> LoginRequest {
+        let running = &mut self.running;
+        let password = running
+            .signing_in
+            .take()
+            .and_then(|id| running.passwords.remove(&id))
+            .unwrap_or_default();
+        LoginRequest {
+            username,
+            password: password.expose().to_owned(),
+            device_id: Some(self.device_id.clone()),
+        }
+    }
+
+    fn access(&self, session: u32) -> Option<(String, Secret)> {
+        let secrets = self.running.secrets.get(&session)?;
+        Some((secrets.server.clone(), secrets.access.borrow().clone()))
+    }
+
+    fn open_link(
+        &mut self,
+        session: u32,
+        tasks: &mut JoinSet<()>,
+        done: mpsc::UnboundedSender<Done>,
+    ) {
+        let Some(secrets) = self.running.secrets.get(&session) else {
+            return;
+        };
+        let (upward, from_day) = mpsc::channel(16);
+        let (to_day, mut events) = mpsc::unbounded_channel();
+        let (server, token) = (secrets.server.clone(), secrets.access.subscribe());
+        let api = Arc::clone(&self.server);
+        let link = tasks.spawn(async move { api.link(server, token, from_day, to_day).await });
+        let forward = tasks.spawn(async move {
+            while let Some(event) = events.recv().await {
+                let _ = done.send(Done::Plain(Input::Link { session, event }));
+            }
+        });
+        self.running.link = Some(Link {
+            session,
+            upward,
+            tasks: [link, forward],
+        });
+    }
+
+    fn forget(&mut self, session: u32) {
+        if self
+            .running
+            .link
+            .as_ref()
+            .is_some_and(|l| l.session == session)
+        {
+            self.running.link = None;
+        }
+        if self.running.secrets.remove(&session).is_some() {
+            self.safe.ask(SafeWord::Forget);
+        }
+    }
+
+    fn send_up(&self, word: Upward) {
+        if let Some(link) = &self.running.link
+            && link.upward.try_send(word).is_err()
+        {
+            debug!("the realtime link takes nothing now; the word is dropped");
+        }
+    }
+
+    fn register(&mut self, session: u32) {
+        let sip = self
+            .running
+            .secrets
+            .get(&session)
+            .and_then(|s| s.sip.as_ref());
+        let Some(sip) = sip else {
+            return;
+        };
+        let credentials = Credentials {
+            username: sip.username.clone(),
+            password: sip.password.expose().to_owned(),
+        };
+        let account = SipAccount::new(
+            sip.user.clone(),
+            sip.registrar.clone(),
+            credentials,
+            self.device_id.clone(),
+        );
+        self.ask_phone(PhoneCommand::Register(account));
+    }
+
+    fn ask_phone(&mut self, command: PhoneCommand) {
+        if !self.phone.ask(command) {
+            warn!("the phone engine has stopped");
+            self.day.handle(now(), Input::Phone(PhoneEvent::Stopped));
+        }
+    }
+
+    fn publish(&self) {
+        let next = self.day.state();
+        self.state.send_if_modified(|state| {
+            let changed = *state != next;
+            if changed {
+                *state = next;
+            }
+            changed
+        });
+    }
+
+    fn log_phone(&self, event: &PhoneEvent) {
+        match event {
+            PhoneEvent::Vitals(_) => {}
+            PhoneEvent::Registered { .. } => debug!("registered"),
+            PhoneEvent::RegistrationFailed { code, .. } => {
+                warn!(code = code.as_str(), "registration failed");
+            }
+            PhoneEvent::Stopped => info!("the phone engine has stopped"),
+            other => debug!(event = ?std::mem::discriminant(other), "phone"),
+        }
+    }
+}
+
+/// Both clocks; the monotonic one is tokio's, so that tests can pause it.
+pub(crate) fn now() -> Now {
+    let ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis());
+    Now {
+        at: Instant::now().into_std(),
+        ms: u64::try_from(ms).unwrap_or(u64::MAX),
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
