@@ -18,7 +18,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_sec
 #[derive(Debug)]
 pub(super) struct Claiming {
     contact: Option<String>,
-    key: Option<Uuid>,
+    pub(super) key: Option<Uuid>,
     phase: Phase,
     /// The link was lost since the server took the claim.
     stale: bool,
