@@ -207,6 +207,8 @@ fn an_ipv6_offer_is_answered() {
 }
 
 proptest! {
+    #![proptest_config(crate::repeatable(500))]
+
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = answer(&bytes, &local(1), &Codec::DEFAULT, Direction::SendRecv);

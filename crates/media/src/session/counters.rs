@@ -1,0 +1,64 @@
+//! What a session counts.
+
+use std::time::Duration;
+
+use crate::jitter::Losses;
+
+/// What happened so far. Counts are of packets unless they say otherwise.
+///
+/// `received` = `played` + `late` + `duplicate` + `discarded` + `malformed_payload` +
+/// `unknown_payload` + `comfort_noise` + `suspect` + what came while we did not listen + what waits
+/// in the jitter buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Sent.
+    pub sent: u64,
+    /// Payload bytes sent.
+    pub sent_octets: u64,
+    /// Valid RTP received from the call's source.
+    pub received: u64,
+    /// Payload bytes received.
+    pub received_octets: u64,
+    /// Decoded and played.
+    pub played: u64,
+    /// Not there when their turn came, though later ones were. The late are among them.
+    pub lost: u64,
+    /// Of the lost: restored from the next packet's forward error correction.
+    pub recovered: u64,
+    /// Frames made up because nothing at all was there when something was due.
+    pub starved: u64,
+    /// Came after their turn.
+    pub late: u64,
+    /// Came twice.
+    pub duplicate: u64,
+    /// Came behind a higher number, in time to be played.
+    pub reordered: u64,
+    /// Dropped unplayed to keep the delay down.
+    pub discarded: u64,
+    /// Datagrams that are not RTP.
+    pub malformed: u64,
+    /// RTP whose payload the codec refuses.
+    pub malformed_payload: u64,
+    /// RTP from an address that is not the call's source.
+    pub foreign: u64,
+    /// With a payload type nobody agreed on.
+    pub unknown_payload: u64,
+    /// Comfort noise (RFC 3389): tolerated, played as silence.
+    pub comfort_noise: u64,
+    /// Numbered so far off that they were not believed.
+    pub suspect: u64,
+    /// How often the stream began anew: another SSRC, or numbers that jumped.
+    pub restarts: u64,
+    /// Inter-arrival jitter (RFC 3550 section 6.4.1); `None` before two packets have come.
+    pub jitter: Option<Duration>,
+}
+
+impl Counters {
+    /// With what the jitter buffer and the arrival clock know.
+    pub(super) fn with(mut self, losses: Losses, jitter: Option<Duration>) -> Counters {
+        self.lost += losses.lost;
+        self.discarded += losses.discarded;
+        self.jitter = jitter;
+        self
+    }
+}

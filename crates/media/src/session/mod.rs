@@ -1,0 +1,208 @@
+//! One call's audio: RTP in and out, the source lock, the jitter buffer, the codec, the counts.
+//!
+//! Owns everything between the datagrams of the RTP socket and the samples of the media tick.
+//! Opens nothing and waits for nothing; whoever owns the socket calls in.
+
+mod counters;
+mod receive;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use crate::codec::CodecError;
+use crate::jitter::{FixedJitterBuffer, JitterBuffer};
+use crate::sdp::Negotiated;
+use crate::source::SourceLock;
+use receive::Receiving;
+use send::Sending;
+
+pub use counters::Counters;
+
+/// What a session starts from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What offer and answer agreed on.
+    pub negotiated: Negotiated,
+    /// Our synchronisation source.
+    pub ssrc: u32,
+    /// First sequence number we send.
+    pub first_sequence: u16,
+    /// First timestamp we send.
+    pub first_timestamp: u32,
+    /// How long a packet waits before its sound is played. [`DEFAULT_JITTER_DELAY`] by default.
+    pub jitter_delay: Duration,
+}
+
+impl Config {
+    /// Random SSRC, sequence number and timestamp, as RFC 3550 section 5.1 wants them.
+    pub fn new(negotiated: Negotiated, random: &mut impl Rng) -> Config {
+        Config {
+            negotiated,
+            ssrc: random.random(),
+            first_sequence: random.random(),
+            first_timestamp: random.random(),
+            jitter_delay: DEFAULT_JITTER_DELAY,
+        }
+    }
+}
+
+/// How long a packet waits before its sound is played, unless [`Config::jitter_delay`] says otherwise.
+pub const DEFAULT_JITTER_DELAY: Duration = Duration::from_millis(40);
+
+/// A packet to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit<'a> {
+    /// Where to.
+    pub destination: SocketAddr,
+    /// The RTP packet.
+    pub bytes: &'a [u8],
+}
+
+/// One call's audio.
+///
+/// Every 20 ms: [`Session::play_frame`] for the loudspeaker, [`Session::send_frame`] with what the
+/// microphone gave, in this order where the shortest way from one to the other matters. Datagrams
+/// go to [`Session::handle_packet`] as they come.
+#[derive(Debug)]
+pub struct Session {
+    negotiated: Negotiated,
+    jitter_delay: Duration,
+    source: SourceLock,
+    sending: Sending,
+    receiving: Receiving,
+    counters: Counters,
+}
+
+impl Session {
+    /// Start the call's audio with a [`FixedJitterBuffer`].
+    pub fn new(config: Config) -> Result<Session, CodecError> {
+        let jitter = fixed_buffer(&config.negotiated, config.jitter_delay);
+        Session::with_jitter_buffer(config, jitter)
+    }
+
+    /// Start the call's audio with another jitter buffer, whose clock is the codec's
+    /// [`sample_rate`](crate::codec::Codec::sample_rate). An [`update`](Session::update) that
+    /// changes the codec puts a fixed one in its place.
+    pub fn with_jitter_buffer(
+        config: Config,
+        jitter: Box<dyn JitterBuffer>,
+    ) -> Result<Session, CodecError> {
+        Ok(Session {
+            source: SourceLock::new(config.negotiated.remote),
+            sending: Sending::new(&config)?,
+            receiving: Receiving::new(config.negotiated.codec, jitter)?,
+            counters: Counters::default(),
+            jitter_delay: config.jitter_delay,
+            negotiated: config.negotiated,
+        })
+    }
+
+    /// Take in a datagram from the call's RTP socket. Whatever it is, it is judged, counted, and
+    /// harms nothing.
+    pub fn handle_packet(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        let Some(packet) = crate::rtp::read(bytes) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        if !self.source.admits(now, from, packet.ssrc, packet.sequence) {
+            self.counters.foreign += 1;
+            return;
+        }
+        self.counters.received += 1;
+        self.counters.received_octets += packet.payload.len() as u64;
+        if self.negotiated.direction.receives() {
+            self.receiving
+                .take(now, packet, &self.negotiated, &mut self.counters);
+        }
+    }
+
+    /// Code one frame of captured sound, exactly [`FRAME`](crate::FRAME) samples; any other length
+    /// is not sent. `None` when the direction does not let us send, nobody can be sent to, or the
+    /// codec has nothing to say (silence with DTX).
+    pub fn send_frame(&mut self, samples: &[f32]) -> Option<Transmit<'_>> {
+        let destination = self.destination();
+        if !self.negotiated.direction.sends() || destination.ip().is_unspecified() {
+            self.sending.skip();
+            return None;
+        }
+        let payload_type = self.negotiated.send_payload_type;
+        let octets = self.sending.code(samples, payload_type)?;
+        self.counters.sent += 1;
+        self.counters.sent_octets += octets as u64;
+        Some(Transmit {
+            destination,
+            bytes: self.sending.packet(),
+        })
+    }
+
+    /// Fill `samples` (any length) with the sound that is due. Silence where there is none.
+    pub fn play_frame(&mut self, now: Instant, samples: &mut [f32]) {
+        if !self.negotiated.direction.receives() {
+            samples.fill(0.0);
+            return;
+        }
+        self.receiving.play(now, samples, &mut self.counters);
+    }
+
+    /// Send silence instead of what the microphone gives. The packets go on.
+    pub fn set_muted(&mut self, muted: bool) {
+        self.sending.muted = muted;
+    }
+
+    /// The other side reports that it loses this share of our packets, 0 to 100 percent.
+    pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), CodecError> {
+        self.sending.set_expected_loss(percent)
+    }
+
+    /// Take over what a re-INVITE agreed on: hold, another address, another codec. SSRC and
+    /// sequence numbers go on.
+    pub fn update(&mut self, negotiated: Negotiated) -> Result<(), CodecError> {
+        let before = &self.negotiated;
+        let other_codec = before.codec != negotiated.codec;
+        if other_codec || before.opus != negotiated.opus {
+            self.sending
+                .change_codec(negotiated.codec, &negotiated.opus)?;
+        }
+        if other_codec {
+            let jitter = fixed_buffer(&negotiated, self.jitter_delay);
+            let before = std::mem::replace(
+                &mut self.receiving,
+                Receiving::new(negotiated.codec, jitter)?,
+            );
+            self.counters = self.counters.with(before.losses(), None);
+        } else if before.direction.receives() != negotiated.direction.receives() {
+            self.receiving.restart();
+        }
+        if before.remote != negotiated.remote {
+            self.source = SourceLock::new(negotiated.remote);
+        }
+        self.negotiated = negotiated;
+        Ok(())
+    }
+
+    /// What is agreed on now.
+    pub fn negotiated(&self) -> &Negotiated {
+        &self.negotiated
+    }
+
+    /// Where our packets go: to the source we hear, else to the signalled address.
+    pub fn destination(&self) -> SocketAddr {
+        self.source.destination()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        let jitter = self.receiving.interarrival_jitter();
+        self.counters.with(self.receiving.losses(), jitter)
+    }
+}
+
+fn fixed_buffer(negotiated: &Negotiated, delay: Duration) -> Box<dyn JitterBuffer> {
+    let clock_rate = negotiated.codec.sample_rate();
+    Box::new(FixedJitterBuffer::new(clock_rate, delay))
+}

@@ -1,0 +1,223 @@
+//! The way in: RTP packets to 48 kHz samples.
+//!
+//! ```text
+//! take: number ─► jitter buffer          play: jitter buffer ─► decode | conceal ─► 48 kHz ─► ready
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::Counters;
+use crate::SAMPLE_RATE;
+use crate::codec::{Codec, CodecError, Concealed, Decoder};
+use crate::jitter::{Inserted, JitterBuffer, Losses, Next, Packet};
+use crate::rate::Upsampler;
+use crate::rtp::{Numbered, Received, SequenceExtender, TimestampExtender};
+use crate::sdp::Negotiated;
+
+/// Comfort noise at an 8 kHz clock (RFC 3551 table 4).
+const COMFORT_NOISE: u8 = 13;
+
+#[derive(Debug)]
+pub(super) struct Receiving {
+    codec: Codec,
+    decoder: Box<dyn Decoder>,
+    jitter: Box<dyn JitterBuffer>,
+    upsampler: Upsampler,
+    ssrc: Option<u32>,
+    sequences: SequenceExtender,
+    timestamps: TimestampExtender,
+    arrivals: Arrivals,
+    decoded: Vec<f32>,
+    /// Sound at 48 kHz that the last call did not take.
+    ready: Vec<f32>,
+}
+
+impl Receiving {
+    pub(super) fn new(
+        codec: Codec,
+        jitter: Box<dyn JitterBuffer>,
+    ) -> Result<Receiving, CodecError> {
+        Ok(Receiving {
+            codec,
+            decoder: codec.decoder()?,
+            jitter,
+            upsampler: Upsampler::new(),
+            ssrc: None,
+            sequences: SequenceExtender::default(),
+            timestamps: TimestampExtender::default(),
+            arrivals: Arrivals::default(),
+            decoded: Vec::new(),
+            ready: Vec::new(),
+        })
+    }
+
+    /// Number a packet of the call and give it to the jitter buffer.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        packet: Received<'_>,
+        negotiated: &Negotiated,
+        counters: &mut Counters,
+    ) {
+        let Some(duration) = self.duration(&packet, negotiated, counters) else {
+            return;
+        };
+        if self.ssrc.is_some_and(|ssrc| ssrc != packet.ssrc) {
+            self.restart();
+            counters.restarts += 1;
+        }
+        self.ssrc = Some(packet.ssrc);
+        let sequence = match self.sequences.extend(packet.sequence) {
+            Numbered::Expected(sequence) => sequence,
+            Numbered::Restarted(sequence) => {
+                self.jitter.reset();
+                self.arrivals = Arrivals::default();
+                counters.restarts += 1;
+                sequence
+            }
+            Numbered::Suspect => {
+                counters.suspect += 1;
+                return;
+            }
+        };
+        let timestamp = self.timestamps.extend(packet.timestamp);
+        if duration > 0 {
+            self.arrivals.note(now, timestamp, self.codec.sample_rate());
+        }
+        let inserted = self.jitter.insert(Packet {
+            sequence,
+            timestamp,
+            duration,
+            arrived: now,
+            payload: packet.payload.to_vec(),
+        });
+        match inserted {
+            Inserted::Kept => {}
+            Inserted::Reordered => counters.reordered += u64::from(duration > 0),
+            Inserted::Late => counters.late += u64::from(duration > 0),
+            Inserted::Duplicate => counters.duplicate += u64::from(duration > 0),
+        }
+    }
+
+    /// Fill `samples` with what is due.
+    pub(super) fn play(&mut self, now: Instant, samples: &mut [f32], counters: &mut Counters) {
+        while self.ready.len() < samples.len() {
+            let missing = samples.len() - self.ready.len();
+            self.decode_next(now, missing, counters);
+            self.convert();
+        }
+        let taken = self.ready.drain(..samples.len());
+        for (sample, ready) in samples.iter_mut().zip(taken) {
+            *sample = ready;
+        }
+    }
+
+    /// What comes next has nothing to do with what was.
+    pub(super) fn restart(&mut self) {
+        self.jitter.reset();
+        self.ssrc = None;
+        self.sequences = SequenceExtender::default();
+        self.timestamps = TimestampExtender::default();
+        self.arrivals = Arrivals::default();
+        self.ready.clear();
+    }
+
+    pub(super) fn losses(&self) -> Losses {
+        self.jitter.losses()
+    }
+
+    pub(super) fn interarrival_jitter(&self) -> Option<Duration> {
+        self.arrivals.jitter
+    }
+
+    /// Ticks of sound in a packet; 0 for one that carries none. `None`: unusable.
+    fn duration(
+        &self,
+        packet: &Received<'_>,
+        negotiated: &Negotiated,
+        counters: &mut Counters,
+    ) -> Option<u32> {
+        // Ours by RFC 3264 section 5.1, theirs from those who use one number both ways.
+        let ours = [
+            negotiated.receive_payload_type,
+            negotiated.send_payload_type,
+        ];
+        if !ours.contains(&packet.payload_type) {
+            match packet.payload_type {
+                COMFORT_NOISE => counters.comfort_noise += 1,
+                _ => counters.unknown_payload += 1,
+            }
+            return Some(0);
+        }
+        let duration = self.decoder.duration(packet.payload).ok();
+        if duration.is_none() {
+            counters.malformed_payload += 1;
+        }
+        duration
+    }
+
+    /// Put the next stretch of sound into `decoded`; for silence, as much as is missing at 48 kHz.
+    fn decode_next(&mut self, now: Instant, missing: usize, counters: &mut Counters) {
+        match self.jitter.next(now) {
+            Next::Frame(packet) => {
+                let decoded = self.decoder.decode(&packet.payload, &mut self.decoded);
+                if decoded.is_ok() && !self.decoded.is_empty() {
+                    counters.played += 1;
+                } else {
+                    counters.malformed_payload += 1;
+                    self.decoder
+                        .conceal(None, packet.duration, &mut self.decoded);
+                }
+            }
+            Next::Lost {
+                duration,
+                following,
+            } => {
+                let made = self.decoder.conceal(following, duration, &mut self.decoded);
+                counters.recovered += u64::from(made == Concealed::Recovered);
+            }
+            Next::Starved { duration } => {
+                counters.starved += 1;
+                self.decoder.conceal(None, duration, &mut self.decoded);
+            }
+            Next::Silence => self.decoded.clear(),
+        }
+        if self.decoded.is_empty() {
+            let factor = (SAMPLE_RATE / self.codec.sample_rate()) as usize;
+            self.decoded.resize(missing.div_ceil(factor), 0.0);
+        }
+    }
+
+    fn convert(&mut self) {
+        if self.codec.sample_rate() == SAMPLE_RATE {
+            self.ready.extend_from_slice(&self.decoded);
+        } else {
+            self.upsampler.process(&self.decoded, &mut self.ready);
+        }
+    }
+}
+
+/// Inter-arrival jitter (RFC 3550 section 6.4.1).
+#[derive(Debug, Default)]
+struct Arrivals {
+    last: Option<(Instant, u64)>,
+    jitter: Option<Duration>,
+}
+
+impl Arrivals {
+    fn note(&mut self, now: Instant, timestamp: u64, clock_rate: u32) {
+        if let Some((then, before)) = self.last {
+            let sent = timestamp.abs_diff(before) as f64 / f64::from(clock_rate);
+            let sent = if timestamp < before { -sent } else { sent };
+            let came = now.saturating_duration_since(then).as_secs_f64();
+            // An hour is no jitter but a jump of the sender's clock.
+            let difference = (came - sent).abs();
+            if difference < 3_600.0 {
+                let jitter = self.jitter.unwrap_or_default().as_secs_f64();
+                let smoothed = jitter + (difference - jitter) / 16.0;
+                self.jitter = Some(Duration::from_secs_f64(smoothed));
+            }
+        }
+        self.last = Some((now, timestamp));
+    }
+}

@@ -1,0 +1,318 @@
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::codec::Codec;
+use crate::measure;
+use crate::sdp::{Direction, OpusParameters};
+use crate::tone::{Tone, ToneGenerator};
+use crate::{FRAME, SAMPLE_RATE};
+
+fn address(port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], port))
+}
+
+fn negotiated(codec: Codec, remote: u16) -> Negotiated {
+    let payload_type = match codec {
+        Codec::Opus => 111,
+        Codec::Pcmu => 0,
+    };
+    Negotiated {
+        codec,
+        send_payload_type: payload_type,
+        receive_payload_type: payload_type,
+        remote: address(remote),
+        direction: Direction::SendRecv,
+        opus: OpusParameters {
+            inband_fec: true,
+            ..OpusParameters::default()
+        },
+    }
+}
+
+fn session(codec: Codec, remote: u16, seed: u64) -> Session {
+    let mut random = StdRng::seed_from_u64(seed);
+    Session::new(Config::new(negotiated(codec, remote), &mut random)).unwrap()
+}
+
+/// Two sessions on a virtual wire: `ann` at port 1000 speaks a tone, `bob` at 2000 listens.
+struct Call {
+    now: Instant,
+    ann: Session,
+    bob: Session,
+    tone: ToneGenerator,
+}
+
+impl Call {
+    fn new(codec: Codec) -> Call {
+        Call {
+            now: Instant::now(),
+            ann: session(codec, 2000, 1),
+            bob: session(codec, 1000, 2),
+            tone: ToneGenerator::new(Tone::steady(440.0, -12.0)),
+        }
+    }
+
+    fn speak(&mut self) -> Option<Vec<u8>> {
+        let mut frame = [0.0; FRAME];
+        self.tone.fill(&mut frame);
+        self.ann.send_frame(&frame).map(|sent| sent.bytes.to_vec())
+    }
+
+    /// Twenty milliseconds; `wire` says which packets reach bob.
+    fn tick(&mut self, wire: bool) -> Vec<f32> {
+        let packet = self.speak();
+        if let Some(packet) = packet.filter(|_| wire) {
+            self.bob.handle_packet(self.now, address(1000), &packet);
+        }
+        let mut heard = vec![0.0; FRAME];
+        self.bob.play_frame(self.now, &mut heard);
+        self.now += Duration::from_millis(20);
+        heard
+    }
+
+    fn run(&mut self, frames: u32, mut wire: impl FnMut(u32) -> bool) -> Vec<f32> {
+        (0..frames).flat_map(|n| self.tick(wire(n))).collect()
+    }
+}
+
+fn tone_level(samples: &[f32]) -> f64 {
+    measure::tone_dbfs(samples, SAMPLE_RATE, 440.0).unwrap_or(f64::NEG_INFINITY)
+}
+
+#[test]
+fn a_tone_arrives_by_frequency_and_level_in_every_codec() {
+    for codec in Codec::DEFAULT {
+        let mut call = Call::new(codec);
+        let heard = call.run(100, |_| true);
+        let steady = &heard[20 * FRAME..];
+        assert!((tone_level(steady) + 12.0).abs() < 1.0, "{codec}");
+        let hertz = measure::strongest_hertz(steady, SAMPLE_RATE, 100.0, 3000.0).unwrap();
+        assert!((hertz - 440.0).abs() < 1.0, "{codec}: {hertz}");
+        let counters = call.bob.counters();
+        assert_eq!((counters.received, counters.lost), (100, 0), "{codec}");
+        assert_eq!(counters.jitter, Some(Duration::ZERO));
+    }
+}
+
+#[test]
+fn a_lost_packet_leaves_no_hole_in_the_sound() {
+    for codec in Codec::DEFAULT {
+        let mut call = Call::new(codec);
+        let heard = call.run(100, |n| n % 10 != 9);
+        for (n, frame) in heard.chunks(FRAME).enumerate().skip(10).take(80) {
+            assert!(tone_level(frame) > -20.0, "{codec}: frame {n}");
+        }
+        assert_eq!(call.bob.counters().lost, 9, "{codec}");
+    }
+}
+
+#[test]
+fn opus_recovers_single_losses_once_loss_is_reported() {
+    let mut call = Call::new(Codec::Opus);
+    call.ann.set_expected_loss(20).unwrap();
+    call.run(200, |n| n % 5 != 4);
+    let counters = call.bob.counters();
+    assert!(
+        counters.recovered * 10 > counters.lost * 8,
+        "{} of {}",
+        counters.recovered,
+        counters.lost
+    );
+}
+
+#[test]
+fn muted_speech_goes_out_as_silence() {
+    let mut call = Call::new(Codec::Pcmu);
+    call.ann.set_muted(true);
+    let heard = call.run(50, |_| true);
+    assert_eq!(call.bob.counters().played, 48);
+    assert!(measure::level_dbfs(&heard).is_none_or(|level| level < -70.0));
+}
+
+#[test]
+fn nothing_is_sent_or_played_beyond_the_direction() {
+    let mut call = Call::new(Codec::Pcmu);
+    call.run(20, |_| true);
+    for (direction, sends, hears) in [
+        (Direction::SendOnly, true, false),
+        (Direction::Inactive, false, false),
+        (Direction::RecvOnly, false, true),
+        (Direction::SendRecv, true, true),
+    ] {
+        let agreed = Negotiated {
+            direction,
+            ..negotiated(Codec::Pcmu, 1000)
+        };
+        call.bob.update(agreed).unwrap();
+        assert_eq!(call.bob.send_frame(&[0.1; FRAME]).is_some(), sends);
+        let heard = call.run(20, |_| true);
+        assert_eq!(
+            tone_level(&heard[10 * FRAME..]) > -20.0,
+            hears,
+            "{direction}"
+        );
+    }
+}
+
+#[test]
+fn the_first_packet_after_a_hold_carries_the_marker_and_the_clock_went_on() {
+    let mut call = Call::new(Codec::Pcmu);
+    let head = |packet: &[u8]| {
+        let read = crate::rtp::read(packet).unwrap();
+        (read.sequence, read.timestamp, read.marker)
+    };
+    let (first, begun, marker) = head(&call.speak().unwrap());
+    assert!(marker);
+    assert!(!head(&call.speak().unwrap()).2);
+    let mut agreed = negotiated(Codec::Pcmu, 2000);
+    agreed.direction = Direction::RecvOnly;
+    call.ann.update(agreed.clone()).unwrap();
+    assert!(call.speak().is_none());
+    agreed.direction = Direction::SendRecv;
+    call.ann.update(agreed).unwrap();
+    assert_eq!(
+        head(&call.speak().unwrap()),
+        (first.wrapping_add(2), begun.wrapping_add(480), true)
+    );
+}
+
+#[test]
+fn packets_from_elsewhere_are_counted_and_not_heard() {
+    let mut call = Call::new(Codec::Pcmu);
+    call.run(10, |_| true);
+    let mut stranger = session(Codec::Pcmu, 2000, 9);
+    for _ in 0..50 {
+        let packet = stranger.send_frame(&[0.9; FRAME]).unwrap().bytes.to_vec();
+        call.bob.handle_packet(call.now, address(6666), &packet);
+    }
+    let heard = call.run(20, |_| true);
+    assert_eq!(call.bob.counters().foreign, 50);
+    assert!(heard.iter().all(|sample| sample.abs() < 0.4));
+    assert_eq!(call.bob.destination(), address(1000));
+}
+
+#[test]
+fn a_stream_with_another_ssrc_takes_over_at_once() {
+    let mut call = Call::new(Codec::Pcmu);
+    call.run(20, |_| true);
+    call.ann = session(Codec::Pcmu, 2000, 77);
+    let heard = call.run(20, |_| true);
+    assert!(tone_level(&heard[5 * FRAME..]) > -14.0);
+    assert_eq!(call.bob.counters().restarts, 1);
+}
+
+#[test]
+fn a_codec_may_change_in_mid_call() {
+    let mut call = Call::new(Codec::Pcmu);
+    call.run(20, |n| n != 10);
+    call.ann.update(negotiated(Codec::Opus, 2000)).unwrap();
+    call.bob.update(negotiated(Codec::Opus, 1000)).unwrap();
+    let heard = call.run(50, |_| true);
+    assert!(tone_level(&heard[20 * FRAME..]) > -14.0);
+    assert_eq!(call.bob.counters().lost, 1, "counts survive the change");
+}
+
+#[test]
+fn comfort_noise_and_unknown_payloads_are_no_loss() {
+    let mut call = Call::new(Codec::Pcmu);
+    let mut bytes = Vec::new();
+    let mut rtp = crate::rtp::Sender::new(5, 65_530, 0);
+    for (n, payload_type) in [0, 0, 0, 0, 101, 101, 13, 0, 0, 0].into_iter().enumerate() {
+        rtp.write(payload_type, &[0x55; 160], &mut bytes);
+        rtp.advance(if n < 7 && payload_type != 0 { 0 } else { 160 });
+        call.bob.handle_packet(call.now, address(1000), &bytes);
+        call.bob.play_frame(call.now, &mut [0.0; FRAME]);
+        call.now += Duration::from_millis(20);
+    }
+    for _ in 0..4 {
+        call.bob.play_frame(call.now, &mut [0.0; FRAME]);
+        call.now += Duration::from_millis(20);
+    }
+    let counters = call.bob.counters();
+    assert_eq!((counters.unknown_payload, counters.comfort_noise), (2, 1));
+    assert_eq!((counters.lost, counters.played), (0, 7));
+}
+
+#[test]
+fn a_pull_of_any_length_is_filled() {
+    let mut call = Call::new(Codec::Pcmu);
+    let mut random = StdRng::seed_from_u64(4);
+    let mut played = 0;
+    for _ in 0..200 {
+        let packet = call.speak().unwrap();
+        call.bob.handle_packet(call.now, address(1000), &packet);
+        let length = random.random_range(0..2 * FRAME);
+        let mut heard = vec![f32::NAN; length];
+        call.bob.play_frame(call.now, &mut heard);
+        assert!(heard.iter().all(|sample| sample.is_finite()));
+        played += length;
+        call.now += Duration::from_millis(20);
+    }
+    assert!(played > 150 * FRAME);
+}
+
+#[test]
+fn hold_the_old_way_sends_nowhere() {
+    let mut call = Call::new(Codec::Pcmu);
+    let mut agreed = negotiated(Codec::Pcmu, 0);
+    agreed.remote = SocketAddr::from(([0, 0, 0, 0], 4000));
+    call.ann.update(agreed).unwrap();
+    assert!(call.speak().is_none());
+}
+
+#[test]
+fn a_frame_of_another_length_is_not_sent() {
+    let mut call = Call::new(Codec::Pcmu);
+    assert!(call.ann.send_frame(&[0.0; 100]).is_none());
+    assert_eq!(call.ann.counters().sent, 0);
+}
+
+proptest! {
+    #![proptest_config(crate::repeatable(200))]
+
+    #[test]
+    fn any_datagrams_leave_the_call_going_on(
+        datagrams in proptest::collection::vec(
+            (0x80u8..0xa0, prop_oneof![Just(0u8), Just(111u8), any::<u8>()],
+             proptest::collection::vec(any::<u8>(), 0..60)), 1..40),
+        opus: bool,
+    ) {
+        let mut call = Call::new(if opus { Codec::Opus } else { Codec::Pcmu });
+        call.run(5, |_| true);
+        for (first, second, rest) in datagrams {
+            let bytes = [vec![first, second], rest].concat();
+            call.bob.handle_packet(call.now, address(1000), &bytes);
+            call.run(1, |_| true);
+        }
+        // The garbage may have come from the right address as another stream; ours goes on.
+        let heard = call.run(60, |_| true);
+        prop_assert!(tone_level(&heard[40 * FRAME..]) > -20.0);
+    }
+
+    #[test]
+    fn every_packet_received_is_accounted_for(
+        script in proptest::collection::vec((0u64..120, any::<bool>(), 0u8..10), 50..120)
+    ) {
+        let mut call = Call::new(Codec::Pcmu);
+        let mut wire: Vec<(u64, Vec<u8>)> = Vec::new();
+        for (n, (jitter, double, lost)) in script.iter().enumerate() {
+            let Some(packet) = call.speak() else { continue };
+            let at = 20 * n as u64 + jitter;
+            let copies = usize::from(*lost > 0) * (1 + usize::from(*double));
+            wire.extend((0..copies).map(|i| (at + i as u64, packet.clone())));
+        }
+        wire.sort();
+        let start = call.now;
+        let mut wire = wire.into_iter().peekable();
+        for at in (0..4_000).step_by(20) {
+            while let Some((when, packet)) = wire.next_if(|(when, _)| *when <= at) {
+                call.bob.handle_packet(start + Duration::from_millis(when), address(1000), &packet);
+            }
+            call.bob.play_frame(start + Duration::from_millis(at), &mut [0.0; FRAME]);
+        }
+        let c = call.bob.counters();
+        prop_assert_eq!(c.received, c.played + c.late + c.duplicate + c.discarded);
+    }
+}
