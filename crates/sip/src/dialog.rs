@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::message::{Headers, HeadersView, Method, NameAddr, Refusal, Request, Response, Uri, Version};
+use crate::message::{
+    Headers, HeadersView, Method, NameAddr, Refusal, Request, Response, Uri, Version,
+};
 
 /// One dialog, early or confirmed.
 #[derive(Debug, Clone)]
@@ -28,19 +30,34 @@ impl DialogKey {
     /// The dialog a request from the other side means, if it names one.
     pub(crate) fn of_request(request: &Request) -> Option<Self> {
         let local_tag = request.headers.to_view().ok()?.tag()?;
-        Some(Self { call_id: request.headers.text("Call-ID")?.to_owned(), local_tag })
+        Some(Self {
+            call_id: request.headers.text("Call-ID")?.to_owned(),
+            local_tag,
+        })
     }
 }
 
 impl Dialog {
     /// The caller's dialog, from an answer with a To tag (RFC 3261 section 12.1.2). `peer` is where it came from.
-    pub(crate) fn of_caller(invite: &Request, response: &Response, peer: SocketAddr) -> Result<Self, Refusal> {
+    pub(crate) fn of_caller(
+        invite: &Request,
+        response: &Response,
+        peer: SocketAddr,
+    ) -> Result<Self, Refusal> {
         let remote = response.headers.to_view()?;
         let contact = response.headers.contacts().into_iter().next();
-        let mut route: Vec<String> = response.headers.texts("Record-Route").map(str::to_owned).collect();
+        let mut route: Vec<String> = response
+            .headers
+            .texts("Record-Route")
+            .map(str::to_owned)
+            .collect();
         route.reverse();
         Ok(Self {
-            call_id: invite.headers.text("Call-ID").unwrap_or_default().to_owned(),
+            call_id: invite
+                .headers
+                .text("Call-ID")
+                .unwrap_or_default()
+                .to_owned(),
             local: invite.headers.from_view()?,
             // Without a Contact the request's own target is the best that is known.
             remote_target: contact.map_or_else(|| invite.uri.clone(), |contact| contact.uri),
@@ -53,17 +70,30 @@ impl Dialog {
     }
 
     /// The callee's dialog (RFC 3261 section 12.1.1).
-    pub(crate) fn of_callee(invite: &Request, local_tag: &str, peer: SocketAddr) -> Result<Self, Refusal> {
+    pub(crate) fn of_callee(
+        invite: &Request,
+        local_tag: &str,
+        peer: SocketAddr,
+    ) -> Result<Self, Refusal> {
         let contact = invite.headers.contacts().into_iter().next();
-        let contact = contact.ok_or_else(|| Refusal::bad_request("INVITE without a usable Contact"))?;
+        let contact =
+            contact.ok_or_else(|| Refusal::bad_request("INVITE without a usable Contact"))?;
         Ok(Self {
-            call_id: invite.headers.text("Call-ID").unwrap_or_default().to_owned(),
+            call_id: invite
+                .headers
+                .text("Call-ID")
+                .unwrap_or_default()
+                .to_owned(),
             local: invite.headers.to_view()?.with_tag(local_tag),
             remote: invite.headers.from_view()?,
             local_number: 0,
             remote_number: Some(invite.headers.cseq_view()?.number),
             remote_target: contact.uri,
-            route: invite.headers.texts("Record-Route").map(str::to_owned).collect(),
+            route: invite
+                .headers
+                .texts("Record-Route")
+                .map(str::to_owned)
+                .collect(),
             peer,
         })
     }
@@ -80,7 +110,12 @@ impl Dialog {
 
     /// Whether a request from `source` belongs here: right tag, right address.
     pub(crate) fn is_from_peer(&self, request: &Request, source: SocketAddr) -> bool {
-        let tag = request.headers.from_view().ok().and_then(|from| from.tag()).unwrap_or_default();
+        let tag = request
+            .headers
+            .from_view()
+            .ok()
+            .and_then(|from| from.tag())
+            .unwrap_or_default();
         tag == self.remote_tag() && source == self.peer
     }
 
@@ -125,6 +160,12 @@ impl Dialog {
         for route in &self.route {
             headers.add("Route", route.clone());
         }
-        Request { method, uri: self.remote_target.clone(), version: Version::V2, headers, body: Vec::new() }
+        Request {
+            method,
+            uri: self.remote_target.clone(),
+            version: Version::V2,
+            headers,
+            body: Vec::new(),
+        }
     }
 }

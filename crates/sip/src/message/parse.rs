@@ -50,7 +50,9 @@ pub(crate) fn answerable(bytes: &[u8]) -> Option<Headers> {
         return None;
     }
     let headers = parse_headers(lines).ok()?;
-    let complete = ["Call-ID", "CSeq", "From", "To"].iter().all(|name| headers.text(name).is_some());
+    let complete = ["Call-ID", "CSeq", "From", "To"]
+        .iter()
+        .all(|name| headers.text(name).is_some());
     complete.then_some(headers)
 }
 

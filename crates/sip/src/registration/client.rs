@@ -112,15 +112,34 @@ impl Registration {
     /// The next REGISTER, without Via, Contact and Authorization.
     pub(crate) fn request(&mut self) -> (Request, Duration) {
         self.number += 1;
-        let expires = if self.leaving { Duration::ZERO } else { self.expires };
+        let expires = if self.leaving {
+            Duration::ZERO
+        } else {
+            self.expires
+        };
         let mut headers = Headers::default();
-        headers.add("From", self.account.aor.clone().with_tag(&self.tag).to_string());
-        headers.add("To", NameAddr::new(self.account.aor.uri.clone()).to_string());
+        headers.add(
+            "From",
+            self.account.aor.clone().with_tag(&self.tag).to_string(),
+        );
+        headers.add(
+            "To",
+            NameAddr::new(self.account.aor.uri.clone()).to_string(),
+        );
         headers.add("Call-ID", self.call_id.clone());
         headers.add("CSeq", format!("{} REGISTER", self.number));
         headers.add("Expires", expires.as_secs().to_string());
         let uri = self.account.registrar.clone();
-        (Request { method: Method::Register, uri, version: Version::V2, headers, body: Vec::new() }, expires)
+        (
+            Request {
+                method: Method::Register,
+                uri,
+                version: Version::V2,
+                headers,
+                body: Vec::new(),
+            },
+            expires,
+        )
     }
 
     /// The REGISTER left in this transaction; `number` is its CSeq.
@@ -146,27 +165,50 @@ impl Registration {
         }
         if !(200..300).contains(&code) {
             let reason = write::reason(&response.status_code).to_owned();
-            let retry_after = response.headers.seconds("Retry-After").map(|wait| wait.min(LONGEST_RETRY_AFTER));
-            return Fate::Tell(self.fail_after(now, Failure::Refused { code, reason }, retry_after, random));
+            let retry_after = response
+                .headers
+                .seconds("Retry-After")
+                .map(|wait| wait.min(LONGEST_RETRY_AFTER));
+            return Fate::Tell(self.fail_after(
+                now,
+                Failure::Refused { code, reason },
+                retry_after,
+                random,
+            ));
         }
         if self.leaving {
             self.may_be_held = false;
             self.state = State::Idle;
             return Fate::Tell(RegistrationEvent::Unregistered);
         }
-        let own = response.headers.contacts().into_iter().find(|contact| contact.user() == contact_user);
+        let own = response
+            .headers
+            .contacts()
+            .into_iter()
+            .find(|contact| contact.user() == contact_user);
         let Some(own) = own else {
             self.may_be_held = false;
             return Fate::Tell(self.fail_after(now, Failure::ContactMissing, None, random));
         };
         let expires = granted(&own, &response.headers).unwrap_or(self.expires);
         self.failures = 0;
-        self.state = State::Held { refresh_at: now + refresh_after(expires, random) };
-        Fate::Tell(RegistrationEvent::Registered { contact: contact_uri.to_owned(), expires, registrar: source })
+        self.state = State::Held {
+            refresh_at: now + refresh_after(expires, random),
+        };
+        Fate::Tell(RegistrationEvent::Registered {
+            contact: contact_uri.to_owned(),
+            expires,
+            registrar: source,
+        })
     }
 
     /// Takes note of a failure and plans the next attempt.
-    pub(crate) fn fail(&mut self, now: Instant, failure: Failure, random: &mut Random) -> RegistrationEvent {
+    pub(crate) fn fail(
+        &mut self,
+        now: Instant,
+        failure: Failure,
+        random: &mut Random,
+    ) -> RegistrationEvent {
         self.fail_after(now, failure, None, random)
     }
 
@@ -182,20 +224,30 @@ impl Registration {
         }
         if self.leaving {
             self.state = State::Idle;
-            return RegistrationEvent::Failed { failure, retry_in: None };
+            return RegistrationEvent::Failed {
+                failure,
+                retry_in: None,
+            };
         }
         // A stale session with the registrar is no help: begin with a fresh challenge.
         self.digest = None;
         let wait = retry_after.unwrap_or_else(|| random.jittered(self.longest_wait(&failure)));
         self.failures = self.failures.saturating_add(1);
-        self.state = State::Waiting { retry_at: now + wait };
-        RegistrationEvent::Failed { failure, retry_in: Some(wait) }
+        self.state = State::Waiting {
+            retry_at: now + wait,
+        };
+        RegistrationEvent::Failed {
+            failure,
+            retry_in: Some(wait),
+        }
     }
 
     fn longest_wait(&self, failure: &Failure) -> Duration {
         match failure {
             Failure::WrongCredentials | Failure::UnusableChallenge(_) => REFUSED_RETRY,
-            Failure::Refused { code: 403 | 404, .. } => REFUSED_RETRY,
+            Failure::Refused {
+                code: 403 | 404, ..
+            } => REFUSED_RETRY,
             _ => (FIRST_RETRY * 2u32.saturating_pow(self.failures.min(10))).min(LONGEST_RETRY),
         }
     }
@@ -213,7 +265,10 @@ impl Registration {
 
 /// What the registrar granted: the contact's own parameter before the header (RFC 3261 section 10.2.4).
 fn granted(contact: &NameAddr, headers: &Headers) -> Option<Duration> {
-    let own = contact.params.get("expires").and_then(|seconds| seconds.parse::<u32>().ok());
+    let own = contact
+        .params
+        .get("expires")
+        .and_then(|seconds| seconds.parse::<u32>().ok());
     own.map(|seconds| Duration::from_secs(seconds.into()))
         .or_else(|| headers.seconds("Expires"))
         .filter(|expires| !expires.is_zero())

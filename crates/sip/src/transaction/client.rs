@@ -59,7 +59,10 @@ impl Client {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        [self.resend.map(|(at, _)| at), self.end].into_iter().flatten().min()
+        [self.resend.map(|(at, _)| at), self.end]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// True when nothing but a provisional answer has come.
@@ -109,7 +112,12 @@ impl Client {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant, timers: &Timers, out: &mut impl FnMut(Transmit)) -> Tick {
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        timers: &Timers,
+        out: &mut impl FnMut(Transmit),
+    ) -> Tick {
         if self.end.is_some_and(|end| end <= now) {
             let waited = self.is_pending();
             self.state = State::Terminated;
@@ -117,8 +125,16 @@ impl Client {
         }
         if let Some((at, interval)) = self.resend.filter(|(at, _)| *at <= now) {
             out(self.wire.clone());
-            let longest = if self.is_invite() { Duration::MAX } else { timers.t2 };
-            let interval = if self.state == State::Proceeding { timers.t2 } else { interval.min(longest) };
+            let longest = if self.is_invite() {
+                Duration::MAX
+            } else {
+                timers.t2
+            };
+            let interval = if self.state == State::Proceeding {
+                timers.t2
+            } else {
+                interval.min(longest)
+            };
             // From the due time, not from now: a late wake-up does not stretch the schedule, nor burst it.
             self.resend = Some(((at + interval).max(now), interval.saturating_mul(2)));
         }
@@ -148,8 +164,14 @@ impl Client {
         if !self.is_invite() {
             return;
         }
-        let bytes = self.ack.get_or_insert_with(|| write::request(&ack_for(&self.request, response))).clone();
-        out(Transmit { bytes, ..self.wire.clone() });
+        let bytes = self
+            .ack
+            .get_or_insert_with(|| write::request(&ack_for(&self.request, response)))
+            .clone();
+        out(Transmit {
+            bytes,
+            ..self.wire.clone()
+        });
     }
 
     fn is_invite(&self) -> bool {
@@ -170,5 +192,10 @@ fn ack_for(invite: &Request, response: &Response) -> Request {
     for route in own.texts("Route") {
         headers.add("Route", route);
     }
-    Request { method: Method::Ack, headers, body: Vec::new(), ..invite.clone() }
+    Request {
+        method: Method::Ack,
+        headers,
+        body: Vec::new(),
+        ..invite.clone()
+    }
 }

@@ -60,7 +60,10 @@ pub(crate) struct TransactionLayer {
 
 impl TransactionLayer {
     pub(crate) fn new(timers: Timers) -> Self {
-        Self { timers, ..Self::default() }
+        Self {
+            timers,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -85,24 +88,38 @@ impl TransactionLayer {
         destination: SocketAddr,
     ) -> ClientId {
         let id = ClientId(self.fresh_id());
-        let wire = Transmit { transport, destination, bytes: write::request(&request) };
-        self.branches.insert(client_key(request.headers.via_view().ok(), request.method), id);
+        let wire = Transmit {
+            transport,
+            destination,
+            bytes: write::request(&request),
+        };
+        self.branches.insert(
+            client_key(request.headers.via_view().ok(), request.method),
+            id,
+        );
         self.transmits.push_back(wire.clone());
         let client = Client::new(now, &self.timers, request, wire);
-        self.due.extend(client.due().map(|at| (at, Slot::Client(id))));
+        self.due
+            .extend(client.due().map(|at| (at, Slot::Client(id))));
         self.clients.insert(id, client);
         id
     }
 
     /// The request of a transaction that is not over, and where it went.
     pub(crate) fn sent(&self, id: ClientId) -> Option<(&Request, SocketAddr)> {
-        self.clients.get(&id).map(|client| (&client.request, client.wire.destination))
+        self.clients
+            .get(&id)
+            .map(|client| (&client.request, client.wire.destination))
     }
 
     /// Gives a cancelled INVITE 64 T1 to end.
     pub(crate) fn end_soon(&mut self, now: Instant, id: ClientId) {
         let end = now + self.timers.patience();
-        if let Some(client) = self.clients.get_mut(&id).filter(|client| client.is_pending()) {
+        if let Some(client) = self
+            .clients
+            .get_mut(&id)
+            .filter(|client| client.is_pending())
+        {
             let before = client.due();
             client.end_by(end);
             let after = client.due();
@@ -111,15 +128,20 @@ impl TransactionLayer {
     }
 
     /// The transaction that an answer belongs to, if its user is to see the answer.
-    pub(crate) fn handle_response(&mut self, now: Instant, response: &Response) -> Option<ClientId> {
+    pub(crate) fn handle_response(
+        &mut self,
+        now: Instant,
+        response: &Response,
+    ) -> Option<ClientId> {
         let via = response.headers.via_view().ok();
         let method = response.headers.cseq_view().ok()?.method;
         let id = *self.branches.get(&client_key(via, method))?;
         let client = self.clients.get_mut(&id)?;
         let before = client.due();
         let transmits = &mut self.transmits;
-        let for_user =
-            client.handle_response(now, &self.timers, response, &mut |transmit| transmits.push_back(transmit));
+        let for_user = client.handle_response(now, &self.timers, response, &mut |transmit| {
+            transmits.push_back(transmit)
+        });
         let after = client.due();
         self.reschedule(Slot::Client(id), before, after);
         for_user.then_some(id)
@@ -134,7 +156,11 @@ impl TransactionLayer {
         transport: Transport,
         source: SocketAddr,
     ) -> RequestFate {
-        let method = if request.method == Method::Ack { Method::Invite } else { request.method };
+        let method = if request.method == Method::Ack {
+            Method::Invite
+        } else {
+            request.method
+        };
         let key = server_key(request, via, method);
         if let Some(&id) = self.keys.get(&key) {
             return self.handle_repeated(now, request, id);
@@ -144,8 +170,15 @@ impl TransactionLayer {
         }
         let id = ServerId(self.fresh_id());
         let invite = request.method == Method::Invite;
-        let server = Server::new(now, &self.timers, invite, transport, reply_address(via, source));
-        self.due.extend(server.due().map(|at| (at, Slot::Server(id))));
+        let server = Server::new(
+            now,
+            &self.timers,
+            invite,
+            transport,
+            reply_address(via, source),
+        );
+        self.due
+            .extend(server.due().map(|at| (at, Slot::Server(id))));
         self.keys.insert(key.clone(), id);
         self.servers.insert(id, (key, server));
         RequestFate::New(id)
@@ -153,20 +186,33 @@ impl TransactionLayer {
 
     /// The pending INVITE that a CANCEL means (RFC 3261 section 9.2).
     pub(crate) fn cancelled(&self, cancel: &Request, via: &Via) -> Option<ServerId> {
-        self.keys.get(&server_key(cancel, via, Method::Invite)).copied()
+        self.keys
+            .get(&server_key(cancel, via, Method::Invite))
+            .copied()
     }
 
     /// True while a server transaction waits for its final answer.
     pub(crate) fn is_pending(&self, id: ServerId) -> bool {
-        self.servers.get(&id).is_some_and(|(_, server)| server.is_pending())
+        self.servers
+            .get(&id)
+            .is_some_and(|(_, server)| server.is_pending())
     }
 
     /// Sends an answer.
-    pub(crate) fn respond(&mut self, now: Instant, id: ServerId, response: &Response) -> Option<Transmit> {
+    pub(crate) fn respond(
+        &mut self,
+        now: Instant,
+        id: ServerId,
+        response: &Response,
+    ) -> Option<Transmit> {
         let (_, server) = self.servers.get_mut(&id)?;
         let before = server.due();
-        let transmit =
-            server.respond(now, &self.timers, response.status_code.code(), write::response(response))?;
+        let transmit = server.respond(
+            now,
+            &self.timers,
+            response.status_code.code(),
+            write::response(response),
+        )?;
         let after = server.due();
         self.reschedule(Slot::Server(id), before, after);
         self.transmits.push_back(transmit.clone());
@@ -192,7 +238,10 @@ impl TransactionLayer {
             if let Some(at) = client.due() {
                 self.due.remove(&(at, Slot::Client(id)));
             }
-            self.branches.remove(&client_key(client.request.headers.via_view().ok(), client.request.method));
+            self.branches.remove(&client_key(
+                client.request.headers.via_view().ok(),
+                client.request.method,
+            ));
         }
     }
 
@@ -213,7 +262,11 @@ impl TransactionLayer {
         let swallowed = server.handle_ack(now, &self.timers);
         let after = server.due();
         self.reschedule(Slot::Server(id), before, after);
-        if swallowed { RequestFate::Absorbed } else { RequestFate::Ack }
+        if swallowed {
+            RequestFate::Absorbed
+        } else {
+            RequestFate::Ack
+        }
     }
 
     fn run_client(&mut self, now: Instant, id: ClientId, timed_out: &mut Vec<ClientId>) {
@@ -221,8 +274,12 @@ impl TransactionLayer {
             return;
         };
         let transmits = &mut self.transmits;
-        match client.handle_timeout(now, &self.timers, &mut |transmit| transmits.push_back(transmit)) {
-            Tick::Quiet => self.due.extend(client.due().map(|at| (at, Slot::Client(id)))),
+        match client.handle_timeout(now, &self.timers, &mut |transmit| {
+            transmits.push_back(transmit)
+        }) {
+            Tick::Quiet => self
+                .due
+                .extend(client.due().map(|at| (at, Slot::Client(id)))),
             Tick::TimedOut => timed_out.push(id),
             Tick::Over => self.forget(id),
         }
@@ -233,12 +290,15 @@ impl TransactionLayer {
             return;
         };
         let transmits = &mut self.transmits;
-        if server.handle_timeout(now, &self.timers, &mut |transmit| transmits.push_back(transmit)) {
+        if server.handle_timeout(now, &self.timers, &mut |transmit| {
+            transmits.push_back(transmit)
+        }) {
             if let Some((key, _)) = self.servers.remove(&id) {
                 self.keys.remove(&key);
             }
         } else {
-            self.due.extend(server.due().map(|at| (at, Slot::Server(id))));
+            self.due
+                .extend(server.due().map(|at| (at, Slot::Server(id))));
         }
     }
 
@@ -301,9 +361,18 @@ fn server_key(request: &Request, via: &Via, method: Method) -> ServerKey {
             "{}|{}|{}|{}",
             branch.unwrap_or_default(),
             request.headers.text("Call-ID").unwrap_or_default(),
-            request.headers.from_view().ok().and_then(|from| from.tag()).unwrap_or_default(),
+            request
+                .headers
+                .from_view()
+                .ok()
+                .and_then(|from| from.tag())
+                .unwrap_or_default(),
             request.headers.cseq_view().map_or(0, |cseq| cseq.number),
         ),
     };
-    ServerKey { branch, sent_by, method: method.to_string() }
+    ServerKey {
+        branch,
+        sent_by,
+        method: method.to_string(),
+    }
 }

@@ -3,8 +3,6 @@
 mod client;
 mod layer;
 mod server;
-#[cfg(test)]
-mod tests;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -52,7 +52,10 @@ impl Server {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        [self.resend.map(|(at, _)| at), self.end].into_iter().flatten().min()
+        [self.resend.map(|(at, _)| at), self.end]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// True until a final answer was sent.
@@ -74,7 +77,11 @@ impl Server {
             State::Completed => {
                 self.state = State::Confirmed;
                 self.resend = None;
-                let linger = if self.transport.is_reliable() { Duration::ZERO } else { timers.t4 };
+                let linger = if self.transport.is_reliable() {
+                    Duration::ZERO
+                } else {
+                    timers.t4
+                };
                 self.end = Some(now + linger); // Timer I
                 true
             }
@@ -84,14 +91,24 @@ impl Server {
     }
 
     /// Our answer. Answers after a final one are dropped.
-    pub(super) fn respond(&mut self, now: Instant, timers: &Timers, code: u16, bytes: Bytes) -> Option<Transmit> {
+    pub(super) fn respond(
+        &mut self,
+        now: Instant,
+        timers: &Timers,
+        code: u16,
+        bytes: Bytes,
+    ) -> Option<Transmit> {
         if self.state != State::Proceeding {
             return None;
         }
         self.last = Some(bytes);
         if code >= 200 {
             self.end = Some(now + timers.patience()); // Timers H, J, L
-            self.state = if self.invite && code < 300 { State::Accepted } else { State::Completed };
+            self.state = if self.invite && code < 300 {
+                State::Accepted
+            } else {
+                State::Completed
+            };
             if self.state == State::Completed && self.invite && !self.transport.is_reliable() {
                 self.resend = Some((now + timers.t1, timers.t1 * 2)); // Timer G
             }
@@ -100,7 +117,12 @@ impl Server {
     }
 
     /// Does what is due; true when the transaction is over.
-    pub(super) fn handle_timeout(&mut self, now: Instant, timers: &Timers, out: &mut impl FnMut(Transmit)) -> bool {
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        timers: &Timers,
+        out: &mut impl FnMut(Transmit),
+    ) -> bool {
         if self.end.is_some_and(|end| end <= now) {
             return true;
         }
@@ -116,6 +138,10 @@ impl Server {
 
     fn transmit(&self) -> Option<Transmit> {
         let bytes = self.last.clone()?;
-        Some(Transmit { transport: self.transport, destination: self.destination, bytes })
+        Some(Transmit {
+            transport: self.transport,
+            destination: self.destination,
+            bytes,
+        })
     }
 }

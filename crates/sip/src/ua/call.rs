@@ -62,10 +62,19 @@ pub(super) struct Offered {
 
 impl Call {
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, State::Ending | State::Calling { cancelled: true, .. })
+        matches!(
+            self.state,
+            State::Ending
+                | State::Calling {
+                    cancelled: true,
+                    ..
+                }
+        )
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        self.unacked.as_ref().map(|unacked| unacked.resend_at.min(unacked.give_up_at))
+        self.unacked
+            .as_ref()
+            .map(|unacked| unacked.resend_at.min(unacked.give_up_at))
     }
 }

@@ -13,7 +13,13 @@ use crate::transaction::{ServerId, Transmit};
 
 impl UserAgent {
     /// A new INVITE: refuse what cannot become a call, else say 100 and tell.
-    pub(super) fn handle_invite(&mut self, now: Instant, server: ServerId, request: Request, source: SocketAddr) {
+    pub(super) fn handle_invite(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: Request,
+        source: SocketAddr,
+    ) {
         let tag = self.random.token();
         let refusal = self.refusal_of(&request);
         let dialog = Dialog::of_callee(&request, &tag, source);
@@ -21,7 +27,10 @@ impl UserAgent {
             (Ok(dialog), None) => (dialog, None),
             (Ok(dialog), refusal) => (dialog, refusal),
             (Err(unusable), _) => {
-                let reply = Reply { reason: Some(unusable.reason), ..Reply::new(unusable.code) };
+                let reply = Reply {
+                    reason: Some(unusable.reason),
+                    ..Reply::new(unusable.code)
+                };
                 self.respond_in(now, server, &request, reply, Some(&tag));
                 return;
             }
@@ -32,8 +41,15 @@ impl UserAgent {
         }
         self.respond_in(now, server, &request, Reply::new(100), None);
         let call = CallId(self.fresh_id());
-        let call_id = request.headers.text("Call-ID").unwrap_or_default().to_owned();
-        let key = DialogKey { call_id, local_tag: tag };
+        let call_id = request
+            .headers
+            .text("Call-ID")
+            .unwrap_or_default()
+            .to_owned();
+        let key = DialogKey {
+            call_id,
+            local_tag: tag,
+        };
         self.dialogs.insert(key.clone(), call);
         let incoming = Call {
             state: State::Incoming { server },
@@ -47,7 +63,11 @@ impl UserAgent {
             last_ack: None,
         };
         self.calls.insert(call, incoming);
-        self.events.push_back(Event::Incoming { call, request: Box::new(request), source });
+        self.events.push_back(Event::Incoming {
+            call,
+            request: Box::new(request),
+            source,
+        });
     }
 
     pub(super) fn ring_call(&mut self, now: Instant, id: CallId, sdp: Option<Bytes>) {
@@ -63,7 +83,11 @@ impl UserAgent {
         };
         if let Some(call) = self.calls.get_mut(&id) {
             call.state = State::Established;
-            let number = call.invite.headers.cseq_view().map_or(0, |cseq| cseq.number);
+            let number = call
+                .invite
+                .headers
+                .cseq_view()
+                .map_or(0, |cseq| cseq.number);
             call.unacked = Some(self.config.unacked(now, number, transmit, true));
         }
     }
@@ -75,7 +99,13 @@ impl UserAgent {
     }
 
     /// CANCEL: 200 to it; 487 to an INVITE that still waits.
-    pub(super) fn handle_cancel(&mut self, now: Instant, server: ServerId, request: &Request, invite: Option<ServerId>) {
+    pub(super) fn handle_cancel(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Request,
+        invite: Option<ServerId>,
+    ) {
         let Some(invite) = invite else {
             self.respond_in(now, server, request, Reply::new(481), None);
             return;
@@ -84,8 +114,15 @@ impl UserAgent {
         if !self.layer.is_pending(invite) {
             return;
         }
-        let initial = self.calls.iter().find(|(_, call)| call.state == State::Incoming { server: invite });
-        let offered = |call: &Call| call.offered.as_ref().is_some_and(|offered| offered.server == invite);
+        let initial = self
+            .calls
+            .iter()
+            .find(|(_, call)| call.state == State::Incoming { server: invite });
+        let offered = |call: &Call| {
+            call.offered
+                .as_ref()
+                .is_some_and(|offered| offered.server == invite)
+        };
         if let Some((&id, _)) = initial {
             self.reply_to_invite(now, id, Reply::new(487));
             self.finish(id, EndReason::Cancelled);
@@ -96,28 +133,43 @@ impl UserAgent {
 
     /// The ACK to a 200 of ours.
     pub(super) fn handle_ack(&mut self, now: Instant, request: &Request, source: SocketAddr) {
-        let Some(id) = DialogKey::of_request(request).and_then(|key| self.dialogs.get(&key).copied()) else {
+        let Some(id) =
+            DialogKey::of_request(request).and_then(|key| self.dialogs.get(&key).copied())
+        else {
             return;
         };
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
         let number = request.headers.cseq_view().map_or(0, |cseq| cseq.number);
-        let from_peer = call.dialog.as_ref().is_some_and(|dialog| dialog.is_from_peer(request, source));
-        let Some(unacked) = call.unacked.take_if(|unacked| from_peer && unacked.number == number) else {
+        let from_peer = call
+            .dialog
+            .as_ref()
+            .is_some_and(|dialog| dialog.is_from_peer(request, source));
+        let Some(unacked) = call
+            .unacked
+            .take_if(|unacked| from_peer && unacked.number == number)
+        else {
             return;
         };
         if call.state == State::Ending {
             self.say_bye(now, id);
         } else if unacked.initial || !request.body.is_empty() {
-            self.events.push_back(Event::Confirmed { call: id, sdp: request.body.clone().into() });
+            self.events.push_back(Event::Confirmed {
+                call: id,
+                sdp: request.body.clone().into(),
+            });
         }
     }
 
     /// Sends 200s again whose ACK has not come, and gives up after 64 T1.
     pub(super) fn resend_answers(&mut self, now: Instant) {
-        let due: Vec<CallId> =
-            self.calls.iter().filter(|(_, call)| call.due().is_some_and(|due| due <= now)).map(|(id, _)| *id).collect();
+        let due: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.due().is_some_and(|due| due <= now))
+            .map(|(id, _)| *id)
+            .collect();
         for id in due {
             let Some(call) = self.calls.get_mut(&id) else {
                 continue;
@@ -140,7 +192,10 @@ impl UserAgent {
         };
         call.unacked = None;
         if !call.is_over() {
-            self.events.push_back(Event::Ended { call: id, reason: EndReason::Lost });
+            self.events.push_back(Event::Ended {
+                call: id,
+                reason: EndReason::Lost,
+            });
         }
         self.say_bye(now, id);
     }
@@ -167,16 +222,25 @@ impl UserAgent {
 
     /// The same INVITE over another path (RFC 3261 section 8.2.2.2).
     fn is_merged(&self, request: &Request) -> bool {
-        let same = |name: &str, other: &Request| other.headers.text(name) == request.headers.text(name);
+        let same =
+            |name: &str, other: &Request| other.headers.text(name) == request.headers.text(name);
         self.calls.values().any(|call| {
             matches!(call.state, State::Incoming { .. })
-                && ["Call-ID", "From", "CSeq"].iter().all(|name| same(name, &call.invite))
+                && ["Call-ID", "From", "CSeq"]
+                    .iter()
+                    .all(|name| same(name, &call.invite))
         })
     }
 }
 
 impl super::Config {
-    pub(super) fn unacked(&self, now: Instant, number: u32, transmit: Transmit, initial: bool) -> Unacked {
+    pub(super) fn unacked(
+        &self,
+        now: Instant,
+        number: u32,
+        transmit: Transmit,
+        initial: bool,
+    ) -> Unacked {
         Unacked {
             number,
             transmit,

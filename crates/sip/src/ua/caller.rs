@@ -14,20 +14,37 @@ use crate::transaction::ClientId;
 impl UserAgent {
     pub(super) fn begin_call(&mut self, now: Instant, invite: InviteRequest) -> CallId {
         let id = CallId(self.fresh_id());
-        let key = DialogKey { call_id: self.random.token(), local_tag: self.random.token() };
+        let key = DialogKey {
+            call_id: self.random.token(),
+            local_tag: self.random.token(),
+        };
         let mut headers = Headers::default();
         headers.add("From", invite.from.with_tag(&key.local_tag).to_string());
         headers.add("To", NameAddr::new(invite.target.clone()).to_string());
         headers.add("Call-ID", key.call_id.clone());
         headers.add("CSeq", "1 INVITE");
         headers.extend(invite.headers);
-        let mut request =
-            Request { method: Method::Invite, uri: invite.target, version: Version::V2, headers, body: Vec::new() };
+        let mut request = Request {
+            method: Method::Invite,
+            uri: invite.target,
+            version: Version::V2,
+            headers,
+            body: Vec::new(),
+        };
         attach_sdp(&mut request, &invite.offer);
-        let client = self.send(now, request.clone(), invite.destination, Pending::new(Purpose::Invite(id)));
+        let client = self.send(
+            now,
+            request.clone(),
+            invite.destination,
+            Pending::new(Purpose::Invite(id)),
+        );
         self.dialogs.insert(key.clone(), id);
         let call = Call {
-            state: State::Calling { client, heard: false, cancelled: false },
+            state: State::Calling {
+                client,
+                heard: false,
+                cancelled: false,
+            },
             invite: request,
             key,
             dialog: None,
@@ -48,17 +65,27 @@ impl UserAgent {
         };
         match call.state {
             State::Calling { client, heard, .. } => {
-                call.state = State::Calling { client, heard, cancelled: true };
+                call.state = State::Calling {
+                    client,
+                    heard,
+                    cancelled: true,
+                };
                 // CANCEL before any answer could overtake the INVITE (RFC 3261 section 9.1).
                 if heard {
                     self.send_cancel(now, client);
                 }
-                self.events.push_back(Event::Ended { call: id, reason: EndReason::Local });
+                self.events.push_back(Event::Ended {
+                    call: id,
+                    reason: EndReason::Local,
+                });
             }
             State::Incoming { .. } => self.reject_call(now, id, 603.into()),
             State::Established => {
                 self.say_bye(now, id);
-                self.events.push_back(Event::Ended { call: id, reason: EndReason::Local });
+                self.events.push_back(Event::Ended {
+                    call: id,
+                    reason: EndReason::Local,
+                });
             }
             State::Ending => {}
         }
@@ -97,7 +124,14 @@ impl UserAgent {
             code => {
                 let reason = reason(&response.status_code).to_owned();
                 let response = Box::new(response.clone());
-                self.finish(id, EndReason::Refused { code, reason, response });
+                self.finish(
+                    id,
+                    EndReason::Refused {
+                        code,
+                        reason,
+                        response,
+                    },
+                );
             }
         }
     }
@@ -112,9 +146,21 @@ impl UserAgent {
     ) {
         if let (401 | 407, Some(call)) = (response.status_code.code(), self.calls.get_mut(&id)) {
             let (credentials, mut digest) = (call.credentials.clone(), None);
-            if let Ok((bye, peer)) =
-                self.authorised(client, response, credentials.as_ref(), &mut digest, pending.challenges)
-            {
+            if let Ok((bye, peer)) = self.authorised(
+                client,
+                response,
+                credentials.as_ref(),
+                &mut digest,
+                pending.challenges,
+            ) {
+                let number = bye.headers.cseq_view().map_or(0, |cseq| cseq.number);
+                if let Some(dialog) = self
+                    .calls
+                    .get_mut(&id)
+                    .and_then(|call| call.dialog.as_mut())
+                {
+                    dialog.number_at_least(number);
+                }
                 self.send(now, bye, peer, pending.challenged());
                 return;
             }
@@ -126,23 +172,43 @@ impl UserAgent {
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
-        let State::Calling { client: current, heard, cancelled } = call.state else {
+        let State::Calling {
+            client: current,
+            heard,
+            cancelled,
+        } = call.state
+        else {
             return;
         };
         if current != client {
             return;
         }
-        call.state = State::Calling { client, heard: true, cancelled };
+        call.state = State::Calling {
+            client,
+            heard: true,
+            cancelled,
+        };
         let code = response.status_code.code();
         if cancelled && !heard {
             self.send_cancel(now, client);
         } else if !cancelled && code > 100 {
-            self.events.push_back(Event::Progress { call: id, code, sdp: response.body.clone().into() });
+            self.events.push_back(Event::Progress {
+                call: id,
+                code,
+                sdp: response.body.clone().into(),
+            });
         }
     }
 
     /// A 2xx: acknowledge it always; end it when we no longer want it, or when another branch answered first.
-    fn handle_answer(&mut self, now: Instant, id: CallId, client: ClientId, response: &Response, source: SocketAddr) {
+    fn handle_answer(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        client: ClientId,
+        response: &Response,
+        source: SocketAddr,
+    ) {
         let Some((invite, _)) = self.layer.sent(client) else {
             return;
         };
@@ -151,20 +217,37 @@ impl UserAgent {
             return;
         };
         let ack = dialog.ack(number);
-        let known = self.calls.get(&id).and_then(|call| call.dialog.as_ref()).map(Dialog::remote_tag);
+        let known = self
+            .calls
+            .get(&id)
+            .and_then(|call| call.dialog.as_ref())
+            .map(Dialog::remote_tag);
         let state = self.calls.get(&id).map(|call| call.state);
         match (state, known) {
             (_, Some(tag)) if tag == dialog.remote_tag() => self.repeat_ack(id, number),
-            (Some(State::Calling { cancelled: false, .. }), _) => {
+            (
+                Some(State::Calling {
+                    cancelled: false, ..
+                }),
+                _,
+            ) => {
                 let ack = self.send_stateless(ack, source);
                 if let Some(call) = self.calls.get_mut(&id) {
                     call.state = State::Established;
                     call.dialog = Some(dialog);
                     call.last_ack = Some((number, ack));
                 }
-                self.events.push_back(Event::Answered { call: id, sdp: response.body.clone().into() });
+                self.events.push_back(Event::Answered {
+                    call: id,
+                    sdp: response.body.clone().into(),
+                });
             }
-            (Some(State::Calling { cancelled: true, .. }), _) => {
+            (
+                Some(State::Calling {
+                    cancelled: true, ..
+                }),
+                _,
+            ) => {
                 let ack = self.send_stateless(ack, source);
                 if let Some(call) = self.calls.get_mut(&id) {
                     call.dialog = Some(dialog);
@@ -200,11 +283,21 @@ impl UserAgent {
             return;
         };
         let (credentials, mut digest) = (call.credentials.clone(), None);
-        match self.authorised(client, response, credentials.as_ref(), &mut digest, pending.challenges) {
+        match self.authorised(
+            client,
+            response,
+            credentials.as_ref(),
+            &mut digest,
+            pending.challenges,
+        ) {
             Ok((request, destination)) => {
                 let client = self.send(now, request.clone(), destination, pending.challenged());
                 if let Some(call) = self.calls.get_mut(&id) {
-                    call.state = State::Calling { client, heard: false, cancelled: false };
+                    call.state = State::Calling {
+                        client,
+                        heard: false,
+                        cancelled: false,
+                    };
                     call.invite = request;
                     call.digest = digest;
                 }
@@ -212,7 +305,14 @@ impl UserAgent {
             Err(_) => {
                 let code = response.status_code.code();
                 let reason = reason(&response.status_code).to_owned();
-                self.finish(id, EndReason::Refused { code, reason, response: Box::new(response.clone()) });
+                self.finish(
+                    id,
+                    EndReason::Refused {
+                        code,
+                        reason,
+                        response: Box::new(response.clone()),
+                    },
+                );
             }
         }
     }

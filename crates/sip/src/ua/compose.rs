@@ -7,7 +7,8 @@ use super::{Pending, Purpose, Reply, UserAgent};
 use crate::digest::{ClientDigest, Credentials};
 use crate::message::write::method as method_name;
 use crate::message::{
-    Headers, HeadersView, HostWithPort, Method, Request, Response, StatusCode, Uri, Version, Via, uri_text,
+    Headers, HeadersView, HostWithPort, Method, Request, Response, StatusCode, Uri, Version, Via,
+    uri_text,
 };
 use crate::message::{Params, Scheme, header, parse::status};
 use crate::registration::Failure;
@@ -39,16 +40,26 @@ impl UserAgent {
         pending: Pending,
     ) -> ClientId {
         self.complete(&mut request);
-        let client = self.layer.start(now, request, self.config.transport, destination);
+        let client = self
+            .layer
+            .start(now, request, self.config.transport, destination);
         self.pending.insert(client, pending);
         client
     }
 
     /// Sends a request that has no transaction: the ACK to a 2xx.
-    pub(super) fn send_stateless(&mut self, mut request: Request, destination: SocketAddr) -> Transmit {
+    pub(super) fn send_stateless(
+        &mut self,
+        mut request: Request,
+        destination: SocketAddr,
+    ) -> Transmit {
         self.complete(&mut request);
         let bytes = crate::message::write::request(&request);
-        let transmit = Transmit { transport: self.config.transport, destination, bytes };
+        let transmit = Transmit {
+            transport: self.config.transport,
+            destination,
+            bytes,
+        };
         self.layer.transmit(transmit.clone());
         transmit
     }
@@ -68,8 +79,15 @@ impl UserAgent {
             headers.add("Route", route);
         }
         headers.add("Max-Forwards", "70");
-        let cancel = Request { method: Method::Cancel, headers, body: Vec::new(), ..request.clone() };
-        let client = self.layer.start(now, cancel, self.config.transport, destination);
+        let cancel = Request {
+            method: Method::Cancel,
+            headers,
+            body: Vec::new(),
+            ..request.clone()
+        };
+        let client = self
+            .layer
+            .start(now, cancel, self.config.transport, destination);
         self.pending.insert(client, Pending::new(Purpose::Cancel));
         self.layer.end_soon(now, invite);
     }
@@ -92,14 +110,24 @@ impl UserAgent {
         let credentials = credentials.ok_or(Failure::WrongCredentials)?;
         let (request, destination) = self.layer.sent(client).ok_or(Failure::TimedOut)?;
         let mut request = request.clone();
-        let number = request.headers.cseq_view().map_or(1, |cseq| cseq.number + 1);
-        request.headers.set("CSeq", format!("{number} {}", method_name(request.method)));
+        let number = request
+            .headers
+            .cseq_view()
+            .map_or(1, |cseq| cseq.number + 1);
+        request
+            .headers
+            .set("CSeq", format!("{number} {}", method_name(request.method)));
         authorise(&mut request, digest.insert(fresh), credentials);
         Ok((request, destination))
     }
 
     /// An answer to a request whose Via already says where it came from.
-    pub(super) fn response(&self, request: &Request, reply: Reply, to_tag: Option<&str>) -> Response {
+    pub(super) fn response(
+        &self,
+        request: &Request,
+        reply: Reply,
+        to_tag: Option<&str>,
+    ) -> Response {
         let status_code = match &reply.reason {
             Some(reason) => status(reply.code, reason),
             None => StatusCode::from(reply.code),
@@ -123,7 +151,12 @@ impl UserAgent {
         }
         headers.add("Server", self.config.user_agent.clone());
         headers.extend(reply.headers);
-        Response { status_code, version: Version::V2, headers, body: reply.body.to_vec() }
+        Response {
+            status_code,
+            version: Version::V2,
+            headers,
+            body: reply.body.to_vec(),
+        }
     }
 
     /// Answers within a server transaction.
@@ -141,7 +174,9 @@ impl UserAgent {
 
     /// A 2xx or 1xx that makes or keeps a dialog: with Contact, Allow and, if any, SDP.
     pub(super) fn dialog_reply(&self, code: u16, sdp: bytes::Bytes) -> Reply {
-        let mut reply = Reply::new(code).with("Contact", format!("<{}>", self.contact_uri())).with("Allow", ALLOW);
+        let mut reply = Reply::new(code)
+            .with("Contact", format!("<{}>", self.contact_uri()))
+            .with("Allow", ALLOW);
         if !sdp.is_empty() {
             reply = reply.with("Content-Type", "application/sdp");
             reply.body = sdp;
@@ -154,14 +189,25 @@ impl UserAgent {
         params.set("rport", None);
         params.set("branch", Some(self.random.branch()));
         let sent_by = HostWithPort::from(self.config.local);
-        let via = Via { transport: self.config.transport.via_token().to_owned(), sent_by, params };
+        let via = Via {
+            transport: self.config.transport.via_token().to_owned(),
+            sent_by,
+            params,
+        };
         let mut headers = Headers::default();
         headers.add("Via", via.to_string());
         headers.add("Max-Forwards", "70");
         let old = std::mem::take(&mut request.headers);
         let replaced = |name: &str| matches!(name, "Via" | "Max-Forwards" | "User-Agent");
-        headers.extend(old.into_iter().filter(|field| !replaced(crate::message::name_and_value(field).0)).collect());
-        let refreshes_target = matches!(request.method, Method::Invite | Method::Update | Method::Subscribe);
+        headers.extend(
+            old.into_iter()
+                .filter(|field| !replaced(crate::message::name_and_value(field).0))
+                .collect(),
+        );
+        let refreshes_target = matches!(
+            request.method,
+            Method::Invite | Method::Update | Method::Subscribe
+        );
         if refreshes_target && headers.text("Contact").is_none() {
             headers.add("Contact", format!("<{}>", self.contact_uri()));
             headers.add("Allow", ALLOW);
@@ -172,15 +218,25 @@ impl UserAgent {
 }
 
 /// Puts the digest answer for this request into its header, in place of an older one.
-pub(super) fn authorise(request: &mut Request, digest: &mut ClientDigest, credentials: &Credentials) {
-    let value = digest.answer(credentials, &method_name(request.method), &uri_text(&request.uri));
+pub(super) fn authorise(
+    request: &mut Request,
+    digest: &mut ClientDigest,
+    credentials: &Credentials,
+) {
+    let value = digest.answer(
+        credentials,
+        &method_name(request.method),
+        &uri_text(&request.uri),
+    );
     request.headers.set(digest.header_name(), value);
 }
 
 /// A body with its type.
 pub(super) fn attach_sdp(request: &mut Request, sdp: &[u8]) {
     if !sdp.is_empty() {
-        request.headers.push(header("Content-Type", "application/sdp"));
+        request
+            .headers
+            .push(header("Content-Type", "application/sdp"));
         request.body = sdp.to_vec();
     }
 }

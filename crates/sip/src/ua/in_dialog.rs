@@ -23,7 +23,10 @@ impl UserAgent {
         };
         let number = request.headers.cseq_view().map_or(0, |cseq| cseq.number);
         let over = call.is_over();
-        let dialog = call.dialog.as_mut().filter(|dialog| dialog.is_from_peer(&request, source));
+        let dialog = call
+            .dialog
+            .as_mut()
+            .filter(|dialog| dialog.is_from_peer(&request, source));
         let reply = match dialog.map(|dialog| dialog.accept_number(number)) {
             None => Some(Reply::new(481)),
             Some(false) => Some(Reply::new(500)),
@@ -32,12 +35,16 @@ impl UserAgent {
         let reply = match (reply, request.method) {
             (Some(reply), _) => reply,
             (None, Method::Bye) => return self.handle_bye(now, server, id, &request),
-            (None, Method::Invite | Method::Update) => return self.handle_offer(now, server, id, request),
+            (None, Method::Invite | Method::Update) => {
+                return self.handle_offer(now, server, id, request);
+            }
             (None, Method::Info | Method::Notify | Method::Message) => {
                 self.tell_in_dialog(id, &request);
                 Reply::new(200)
             }
-            (None, Method::Options) => Reply::new(200).with("Allow", ALLOW).with("Accept", "application/sdp"),
+            (None, Method::Options) => Reply::new(200)
+                .with("Allow", ALLOW)
+                .with("Accept", "application/sdp"),
             (None, _) => Reply::new(405).with("Allow", ALLOW),
         };
         self.respond_in(now, server, &request, reply, None);
@@ -49,12 +56,17 @@ impl UserAgent {
             return;
         };
         let code = reply.code;
-        let Some(transmit) = self.respond_in(now, offered.server, &offered.request, reply, None) else {
+        let Some(transmit) = self.respond_in(now, offered.server, &offered.request, reply, None)
+        else {
             return;
         };
         let waits_for_ack = offered.request.method == Method::Invite && (200..300).contains(&code);
         if let Some(call) = self.calls.get_mut(&id).filter(|_| waits_for_ack) {
-            let number = offered.request.headers.cseq_view().map_or(0, |cseq| cseq.number);
+            let number = offered
+                .request
+                .headers
+                .cseq_view()
+                .map_or(0, |cseq| cseq.number);
             call.unacked = Some(self.config.unacked(now, number, transmit, false));
         }
     }
@@ -62,7 +74,10 @@ impl UserAgent {
     fn handle_bye(&mut self, now: Instant, server: ServerId, id: CallId, request: &Request) {
         self.respond_in(now, server, request, Reply::new(200), None);
         self.reply_to_offer(now, id, Reply::new(487));
-        let unanswered = self.calls.get(&id).is_some_and(|call| matches!(call.state, State::Incoming { .. }));
+        let unanswered = self
+            .calls
+            .get(&id)
+            .is_some_and(|call| matches!(call.state, State::Incoming { .. }));
         if unanswered {
             self.reject_call(now, id, Reply::new(487));
         } else {
@@ -74,7 +89,8 @@ impl UserAgent {
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
-        let waits = call.offered.is_some() || call.unacked.is_some() || call.state != State::Established;
+        let waits =
+            call.offered.is_some() || call.unacked.is_some() || call.state != State::Established;
         let is_update_without_offer = request.method == Method::Update && request.body.is_empty();
         let reply = if waits && !is_update_without_offer {
             // RFC 3261 section 14.2, RFC 3311 section 5.2: one change at a time.
@@ -111,7 +127,11 @@ impl UserAgent {
         self.events.push_back(Event::InDialog {
             call,
             method: request.method,
-            content_type: request.headers.text("Content-Type").unwrap_or_default().to_owned(),
+            content_type: request
+                .headers
+                .text("Content-Type")
+                .unwrap_or_default()
+                .to_owned(),
             body: request.body.clone().into(),
         });
     }

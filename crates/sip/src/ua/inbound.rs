@@ -6,14 +6,22 @@ use std::time::Instant;
 use super::compose::ALLOW;
 use super::{CallId, Event, Reply, RequestId, Trust, UserAgent};
 use crate::dialog::DialogKey;
-use crate::message::{Headers, HeadersView, Method, Refusal, Request, Uri, Version, Via, header, name_and_value, write};
+use crate::message::{
+    Headers, HeadersView, Method, Refusal, Request, Uri, Version, Via, header, name_and_value,
+    write,
+};
 use crate::transaction::{RequestFate, ServerId, Transmit, received_via, reply_address};
 
 /// Handed-up requests that may wait for an answer at once; more are answered 503.
 const MAX_WAITING: usize = 4096;
 
 impl UserAgent {
-    pub(super) fn handle_request(&mut self, now: Instant, mut request: Request, source: SocketAddr) {
+    pub(super) fn handle_request(
+        &mut self,
+        now: Instant,
+        mut request: Request,
+        source: SocketAddr,
+    ) {
         let Ok(via) = request.headers.via_view() else {
             return;
         };
@@ -23,7 +31,10 @@ impl UserAgent {
             self.refuse_stranger(&request, &via, source);
             return;
         }
-        match self.layer.handle_request(now, &request, &via, self.config.transport, source) {
+        match self
+            .layer
+            .handle_request(now, &request, &via, self.config.transport, source)
+        {
             RequestFate::Absorbed => {}
             RequestFate::Ack => self.handle_ack(now, &request, source),
             RequestFate::New(server) => self.handle_new(now, server, call, request, &via, source),
@@ -31,18 +42,33 @@ impl UserAgent {
     }
 
     /// Answers a request that could not be read, as far as it can be answered.
-    pub(super) fn handle_unreadable(&mut self, source: SocketAddr, bytes: &[u8], refusal: &Refusal) {
+    pub(super) fn handle_unreadable(
+        &mut self,
+        source: SocketAddr,
+        bytes: &[u8],
+        refusal: &Refusal,
+    ) {
         tracing::debug!(%source, %refusal, "unreadable message");
-        let Some(headers) = crate::message::parse::answerable(bytes).filter(|_| self.hears(source)) else {
+        let Some(headers) = crate::message::parse::answerable(bytes).filter(|_| self.hears(source))
+        else {
             return;
         };
         let Ok(via) = headers.via_view() else {
             return;
         };
         let uri = Uri::default();
-        let mut request = Request { method: Method::Options, uri, version: Version::V2, headers, body: Vec::new() };
+        let mut request = Request {
+            method: Method::Options,
+            uri,
+            version: Version::V2,
+            headers,
+            body: Vec::new(),
+        };
         mark_source(&mut request.headers, &via, source);
-        let mut reply = Reply { reason: Some(refusal.reason.clone()), ..Reply::new(refusal.code) };
+        let mut reply = Reply {
+            reason: Some(refusal.reason.clone()),
+            ..Reply::new(refusal.code)
+        };
         if matches!(refusal.code, 405 | 501) {
             reply = reply.with("Allow", ALLOW);
         }
@@ -77,7 +103,13 @@ impl UserAgent {
         }
     }
 
-    fn handle_out_of_dialog(&mut self, now: Instant, server: ServerId, request: Request, source: SocketAddr) {
+    fn handle_out_of_dialog(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: Request,
+        source: SocketAddr,
+    ) {
         if request.method == Method::Invite {
             return self.handle_invite(now, server, request, source);
         }
@@ -86,12 +118,18 @@ impl UserAgent {
             _ if handed_up && self.requests.len() < MAX_WAITING => {
                 let id = RequestId(self.fresh_id());
                 self.requests.insert(id, (server, request.clone()));
-                self.events.push_back(Event::Request { id, request: Box::new(request), source });
+                self.events.push_back(Event::Request {
+                    id,
+                    request: Box::new(request),
+                    source,
+                });
                 return;
             }
             _ if handed_up => Reply::new(503).with("Retry-After", "5"),
             Method::Options => self.options_reply(),
-            Method::Bye | Method::Info | Method::Notify | Method::Update | Method::PRack => Reply::new(481),
+            Method::Bye | Method::Info | Method::Notify | Method::Update | Method::PRack => {
+                Reply::new(481)
+            }
             _ => Reply::new(405).with("Allow", ALLOW),
         };
         let tag = self.random.token();
@@ -100,13 +138,22 @@ impl UserAgent {
 
     /// RFC 3261 section 11.2: as an INVITE would be answered now.
     fn options_reply(&self) -> Reply {
-        let present = self.registration.as_ref().is_none_or(|registration| registration.is_present());
+        let present = self
+            .registration
+            .as_ref()
+            .is_none_or(|registration| registration.is_present());
         let code = if self.available && present { 200 } else { 480 };
-        Reply::new(code).with("Allow", ALLOW).with("Accept", "application/sdp").with("Supported", "")
+        Reply::new(code)
+            .with("Allow", ALLOW)
+            .with("Accept", "application/sdp")
+            .with("Supported", "")
     }
 
     fn hears(&self, source: SocketAddr) -> bool {
-        let registrar = self.registration.as_ref().map(|registration| registration.account.destination);
+        let registrar = self
+            .registration
+            .as_ref()
+            .map(|registration| registration.account.destination);
         match &self.config.trust {
             Trust::Anyone => true,
             Trust::Listed(addresses) => addresses.contains(&source) || registrar == Some(source),
@@ -130,9 +177,20 @@ impl UserAgent {
         self.respond_stateless(request, via, source, Reply::new(code));
     }
 
-    fn respond_stateless(&mut self, request: &Request, via: &Via, source: SocketAddr, reply: Reply) {
+    fn respond_stateless(
+        &mut self,
+        request: &Request,
+        via: &Via,
+        source: SocketAddr,
+        reply: Reply,
+    ) {
         // The same tag for every copy of the request (RFC 3261 section 8.2.7).
-        let tag: String = via.branch().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+        let tag: String = via
+            .branch()
+            .unwrap_or_default()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
         let response = self.response(request, reply, Some(&format!("s{tag}")));
         self.layer.transmit(Transmit {
             transport: self.config.transport,
@@ -146,14 +204,22 @@ impl UserAgent {
 pub(super) fn has_foreign_body(request: &Request) -> bool {
     let content_type = request.headers.text("Content-Type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    let encoding = request.headers.text("Content-Encoding").map_or("identity", str::trim);
+    let encoding = request
+        .headers
+        .text("Content-Encoding")
+        .map_or("identity", str::trim);
     !request.body.is_empty()
-        && (!media_type.eq_ignore_ascii_case("application/sdp") || !encoding.eq_ignore_ascii_case("identity"))
+        && (!media_type.eq_ignore_ascii_case("application/sdp")
+            || !encoding.eq_ignore_ascii_case("identity"))
 }
 
 /// Extensions we are required to know, and bodies we cannot read (RFC 3261 sections 8.2.2.3 and 8.2.3).
 fn unacceptable(request: &Request) -> Option<Reply> {
-    let required: Vec<&str> = request.headers.texts("Require").filter(|value| !value.trim().is_empty()).collect();
+    let required: Vec<&str> = request
+        .headers
+        .texts("Require")
+        .filter(|value| !value.trim().is_empty())
+        .collect();
     if !required.is_empty() {
         return Some(Reply::new(420).with("Unsupported", required.join(", ")));
     }

@@ -12,8 +12,6 @@ mod event;
 mod in_dialog;
 mod inbound;
 mod registering;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -23,11 +21,14 @@ use bytes::Bytes;
 
 pub use config::{Config, Trust};
 pub use event::{
-    CallId, EndReason, Event, InviteRequest, OutgoingId, OutgoingOutcome, OutgoingRequest, Reply, RequestId,
+    CallId, EndReason, Event, InviteRequest, OutgoingId, OutgoingOutcome, OutgoingRequest, Reply,
+    RequestId,
 };
 
 use crate::dialog::DialogKey;
-use crate::message::{Headers, HeadersView, Message, NameAddr, Request, Response, Version, parse, uri_text};
+use crate::message::{
+    Headers, HeadersView, Message, NameAddr, Request, Response, Version, parse, uri_text,
+};
 use crate::random::Random;
 use crate::registration::{Account, Registration};
 use crate::transaction::{ClientId, ServerId, TransactionLayer, Transmit};
@@ -73,11 +74,17 @@ enum Purpose {
 
 impl Pending {
     fn new(purpose: Purpose) -> Self {
-        Self { purpose, challenges: 0 }
+        Self {
+            purpose,
+            challenges: 0,
+        }
     }
 
     fn challenged(self) -> Self {
-        Self { challenges: self.challenges + 1, ..self }
+        Self {
+            challenges: self.challenges + 1,
+            ..self
+        }
     }
 }
 
@@ -120,14 +127,18 @@ impl UserAgent {
         }
         self.refresh_registration(now);
         self.resend_answers(now);
-        self.pending.retain(|client, _| self.layer.sent(*client).is_some());
+        self.pending
+            .retain(|client, _| self.layer.sent(*client).is_some());
     }
 
     /// When [`Self::handle_timeout`] is next needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let calls = self.calls.values().filter_map(Call::due).min();
         let registration = self.registration.as_ref().and_then(Registration::due);
-        [self.layer.poll_timeout(), registration, calls].into_iter().flatten().min()
+        [self.layer.poll_timeout(), registration, calls]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next message to put on the wire.
@@ -195,7 +206,14 @@ impl UserAgent {
     pub fn request(&mut self, now: Instant, request: OutgoingRequest) -> OutgoingId {
         let id = OutgoingId(self.fresh_id());
         let mut headers = Headers::default();
-        headers.add("From", request.from.clone().with_tag(&self.random.token()).to_string());
+        headers.add(
+            "From",
+            request
+                .from
+                .clone()
+                .with_tag(&self.random.token())
+                .to_string(),
+        );
         headers.add("To", NameAddr::new(request.target.clone()).to_string());
         headers.add("Call-ID", self.random.token());
         headers.add("CSeq", format!("1 {}", request.method));
@@ -207,7 +225,12 @@ impl UserAgent {
             headers,
             body: request.body.to_vec(),
         };
-        self.send(now, built, request.destination, Pending::new(Purpose::Single(id)));
+        self.send(
+            now,
+            built,
+            request.destination,
+            Pending::new(Purpose::Single(id)),
+        );
         id
     }
 
@@ -243,9 +266,15 @@ impl UserAgent {
         };
         let is_final = response.status_code.code() >= 200;
         match pending.purpose {
-            Purpose::Register if is_final => self.handle_register_response(now, client, pending, response, source),
-            Purpose::Invite(call) => self.handle_invite_response(now, call, client, pending, response, source),
-            Purpose::Bye(call) if is_final => self.handle_bye_response(now, call, client, pending, response),
+            Purpose::Register if is_final => {
+                self.handle_register_response(now, client, pending, response, source)
+            }
+            Purpose::Invite(call) => {
+                self.handle_invite_response(now, call, client, pending, response, source)
+            }
+            Purpose::Bye(call) if is_final => {
+                self.handle_bye_response(now, call, client, pending, response)
+            }
             Purpose::Single(id) if is_final => {
                 let outcome = OutgoingOutcome::Response(Box::new(response.clone()));
                 self.events.push_back(Event::Outgoing { id, outcome });
@@ -260,7 +289,10 @@ impl UserAgent {
             Some(Purpose::Invite(call)) => self.finish(call, EndReason::TimedOut),
             Some(Purpose::Bye(call)) => self.forget_call(call),
             Some(Purpose::Single(id)) => {
-                self.events.push_back(Event::Outgoing { id, outcome: OutgoingOutcome::TimedOut });
+                self.events.push_back(Event::Outgoing {
+                    id,
+                    outcome: OutgoingOutcome::TimedOut,
+                });
             }
             Some(Purpose::Cancel | Purpose::Orphan) | None => {}
         }

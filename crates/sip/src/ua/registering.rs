@@ -24,7 +24,11 @@ impl UserAgent {
     }
 
     pub(super) fn refresh_registration(&mut self, now: Instant) {
-        let Some(registration) = self.registration.as_ref().filter(|registration| registration.is_due(now)) else {
+        let Some(registration) = self
+            .registration
+            .as_ref()
+            .filter(|registration| registration.is_due(now))
+        else {
             return;
         };
         if !registration.is_refresh() {
@@ -41,15 +45,27 @@ impl UserAgent {
         response: &Response,
         source: SocketAddr,
     ) {
-        let Some(mut registration) = self.registration.take_if(|registration| registration.is_in_flight(client)) else {
+        let Some(mut registration) = self
+            .registration
+            .take_if(|registration| registration.is_in_flight(client))
+        else {
             return;
         };
         let fate = match response.status_code.code() {
-            401 | 407 => self.answer_register_challenge(now, client, pending, response, &mut registration),
+            401 | 407 => {
+                self.answer_register_challenge(now, client, pending, response, &mut registration)
+            }
             _ => {
                 let contact = self.contact_uri();
                 let user = self.config.contact_user.clone();
-                Some(registration.handle_response(now, response, source, &user, &contact, &mut self.random))
+                Some(registration.handle_response(
+                    now,
+                    response,
+                    source,
+                    &user,
+                    &contact,
+                    &mut self.random,
+                ))
             }
         };
         self.registration = Some(registration);
@@ -61,7 +77,11 @@ impl UserAgent {
     }
 
     pub(super) fn handle_register_timeout(&mut self, now: Instant, client: ClientId) {
-        if let Some(registration) = self.registration.as_mut().filter(|registration| registration.is_in_flight(client)) {
+        if let Some(registration) = self
+            .registration
+            .as_mut()
+            .filter(|registration| registration.is_in_flight(client))
+        {
             let event = registration.fail(now, Failure::TimedOut, &mut self.random);
             self.tell(event);
         }
@@ -78,14 +98,24 @@ impl UserAgent {
     ) -> Option<Fate> {
         let credentials = registration.account.credentials.clone();
         let digest = &mut registration.digest;
-        match self.authorised(client, response, Some(&credentials), digest, pending.challenges) {
+        match self.authorised(
+            client,
+            response,
+            Some(&credentials),
+            digest,
+            pending.challenges,
+        ) {
             Ok((request, destination)) => {
                 let number = number_of(&request);
                 let client = self.send(now, request, destination, pending.challenged());
                 registration.sent(client, number);
                 None
             }
-            Err(failure) => Some(Fate::Tell(registration.fail(now, failure, &mut self.random))),
+            Err(failure) => Some(Fate::Tell(registration.fail(
+                now,
+                failure,
+                &mut self.random,
+            ))),
         }
     }
 
@@ -101,7 +131,12 @@ impl UserAgent {
             authorise(&mut request, digest, &registration.account.credentials);
         }
         let number = number_of(&request);
-        let client = self.send(now, request, registration.account.destination, Pending::new(Purpose::Register));
+        let client = self.send(
+            now,
+            request,
+            registration.account.destination,
+            Pending::new(Purpose::Register),
+        );
         registration.sent(client, number);
         self.registration = Some(registration);
     }

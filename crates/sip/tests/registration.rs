@@ -1,0 +1,282 @@
+//! Registering with a registrar that challenges, shortens, refuses and disappears.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{PHONE, Registrar, World, account, address, registration};
+use rollcall_sip::message::{HeadersView, Message, Method};
+use rollcall_sip::{Failure, RegistrationEvent};
+use rollcall_testkit::Conditions;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn told(world: &World) -> Vec<RegistrationEvent> {
+    world
+        .told
+        .iter()
+        .filter(|(who, _, _)| *who == PHONE)
+        .filter_map(|(_, _, event)| registration(event))
+        .collect()
+}
+
+fn run(world: &mut World, registrar: &mut Registrar, limit: Duration) {
+    world.run_until(limit, |world| {
+        registrar.serve(world);
+        false
+    });
+}
+
+fn register(world: &mut World, password: &str) {
+    let (phone, now) = world.ua(PHONE);
+    phone.register(now, account(password));
+}
+
+fn registers(world: &World) -> usize {
+    world
+        .start_lines(PHONE)
+        .iter()
+        .filter(|line| line.starts_with("REGISTER"))
+        .count()
+}
+
+#[test]
+fn a_challenge_is_answered_and_the_own_contact_found_by_its_user_part() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    let expected = RegistrationEvent::Registered {
+        contact: "sip:1001-aa-bb@127.0.0.1:5070".into(),
+        expires: 300 * SECOND,
+        registrar: address(5060),
+    };
+    assert_eq!(told(&world), [RegistrationEvent::Registering, expected]);
+    assert_eq!(registrar.contact.as_deref(), Some("1001-aa-bb"));
+    let answered = world
+        .sent(PHONE)
+        .into_iter()
+        .filter_map(|message| match message {
+            Message::Request(request) => request.headers.text("Authorization").map(str::to_owned),
+            Message::Response(_) => None,
+        });
+    let answered: Vec<String> = answered.collect();
+    assert!(
+        answered[0].contains("algorithm=SHA-256"),
+        "the stronger one is chosen: {answered:?}"
+    );
+    assert!(answered[0].contains("nc=00000001"), "{answered:?}");
+}
+
+#[test]
+fn a_200_without_our_contact_is_not_a_registration() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    registrar.omit_contact = true;
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, Duration::from_millis(100));
+    assert!(
+        matches!(
+            told(&world).last(),
+            Some(RegistrationEvent::Failed {
+                failure: Failure::ContactMissing,
+                retry_in: Some(_)
+            })
+        ),
+        "{:?}",
+        told(&world)
+    );
+    // It mends itself as soon as the registrar does.
+    registrar.omit_contact = false;
+    run(&mut world, &mut registrar, 5 * SECOND);
+    assert!(matches!(
+        told(&world).last(),
+        Some(RegistrationEvent::Registered { .. })
+    ));
+}
+
+#[test]
+fn a_wrong_password_is_told_as_such_and_not_hammered() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "wrong");
+    run(&mut world, &mut registrar, 25 * SECOND);
+    assert!(matches!(
+        told(&world).last(),
+        Some(RegistrationEvent::Failed { failure: Failure::WrongCredentials, retry_in: Some(wait) }) if *wait >= 30 * SECOND
+    ));
+    assert_eq!(registers(&world), 2, "one plain, one with the answer");
+}
+
+#[test]
+fn a_silent_registrar_times_out_and_is_tried_again_with_back_off() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    world.network.cut(address(5060));
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, 200 * SECOND);
+    let waits: Vec<Duration> = told(&world)
+        .into_iter()
+        .filter_map(|event| match event {
+            RegistrationEvent::Failed {
+                failure: Failure::TimedOut,
+                retry_in,
+            } => retry_in,
+            _ => None,
+        })
+        .collect();
+    assert!(waits.len() >= 4, "{waits:?}");
+    for (attempt, wait) in waits.iter().enumerate() {
+        let longest = SECOND * 2u32.pow(attempt as u32);
+        assert!(
+            *wait <= longest && *wait >= longest / 2,
+            "attempt {attempt}: {wait:?}"
+        );
+    }
+    world.network.heal(address(5060));
+    run(&mut world, &mut registrar, 60 * SECOND);
+    assert!(matches!(
+        told(&world).last(),
+        Some(RegistrationEvent::Registered { .. })
+    ));
+}
+
+#[test]
+fn a_registration_is_refreshed_before_it_ends_for_a_whole_day() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    registrar.expires = 120;
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, Duration::from_secs(86_400));
+    let held: Vec<Duration> = world
+        .told
+        .iter()
+        .filter(|(_, _, event)| {
+            matches!(
+                registration(event),
+                Some(RegistrationEvent::Registered { .. })
+            )
+        })
+        .map(|(_, at, _)| *at)
+        .collect();
+    assert!(
+        held.windows(2).all(|pair| pair[1] - pair[0] < 92 * SECOND),
+        "time is left for a lost REGISTER"
+    );
+    assert!(held.len() > 900, "{}", held.len());
+    assert!(
+        !told(&world)
+            .iter()
+            .any(|event| matches!(event, RegistrationEvent::Failed { .. }))
+    );
+    assert_eq!(
+        told(&world)
+            .iter()
+            .filter(|event| **event == RegistrationEvent::Registering)
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn an_interval_that_is_too_brief_is_lengthened_at_once() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    registrar.min_expires = 600;
+    registrar.expires = 600;
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    assert!(matches!(
+        told(&world).last(),
+        Some(RegistrationEvent::Registered { expires, .. }) if *expires == 600 * SECOND
+    ));
+}
+
+#[test]
+fn unregistering_takes_the_contact_away_and_stops_everything() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    let (phone, now) = world.ua(PHONE);
+    phone.unregister(now);
+    run(&mut world, &mut registrar, SECOND);
+    assert_eq!(told(&world).last(), Some(&RegistrationEvent::Unregistered));
+    assert_eq!(registrar.contact, None);
+    let sent = registers(&world);
+    run(&mut world, &mut registrar, Duration::from_secs(3600));
+    assert_eq!(registers(&world), sent, "nothing is sent any more");
+}
+
+#[test]
+fn unregistering_from_a_silent_registrar_ends_too() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    world.network.cut(address(5060));
+    let (phone, now) = world.ua(PHONE);
+    phone.unregister(now);
+    run(&mut world, &mut registrar, 40 * SECOND);
+    assert_eq!(
+        told(&world).last(),
+        Some(&RegistrationEvent::Failed {
+            failure: Failure::TimedOut,
+            retry_in: None
+        })
+    );
+}
+
+#[test]
+fn registrations_succeed_over_a_lossy_network_and_options_are_answered_while_registered() {
+    for seed in 0..50 {
+        let lossy = Conditions {
+            loss: 0.3,
+            duplication: 0.1,
+            reordering: 0.1,
+            ..Conditions::default()
+        };
+        let mut world = World::new(seed, lossy);
+        let mut registrar = Registrar::new(&world);
+        register(&mut world, "secret");
+        run(&mut world, &mut registrar, 60 * SECOND);
+        assert!(
+            matches!(
+                told(&world).last(),
+                Some(RegistrationEvent::Registered { .. })
+            ),
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn options_are_answered_200_while_registered_and_480_when_nobody_could_speak() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    let mut codes = Vec::new();
+    for available in [true, false, true] {
+        world.ua(PHONE).0.set_available(available);
+        let qualify = rollcall_sip::OutgoingRequest {
+            method: Method::Options,
+            target: rollcall_sip::message::parse_uri("sip:1001-aa-bb@127.0.0.1:5070")
+                .expect("a URI"),
+            destination: address(5070),
+            from: common::name_addr("<sip:pbx@127.0.0.1>"),
+            headers: Vec::new(),
+            body: bytes::Bytes::new(),
+        };
+        let (pbx, now) = world.ua(common::PBX);
+        let id = pbx.request(now, qualify);
+        codes.push(world.expect(common::PBX, |event| match event {
+            rollcall_sip::Event::Outgoing {
+                id: of,
+                outcome: rollcall_sip::OutgoingOutcome::Response(response),
+            } if *of == id => Some(response.status_code.code()),
+            _ => None,
+        }));
+    }
+    assert_eq!(codes, [200, 480, 200]);
+}
