@@ -167,7 +167,7 @@ pub enum DeviceNotice {
 #[derive(Clone, Debug)]
 pub enum Published {
     /// The board begins (anew): everybody gets a snapshot.
-    Board,
+    Board(Arc<AgentsSnapshot>),
     /// One agent changed.
     Status(Arc<AgentStatus>),
     /// One device is told something.
@@ -293,11 +293,14 @@ impl CoreHandle {
         self.feed.board().snapshot(audience)
     }
 
-    /// What is published from now on. Together with a [`CoreHandle::snapshot`] taken afterwards
-    /// nothing is missed; a delta whose `seq` the snapshot already stands at is to be skipped.
+    /// The board as it stands and everything published after it: nothing missed, nothing twice.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Published> {
-        self.feed.published.subscribe()
+    pub fn subscribe(&self) -> (Option<AgentsSnapshot>, broadcast::Receiver<Published>) {
+        let board = self.feed.board();
+        (
+            board.snapshot(&Audience::Supervisor),
+            self.feed.published.subscribe(),
+        )
     }
 
     async fn ask<T>(
@@ -316,26 +319,16 @@ impl Publisher {
     /// Begins the board: a new epoch at start, or everything anew after a gap of our own.
     pub fn board(&self, snapshot: AgentsSnapshot) {
         let mut board = self.feed.board();
-        *board = Board {
-            epoch: Some(snapshot.epoch),
-            seq: snapshot.seq,
-            agents: snapshot
-                .agents
-                .into_iter()
-                .map(|agent| (agent.extension.clone(), agent))
-                .collect(),
-        };
+        *board = Board::from(&snapshot);
         // Sent under the lock, so that the order of the channel is the order of the board.
-        let _ = self.feed.published.send(Published::Board);
+        let published = Published::Board(Arc::new(snapshot));
+        let _ = self.feed.published.send(published);
     }
 
     /// One agent changed; `seq` is one more than the last.
     pub fn status(&self, status: AgentStatus) {
         let mut board = self.feed.board();
-        board.seq = status.seq;
-        board
-            .agents
-            .insert(status.agent.extension.clone(), status.agent.clone());
+        board.apply(&status);
         let _ = self
             .feed
             .published
@@ -393,15 +386,34 @@ impl Feed {
     }
 }
 
+/// The board as published so far.
 #[derive(Debug, Default)]
-struct Board {
+pub(crate) struct Board {
     epoch: Option<String>,
     seq: u64,
     agents: BTreeMap<String, Agent>,
 }
 
+impl From<&AgentsSnapshot> for Board {
+    fn from(snapshot: &AgentsSnapshot) -> Self {
+        let by_extension = |agent: &Agent| (agent.extension.clone(), agent.clone());
+        Self {
+            epoch: Some(snapshot.epoch.clone()),
+            seq: snapshot.seq,
+            agents: snapshot.agents.iter().map(by_extension).collect(),
+        }
+    }
+}
+
 impl Board {
-    fn snapshot(&self, audience: &Audience) -> Option<AgentsSnapshot> {
+    pub(crate) fn apply(&mut self, status: &AgentStatus) {
+        self.seq = status.seq;
+        let agent = status.agent.clone();
+        self.agents.insert(agent.extension.clone(), agent);
+    }
+
+    /// `None` before the board has begun.
+    pub(crate) fn snapshot(&self, audience: &Audience) -> Option<AgentsSnapshot> {
         Some(AgentsSnapshot {
             epoch: self.epoch.clone()?,
             seq: self.seq,

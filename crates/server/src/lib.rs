@@ -21,7 +21,10 @@ pub mod config;
 pub mod core_link;
 pub mod db;
 mod driver;
+mod expiry;
 mod people;
+mod realtime;
+mod routes;
 mod running;
 
 pub use config::Config;

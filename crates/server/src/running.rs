@@ -1,19 +1,26 @@
 //! Starting a server, and ending it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::Router;
+use socketioxide::SocketIo;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
-    auth::{SealError, seal::Seal},
+    auth::{SealError, guesses::Guesses, passwords::Passwords, seal::Seal},
     core_link::{self, CoreHandle},
     db::{Database, DbError},
-    driver,
+    driver, expiry,
     people::{self, NewPerson, PersonError},
+    realtime,
+    routes::{self, Edge, Replays},
 };
+
+/// How long requests under way may take when the server ends.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why a server did not start.
 #[derive(Debug, Error)]
@@ -62,22 +69,54 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let stop = CancellationToken::new();
     let (core, inbox) = core_link::channel();
-    let driver = tokio::spawn(driver::run(
-        Arc::clone(&config),
-        database.clone(),
-        inbox,
-        stop.child_token(),
-    ));
+    let edge = Arc::new(Edge {
+        database: database.clone(),
+        core: core.clone(),
+        passwords: Passwords::new(config.auth.hash_threads, config.auth.hash_queue)
+            .await
+            .map_err(|error| StartError::Passwords(error.to_string()))?,
+        guesses: Guesses::new(
+            config.auth.failures_allowed,
+            Duration::from_millis(config.auth.lockout_ms),
+        ),
+        seal: seal.clone(),
+        replays: Replays::default(),
+        config: Arc::clone(&config),
+    });
+    let stop = CancellationToken::new();
+    let (sockets, layer, board) = realtime::edge(Arc::clone(&edge), stop.clone());
+    let app = routes::router(Arc::clone(&edge)).layer(layer);
+    let tasks = vec![
+        tokio::spawn(serve(listener, app, sockets, stop.clone())),
+        tokio::spawn(board),
+        tokio::spawn(expiry::run(edge, stop.clone())),
+        tokio::spawn(driver::run(config, database.clone(), inbox, stop.clone())),
+    ];
     Ok(Running {
         address,
         database,
         seal,
         core,
         stop,
-        tasks: vec![driver],
+        tasks,
     })
+}
+
+/// Serves until stopped; then ends the Socket.IO connections and lets requests under way finish.
+async fn serve(listener: TcpListener, app: Router, sockets: SocketIo, stop: CancellationToken) {
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let stopping = stop.clone();
+    let serving = axum::serve(listener, app)
+        .with_graceful_shutdown(async move { stopping.cancelled().await })
+        .into_future();
+    tokio::pin!(serving);
+    tokio::select! {
+        _ = &mut serving => return,
+        () = stop.cancelled() => {}
+    }
+    sockets.close().await;
+    let _ = tokio::time::timeout(FAREWELL, serving).await;
 }
 
 impl Running {

@@ -90,16 +90,18 @@ impl Database {
 
     /// Sessions all of whose tokens have ended by `now` (ms since the epoch): nobody can speak for
     /// them any more.
-    pub async fn lapsed_sessions(&self, now: u64) -> Result<Vec<SessionId>, DbError> {
+    pub(crate) async fn lapsed_sessions(&self, now: u64) -> Result<Vec<Session>, DbError> {
         let rows = sqlx::query(
-            "SELECT s.id FROM sessions s WHERE s.ended_at IS NULL AND NOT EXISTS (
+            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id
+             FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.ended_at IS NULL AND NOT EXISTS (
                  SELECT 1 FROM tokens t
                  WHERE t.session_id = s.id AND t.expires_at > ?1 AND t.used_at IS NULL)",
         )
         .bind(i64::try_from(now).unwrap_or(i64::MAX))
         .fetch_all(self.reads())
         .await?;
-        rows.iter().map(|row| session_id(row.try_get(0)?)).collect()
+        rows.iter().map(session).collect()
     }
 
     /// The session an access token speaks for, if it lives at `now` (ms since the epoch).

@@ -1,0 +1,47 @@
+//! Sessions that nobody can speak for any more: all their tokens have ended.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock, db::Write, routes::Edge};
+
+/// How often it is looked.
+const PERIOD: Duration = Duration::from_secs(15);
+
+/// Runs until stopped.
+pub(crate) async fn run(edge: Arc<Edge>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => sweep(&edge).await,
+        }
+    }
+}
+
+/// An agent's session is the core's to end: a call may be going on. Others end here.
+async fn sweep(edge: &Edge) {
+    let now = clock::now_ms();
+    let lapsed = match edge.database.lapsed_sessions(now).await {
+        Ok(lapsed) => lapsed,
+        Err(error) => {
+            tracing::error!(%error, "the sessions cannot be read");
+            return;
+        }
+    };
+    for session in lapsed {
+        if session.extension.is_some() {
+            edge.core.expired(session.id).await;
+            continue;
+        }
+        let end = Write::EndSession {
+            session: session.id,
+            at: now,
+            reason: "session_expired".into(),
+        };
+        // A failure is logged by the writer, and the next sweep finds the session again.
+        let _ = edge.database.commit(vec![end]).await;
+    }
+}

@@ -1,0 +1,191 @@
+//! The one task that sends snapshots and deltas, in the order of the board.
+
+use std::sync::Arc;
+
+use rollcall_wire::{
+    http::Role,
+    realtime::{
+        AGENT_STATUS, AGENTS_SNAPSHOT, AgentStatus, AgentsSnapshot, DEVICE_REREGISTER,
+        SESSION_ENDED,
+    },
+};
+use socketioxide::{SocketIo, extract::SocketRef, socket::Sid};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::connect::Join;
+use crate::{
+    auth::{Session, SessionId},
+    core_link::{Audience, Board, CoreHandle, DeviceNotice, Published},
+};
+
+/// Everybody who sees everything.
+const SUPERVISORS: &str = "supervisors";
+/// Everybody who sees states and codes.
+const AGENTS: &str = "agents";
+
+/// Runs until stopped.
+pub(super) async fn run(
+    io: SocketIo,
+    core: CoreHandle,
+    mut joining: mpsc::Receiver<Join>,
+    stop: CancellationToken,
+) {
+    let (snapshot, mut published) = core.subscribe();
+    let mut desk = Sender::new(io, snapshot.as_ref());
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            item = published.recv() => match item {
+                Ok(item) => desk.publish(item).await,
+                Err(RecvError::Closed) => return,
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "the board moved faster than it could be sent; everybody gets a snapshot");
+                    let (snapshot, anew) = core.subscribe();
+                    published = anew;
+                    desk.begin(snapshot.as_ref()).await;
+                }
+            },
+            Some(join) = joining.recv() => desk.join(&join),
+        }
+    }
+}
+
+struct Sender {
+    io: SocketIo,
+    board: Board,
+    /// Connections that came before there was a board.
+    early: Vec<Join>,
+}
+
+impl Sender {
+    fn new(io: SocketIo, snapshot: Option<&AgentsSnapshot>) -> Self {
+        Self {
+            io,
+            board: snapshot.map(Board::from).unwrap_or_default(),
+            early: Vec::new(),
+        }
+    }
+
+    async fn publish(&mut self, item: Published) {
+        match item {
+            Published::Board(snapshot) => self.begin(Some(&snapshot)).await,
+            Published::Status(status) => {
+                self.board.apply(&status);
+                self.delta(&status).await;
+            }
+            Published::Device(session, notice) => self.tell(session, notice).await,
+        }
+    }
+
+    /// A board anew: everybody gets it.
+    async fn begin(&mut self, snapshot: Option<&AgentsSnapshot>) {
+        let Some(snapshot) = snapshot else { return };
+        self.board = Board::from(snapshot);
+        for join in std::mem::take(&mut self.early) {
+            self.join(&join);
+        }
+        for socket in self.io.sockets() {
+            if let Some(session) = socket.extensions.get::<Arc<Session>>() {
+                self.send_snapshot(&socket, &session);
+            }
+        }
+    }
+
+    fn join(&mut self, join: &Join) {
+        let Some(socket) = self.socket(join.socket) else {
+            return;
+        };
+        if !self.send_snapshot(&socket, &join.session) {
+            self.early.push(Join {
+                socket: join.socket,
+                session: Arc::clone(&join.session),
+            });
+            return;
+        }
+        socket.join(device_room(join.session.id));
+        match audience(&join.session) {
+            Audience::Supervisor => socket.join(SUPERVISORS),
+            Audience::Agent { own: None } => socket.join(AGENTS),
+            Audience::Agent { own: Some(own) } => {
+                socket.join(AGENTS);
+                socket.join(own_room(&own));
+            }
+        }
+    }
+
+    /// Whether there was a board to send.
+    fn send_snapshot(&self, socket: &SocketRef, session: &Session) -> bool {
+        let Some(snapshot) = self.board.snapshot(&audience(session)) else {
+            return false;
+        };
+        if let Err(error) = socket.emit(AGENTS_SNAPSHOT, &snapshot) {
+            tracing::debug!(%error, "a snapshot could not be sent");
+        }
+        true
+    }
+
+    /// Supervisors see everything, the agent its own words, colleagues the codes.
+    async fn delta(&self, status: &AgentStatus) {
+        let seen_by = |audience: Audience| AgentStatus {
+            agent: audience.view(&status.agent),
+            ..status.clone()
+        };
+        let extension = &status.agent.extension;
+        let own = Audience::Agent {
+            own: Some(extension.clone()),
+        };
+        let sent = [
+            self.io.to(SUPERVISORS).emit(AGENT_STATUS, status).await,
+            self.io
+                .to(own_room(extension))
+                .emit(AGENT_STATUS, &seen_by(own))
+                .await,
+            self.io
+                .to(AGENTS)
+                .except(own_room(extension))
+                .emit(AGENT_STATUS, &seen_by(Audience::Agent { own: None }))
+                .await,
+        ];
+        // Who could not take it sees the gap and asks for a snapshot.
+        for error in sent.into_iter().filter_map(Result::err) {
+            tracing::debug!(%error, "a delta did not reach everybody");
+        }
+    }
+
+    async fn tell(&self, session: SessionId, notice: DeviceNotice) {
+        let room = self.io.to(device_room(session));
+        let result = match &notice {
+            DeviceNotice::Reregister => room.emit(DEVICE_REREGISTER, &serde_json::json!({})).await,
+            DeviceNotice::SessionEnded(ended) => room.emit(SESSION_ENDED, ended).await,
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a device could not be told");
+        }
+        if matches!(notice, DeviceNotice::SessionEnded(_)) {
+            let _ = self.io.to(device_room(session)).disconnect().await;
+        }
+    }
+
+    fn socket(&self, id: Sid) -> Option<SocketRef> {
+        self.io.get_socket(id)
+    }
+}
+
+fn audience(session: &Session) -> Audience {
+    match session.role {
+        Role::Supervisor | Role::Admin => Audience::Supervisor,
+        Role::Agent => Audience::Agent {
+            own: session.extension.clone(),
+        },
+    }
+}
+
+fn device_room(session: SessionId) -> String {
+    format!("device:{session}")
+}
+
+fn own_room(extension: &str) -> String {
+    format!("own:{extension}")
+}

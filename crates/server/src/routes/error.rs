@@ -1,0 +1,181 @@
+//! The one error of the edge, and how everything below becomes it.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use rollcall_wire::http::ErrorBody;
+
+use crate::{
+    auth::passwords::PasswordError,
+    core_link::{Refusal, RefusalKind},
+    db::{DbError, WriteError},
+};
+
+/// A status and the words that go with it.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+    /// Seconds.
+    retry_after: Option<u64>,
+}
+
+const LATER: &str = "Try again in a moment.";
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            body: ErrorBody {
+                code: code.into(),
+                message: message.into(),
+                field: None,
+                next: None,
+            },
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
+        self.body.field = Some(field.into());
+        self
+    }
+
+    pub(crate) fn next(mut self, next: &str) -> Self {
+        self.body.next = Some(next.into());
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// 400, about one field.
+    pub(crate) fn invalid(field: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_value",
+            format!("{field} {why}."),
+        )
+        .field(field)
+    }
+
+    pub(crate) fn unauthorized(code: &str, message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message).next("Sign in again.")
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "There is nothing at this address.",
+        )
+        .next("Check the server's address and the app's version.")
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This address does not take that method.",
+        )
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_slow",
+            "The request could not be answered in time.",
+        )
+        .next(LATER)
+        .retry_after(1)
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The server made a mistake; it is in its log.",
+        )
+        .next(LATER)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.kind {
+            RefusalKind::Invalid => StatusCode::BAD_REQUEST,
+            RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+            RefusalKind::NotFound => StatusCode::NOT_FOUND,
+            RefusalKind::Conflict => StatusCode::CONFLICT,
+            RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self {
+            status,
+            body: ErrorBody {
+                code: refusal.code.into(),
+                message: refusal.message,
+                field: refusal.field.map(Into::into),
+                next: refusal.next.map(Into::into),
+            },
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+        }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        tracing::error!(%error, "the database cannot be read");
+        Refusal::database_down().into()
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Conflict(what) => {
+                let words = format!("{what} is taken or used already.");
+                Self::new(StatusCode::CONFLICT, "conflict", words)
+            }
+            WriteError::Down(_) => Refusal::database_down().into(),
+        }
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Too many people are signing in at once.",
+            )
+            .next(LATER)
+            .retry_after(2),
+            PasswordError::Broken(words) => {
+                tracing::error!(error = %words, "a password could not be checked");
+                Self::internal()
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Whether the process answers, and whether it can serve.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use serde_json::json;
+
+use super::{ApiError, Edge};
+use crate::core_link::{Audience, Refusal, RefusalKind};
+
+/// The process answers.
+pub(super) async fn healthz() -> Response {
+    Json(json!({"ok": true})).into_response()
+}
+
+/// It can serve: the database reads and writes, and a board is there. A lost AMI link does not make
+/// it unready: it serves, and says `Unknown`.
+pub(super) async fn readyz(State(edge): State<Arc<Edge>>) -> Result<Response, ApiError> {
+    if !edge.database.healthy() || !edge.database.readable().await {
+        return Err(Refusal::database_down().into());
+    }
+    if edge.core.snapshot(&Audience::Agent { own: None }).is_none() {
+        return Err(Refusal {
+            kind: RefusalKind::Unavailable,
+            code: "starting",
+            message: "The server is starting; the board is not there yet.".into(),
+            field: None,
+            next: Some("Try again in a moment."),
+        }
+        .into());
+    }
+    Ok(Json(json!({"ok": true})).into_response())
+}

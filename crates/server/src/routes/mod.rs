@@ -1,0 +1,85 @@
+//! The HTTP edge: what is asked, who asks, and the one shape of every error.
+//!
+//! Owns limits, strict parsing, authentication and the mapping of refusals to statuses. Refuses to
+//! decide anything about an agent: it asks the core and answers what the core says.
+
+mod body;
+mod client;
+mod error;
+mod health;
+mod replay;
+mod signed;
+mod users;
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use rollcall_wire::http;
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+
+pub(crate) use error::ApiError;
+
+use crate::{
+    Config,
+    auth::{guesses::Guesses, passwords::Passwords, seal::Seal},
+    core_link::CoreHandle,
+    db::Database,
+};
+
+/// What the routes work with.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) config: Arc<Config>,
+    pub(crate) database: Database,
+    pub(crate) core: CoreHandle,
+    pub(crate) passwords: Passwords,
+    pub(crate) guesses: Guesses,
+    pub(crate) seal: Seal,
+    pub(crate) replays: replay::Replays,
+}
+
+pub(crate) use replay::Replays;
+
+/// All routes. Whatever goes wrong below is answered in the shape of [`http::ErrorBody`].
+pub(crate) fn router(edge: Arc<Edge>) -> Router {
+    let limit = Duration::from_millis(edge.config.limits.request_timeout_ms);
+    Router::new()
+        .route(http::LOGIN, post(users::login))
+        .route(http::REFRESH, post(users::refresh))
+        .route(http::AGENT_ONLINE, post(users::agent_online))
+        .route(http::AGENT_LOGOUT, post(users::agent_logout))
+        .route(http::HEALTHZ, get(health::healthz))
+        .route(http::READYZ, get(health::readyz))
+        .fallback(async || ApiError::not_found())
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(middleware::from_fn_with_state(limit, within))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(never_cached())
+        .with_state(edge)
+}
+
+/// Answers hold tokens and states of a moment.
+fn never_cached() -> SetResponseHeaderLayer<HeaderValue> {
+    let (name, value): (HeaderName, _) =
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    SetResponseHeaderLayer::overriding(name, value)
+}
+
+async fn within(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::too_slow().into_response(),
+    }
+}
+
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a request handler panicked; the request was answered 500");
+    ApiError::internal().into_response()
+}

@@ -1,0 +1,361 @@
+//! Signing in and out: the seed's endpoints.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use rollcall_wire::{
+    check,
+    http::{
+        AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
+        AgentOnlineResponse, LoginRequest, LoginResponse, Pjsip, RefreshRequest, Tokens, User,
+    },
+};
+use sha2::{Digest as _, Sha256};
+use tracing::info;
+use uuid::Uuid;
+
+use super::{ApiError, Edge, body, client, replay, signed};
+use crate::{
+    auth::{Session, SessionId, tokens},
+    clock,
+    config::Secret,
+    db::{Credentials, NewSession, Rotation, Write},
+};
+
+/// `POST /api/users/login`.
+pub(super) async fn login(
+    State(edge): State<Arc<Edge>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let request: LoginRequest = body::parse(&headers, &bytes)?;
+    check::username(&request.username).map_err(|why| ApiError::invalid("username", why))?;
+    check::password(&request.password).map_err(|why| ApiError::invalid("password", why))?;
+    if let Some(device) = &request.device_id {
+        check::device_id(device).map_err(|why| ApiError::invalid("deviceId", why))?;
+    }
+    let from = client::address(peer, &headers, &edge.config.trusted);
+    edge.guesses
+        .attempt(&request.username, from, Instant::now())
+        .map_err(wait)?;
+    let credentials = verify(&edge, &request.username, request.password).await?;
+    edge.guesses.forget(&request.username, from);
+    let device = request
+        .device_id
+        .unwrap_or_else(|| Uuid::new_v4().to_string());
+    let answer = open_session(&edge, credentials, device).await?;
+    Ok(Json(answer).into_response())
+}
+
+/// `POST /api/users/refresh`.
+pub(super) async fn refresh(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let request: RefreshRequest = body::parse(&headers, &bytes)?;
+    let now = clock::now_ms();
+    let used = tokens::hash(&request.refresh).ok_or_else(ended)?;
+    let found = edge.database.session_of_refresh(&used, now).await?;
+    let (session, used_before) = found.ok_or_else(ended)?;
+    if used_before {
+        // Somebody holds a copy. Which of the two is the thief cannot be told: both stop.
+        info!(device = %session.device_id, "a refresh token came twice; its session is ended");
+        end(&edge, &session, "forced").await?;
+        return Err(ended());
+    }
+    let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
+    let expires_at = pair.access_expires;
+    let rotation = Rotation {
+        session: session.id,
+        used,
+        tokens: pair,
+        at: now,
+    };
+    edge.database
+        .commit(vec![Write::RotateTokens(rotation)])
+        .await?;
+    let credentials = edge.database.credentials(&session.username).await?;
+    let credentials = credentials.ok_or_else(ended)?;
+    Ok(Json(answer(&edge, &credentials, fresh, expires_at)?).into_response())
+}
+
+/// `POST /api/users/agent-online`.
+pub(super) async fn agent_online(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let token = signed::token(&headers)?;
+    let key = replay::key(&headers)?;
+    let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let work = async {
+        let session = signed::session(&edge, &token).await?;
+        let request: AgentOnlineRequest = body::parse(&headers, &bytes)?;
+        check::extension(&request.extension).map_err(|why| ApiError::invalid("extension", why))?;
+        check::contact_uri(&request.contact_uri)
+            .map_err(|why| ApiError::invalid("contactUri", why))?;
+        online(&edge, session, request, key.clone()).await
+    };
+    answered(&edge, token, AGENT_ONLINE, key.clone(), &bytes, work).await
+}
+
+/// `POST /api/users/agent-logout`.
+pub(super) async fn agent_logout(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let token = signed::token(&headers)?;
+    let key = replay::key(&headers)?;
+    let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let work = async {
+        let session = signed::session(&edge, &token).await?;
+        let request = logout_request(&headers, &bytes)?;
+        logout(&edge, session, request, key.clone()).await
+    };
+    answered(&edge, token, AGENT_LOGOUT, key.clone(), &bytes, work).await
+}
+
+async fn answered(
+    edge: &Edge,
+    token: [u8; 32],
+    path: &'static str,
+    key: Option<String>,
+    bytes: &[u8],
+    work: impl Future<Output = Result<Response, ApiError>>,
+) -> Result<Response, ApiError> {
+    match key {
+        None => work.await,
+        Some(key) => {
+            let name = replay::Name { token, path, key };
+            let work = async { work.await.into_response() };
+            edge.replays.once(name, bytes, work).await
+        }
+    }
+}
+
+async fn verify(edge: &Edge, username: &str, password: String) -> Result<Credentials, ApiError> {
+    let found = edge.database.credentials(username).await?;
+    let hash = found.as_ref().map(|found| found.password_hash.clone());
+    let right = edge.passwords.verify(hash, Secret::new(password)).await?;
+    found.filter(|_| right).ok_or_else(|| {
+        ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "wrong_credentials",
+            "The user name or the password is not right.",
+        )
+        .next("Check both and try again; an administrator can set a new password.")
+    })
+}
+
+async fn open_session(
+    edge: &Edge,
+    credentials: Credentials,
+    device_id: String,
+) -> Result<LoginResponse, ApiError> {
+    let now = clock::now_ms();
+    let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
+    let expires_at = pair.access_expires;
+    // Made before anything is written: a SIP password that does not open is no sign-in.
+    let answer = answer(edge, &credentials, fresh, expires_at)?;
+    let session = Session {
+        id: SessionId::new_v4(),
+        user_id: credentials.user_id,
+        username: credentials.username,
+        extension: credentials.extension,
+        role: credentials.role,
+        device_id,
+    };
+    let start = NewSession {
+        id: session.id,
+        user_id: session.user_id,
+        device_id: session.device_id.clone(),
+        at: now,
+        tokens: pair,
+    };
+    edge.database
+        .commit(vec![Write::StartSession(start)])
+        .await?;
+    let session = Arc::new(session);
+    if session.extension.is_some()
+        && let Err(refusal) = edge.core.sign_in(Arc::clone(&session)).await
+    {
+        info!(extension = ?session.extension, device = %session.device_id, code = refusal.code, "sign-in refused");
+        end_row(edge, &session, "refused").await?;
+        return Err(refusal.into());
+    }
+    info!(extension = ?session.extension, device = %session.device_id, "signed in");
+    Ok(answer)
+}
+
+fn answer(
+    edge: &Edge,
+    credentials: &Credentials,
+    tokens: Tokens,
+    expires_at: u64,
+) -> Result<LoginResponse, ApiError> {
+    let account = |extension: &String, sealed: &Vec<u8>| {
+        let secret = edge
+            .seal
+            .unseal(&credentials.username, sealed)
+            .map_err(|error| {
+                tracing::error!(%extension, %error, "a SIP password cannot be opened");
+                ApiError::internal()
+            })?;
+        Ok::<_, ApiError>(Pjsip {
+            server: edge.config.sip.server.clone(),
+            transport: edge.config.sip.transport.as_str().into(),
+            username: extension.clone(),
+            password: secret.expose().into(),
+        })
+    };
+    let pjsip = credentials
+        .extension
+        .as_ref()
+        .zip(credentials.sip_secret.as_ref())
+        .map(|(extension, sealed)| account(extension, sealed))
+        .transpose()?;
+    Ok(LoginResponse {
+        tokens,
+        expires_at,
+        user: User {
+            username: credentials.username.clone(),
+            extension: credentials.extension.clone(),
+            role: credentials.role,
+            pjsip,
+        },
+    })
+}
+
+async fn online(
+    edge: &Edge,
+    session: Arc<Session>,
+    request: AgentOnlineRequest,
+    key: Option<String>,
+) -> Result<Response, ApiError> {
+    if session.extension.as_ref() != Some(&request.extension) {
+        info!(extension = ?session.extension, device = %session.device_id, "agent-online for another extension refused");
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "wrong_extension",
+            "This extension is not yours.",
+        )
+        .field("extension"));
+    }
+    let (device, contact) = (session.device_id.clone(), short_hash(&request.contact_uri));
+    let result = edge
+        .core
+        .online(session, request.extension.clone(), request.contact_uri, key)
+        .await;
+    match &result {
+        Ok(agent) => {
+            info!(extension = %request.extension, %device, %contact, status = ?agent.status, "agent online");
+        }
+        Err(refusal) => {
+            info!(extension = %request.extension, %device, %contact, code = refusal.code, "agent-online refused");
+        }
+    }
+    let agent = result?;
+    Ok(Json(AgentOnlineResponse {
+        success: true,
+        agent,
+    })
+    .into_response())
+}
+
+fn logout_request(headers: &HeaderMap, bytes: &[u8]) -> Result<AgentLogoutRequest, ApiError> {
+    // The seed sends a content type and no body.
+    if bytes.is_empty() {
+        return Ok(AgentLogoutRequest::default());
+    }
+    let request: AgentLogoutRequest = body::parse(headers, bytes)?;
+    if let Some(device) = &request.device_id {
+        check::device_id(device).map_err(|why| ApiError::invalid("deviceId", why))?;
+    }
+    if let Some(reason) = &request.reason {
+        check::text(reason, 200).map_err(|why| ApiError::invalid("reason", why))?;
+    }
+    Ok(request)
+}
+
+async fn logout(
+    edge: &Edge,
+    session: Arc<Session>,
+    request: AgentLogoutRequest,
+    key: Option<String>,
+) -> Result<Response, ApiError> {
+    let pending = if session.extension.is_none() {
+        end_row(edge, &session, "logged_out").await?;
+        Vec::new()
+    } else {
+        let asked = Arc::clone(&session);
+        edge.core
+            .logout(asked, request.device_id, request.reason, key)
+            .await
+            .inspect_err(|refusal| {
+                info!(extension = ?session.extension, device = %session.device_id, code = refusal.code, "agent-logout refused");
+            })?
+            .pending
+    };
+    info!(extension = ?session.extension, device = %session.device_id, ?pending, "agent offline");
+    Ok(Json(AgentLogoutResponse {
+        success: true,
+        pending,
+    })
+    .into_response())
+}
+
+/// Ends a session for a reason of ours: through the core where it knows the session.
+async fn end(edge: &Edge, session: &Session, reason: &str) -> Result<(), ApiError> {
+    if session.extension.is_some() {
+        edge.core.expired(session.id).await;
+    }
+    end_row(edge, session, reason).await
+}
+
+async fn end_row(edge: &Edge, session: &Session, reason: &str) -> Result<(), ApiError> {
+    let end = Write::EndSession {
+        session: session.id,
+        at: clock::now_ms(),
+        reason: reason.into(),
+    };
+    Ok(edge.database.commit(vec![end]).await?)
+}
+
+fn ended() -> ApiError {
+    ApiError::unauthorized("invalid_token", "The session has ended, or never was.")
+}
+
+fn wait(time: Duration) -> ApiError {
+    let seconds = time.as_secs().max(1);
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_attempts",
+        format!("Too many wrong passwords. Wait {seconds} s."),
+    )
+    .next("Wait, then try again; an administrator can set a new password.")
+    .retry_after(seconds)
+}
+
+/// What logs may say of a contact.
+fn short_hash(contact_uri: &str) -> String {
+    let hash = Sha256::digest(contact_uri.as_bytes());
+    hash.iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
