@@ -1,6 +1,6 @@
 //! Opus, mono at 48 kHz: the one door to the `opus` crate (libopus).
 
-use opus::{Application, Bandwidth, Bitrate, Channels};
+use opus::{Application, Bandwidth, Bitrate, Channels, Signal};
 
 use super::{Codec, CodecError, Concealed, Decoder, Encoder};
 use crate::sdp::OpusParameters;
@@ -34,6 +34,8 @@ impl OpusEncoder {
         encoder.set_complexity(COMPLEXITY)?;
         encoder.set_bitrate(Bitrate::Bits(bitrate(wanted)))?;
         encoder.set_max_bandwidth(bandwidth(wanted))?;
+        // Redundancy exists in the speech mode only: keep the encoder from leaving it.
+        encoder.set_signal(Signal::Voice)?;
         encoder.set_dtx(wanted.dtx)?;
         // Allowed by the other side; spent only once loss is reported.
         encoder.set_inband_fec(wanted.inband_fec)?;
