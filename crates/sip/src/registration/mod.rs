@@ -53,7 +53,7 @@ pub enum RegistrationEvent {
 /// Why a REGISTER failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// Nothing came back within 64 T1 (32 s by default).
+    /// Nothing came back within 20 T1 (10 s by default).
     #[error("the registrar did not answer")]
     TimedOut,
     /// Our credentials were answered with another challenge.

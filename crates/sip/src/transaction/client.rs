@@ -70,7 +70,7 @@ impl Client {
         matches!(self.state, State::Trying | State::Proceeding)
     }
 
-    /// RFC 3261 section 9.1: a cancelled INVITE without a final answer ends 64 T1 after its CANCEL.
+    /// Another end than Timer B or F gives, such as 64 T1 after CANCEL (RFC 3261 section 9.1).
     pub(super) fn end_by(&mut self, at: Instant) {
         self.end = Some(at);
     }

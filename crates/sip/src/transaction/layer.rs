@@ -114,7 +114,11 @@ impl TransactionLayer {
 
     /// Gives a cancelled INVITE 64 T1 to end.
     pub(crate) fn end_soon(&mut self, now: Instant, id: ClientId) {
-        let end = now + self.timers.patience();
+        self.end_by(now + self.timers.patience(), id);
+    }
+
+    /// Stops waiting for an answer at `end`.
+    pub(crate) fn end_by(&mut self, end: Instant, id: ClientId) {
         if let Some(client) = self
             .clients
             .get_mut(&id)

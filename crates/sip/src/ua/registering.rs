@@ -9,6 +9,10 @@ use crate::message::{HeadersView, Request, Response};
 use crate::registration::{Account, Failure, Fate, Registration, RegistrationEvent};
 use crate::transaction::ClientId;
 
+/// How many T1 a REGISTER waits: 10 s, five attempts. A person learns of a silent registrar by then, and the next
+/// attempt follows so soon that nothing is lost against Timer F's 32 s.
+const PATIENCE_T1: u32 = 20;
+
 impl UserAgent {
     pub(super) fn begin_registration(&mut self, now: Instant, account: Account) {
         self.registration = Some(Registration::new(account, &mut self.random));
@@ -107,7 +111,7 @@ impl UserAgent {
         ) {
             Ok((request, destination)) => {
                 let number = number_of(&request);
-                let client = self.send(now, request, destination, pending.challenged());
+                let client = self.send_impatiently(now, request, destination, pending.challenged());
                 registration.sent(client, number);
                 None
             }
@@ -131,14 +135,24 @@ impl UserAgent {
             authorise(&mut request, digest, &registration.account.credentials);
         }
         let number = number_of(&request);
-        let client = self.send(
-            now,
-            request,
-            registration.account.destination,
-            Pending::new(Purpose::Register),
-        );
+        let destination = registration.account.destination;
+        let client =
+            self.send_impatiently(now, request, destination, Pending::new(Purpose::Register));
         registration.sent(client, number);
         self.registration = Some(registration);
+    }
+
+    fn send_impatiently(
+        &mut self,
+        now: Instant,
+        request: Request,
+        destination: SocketAddr,
+        pending: Pending,
+    ) -> ClientId {
+        let client = self.send(now, request, destination, pending);
+        self.layer
+            .end_by(now + self.config.timers.t1 * PATIENCE_T1, client);
+        client
     }
 
     fn tell(&mut self, event: RegistrationEvent) {

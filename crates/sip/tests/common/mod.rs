@@ -14,30 +14,30 @@ use rollcall_sip::{
 };
 use rollcall_testkit::{Clock, Conditions, Network};
 
-pub const PHONE: usize = 0;
-pub const PBX: usize = 1;
+pub(crate) const PHONE: usize = 0;
+pub(crate) const PBX: usize = 1;
 
-pub fn address(port: u16) -> SocketAddr {
+pub(crate) fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-pub fn name_addr(text: &str) -> NameAddr {
+pub(crate) fn name_addr(text: &str) -> NameAddr {
     NameAddr::parse(text).expect("a readable address")
 }
 
 /// A network with a phone at port 5070 and a PBX at port 5060, and everything that was told and sent.
-pub struct World {
-    pub clock: Clock,
-    pub network: Network,
-    pub agents: Vec<(SocketAddr, UserAgent)>,
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) network: Network,
+    pub(crate) agents: Vec<(SocketAddr, UserAgent)>,
     /// Events in their order, with who told them and when.
-    pub told: Vec<(usize, Duration, Event)>,
+    pub(crate) told: Vec<(usize, Duration, Event)>,
     /// Messages in their order, with who sent them and when.
-    pub wire: Vec<(usize, Duration, Bytes)>,
+    pub(crate) wire: Vec<(usize, Duration, Bytes)>,
 }
 
 impl World {
-    pub fn new(seed: u64, conditions: Conditions) -> Self {
+    pub(crate) fn new(seed: u64, conditions: Conditions) -> Self {
         let clock = Clock::new();
         let phone = Config::phone(
             address(5070),
@@ -60,23 +60,23 @@ impl World {
         }
     }
 
-    pub fn perfect() -> Self {
+    pub(crate) fn perfect() -> Self {
         Self::new(1, Conditions::default())
     }
 
-    pub fn ua(&mut self, agent: usize) -> (&mut UserAgent, Instant) {
+    pub(crate) fn ua(&mut self, agent: usize) -> (&mut UserAgent, Instant) {
         (&mut self.agents[agent].1, self.clock.now())
     }
 
     /// Sends raw bytes from anywhere to an agent.
-    pub fn inject(&mut self, from: SocketAddr, to: usize, text: &str) {
+    pub(crate) fn inject(&mut self, from: SocketAddr, to: usize, text: &str) {
         let now = self.clock.now();
         let bytes = text.replace('\n', "\r\n").into_bytes();
         self.agents[to].1.handle_datagram(now, from, &bytes);
         self.drain();
     }
 
-    pub fn call(&mut self, from: usize, offer: &str) -> CallId {
+    pub(crate) fn call(&mut self, from: usize, offer: &str) -> CallId {
         let (own, destination) = (self.agents[from].0, self.agents[1 - from].0);
         let (ua, now) = self.ua(from);
         let call = ua.invite(
@@ -95,7 +95,11 @@ impl World {
     }
 
     /// Lets time pass, until `until` holds or `limit` has passed; true when it held.
-    pub fn run_until(&mut self, limit: Duration, mut until: impl FnMut(&mut Self) -> bool) -> bool {
+    pub(crate) fn run_until(
+        &mut self,
+        limit: Duration,
+        mut until: impl FnMut(&mut Self) -> bool,
+    ) -> bool {
         let end = self.clock.now() + limit;
         loop {
             self.drain();
@@ -123,12 +127,16 @@ impl World {
         }
     }
 
-    pub fn run(&mut self, limit: Duration) {
+    pub(crate) fn run(&mut self, limit: Duration) {
         self.run_until(limit, |_| false);
     }
 
     /// The first event of an agent that `pick` accepts, waiting for it.
-    pub fn expect<T>(&mut self, agent: usize, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+    pub(crate) fn expect<T>(
+        &mut self,
+        agent: usize,
+        mut pick: impl FnMut(&Event) -> Option<T>,
+    ) -> T {
         let mut found = None;
         self.run_until(Duration::from_secs(70), |world| {
             let mut own = world.told.iter().filter(|(who, _, _)| *who == agent);
@@ -144,7 +152,7 @@ impl World {
         })
     }
 
-    pub fn expect_incoming(&mut self, agent: usize) -> (CallId, Request) {
+    pub(crate) fn expect_incoming(&mut self, agent: usize) -> (CallId, Request) {
         self.expect(agent, |event| match event {
             Event::Incoming { call, request, .. } => Some((*call, (**request).clone())),
             _ => None,
@@ -152,7 +160,7 @@ impl World {
     }
 
     /// What was sent, a line each, for a failure's message.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let line = |(who, at, bytes): &(usize, Duration, Bytes)| {
             let text = String::from_utf8_lossy(bytes);
             let field = |name| {
@@ -170,7 +178,7 @@ impl World {
         self.wire.iter().map(line).collect()
     }
 
-    pub fn count(&self, agent: usize, pick: impl Fn(&Event) -> bool) -> usize {
+    pub(crate) fn count(&self, agent: usize, pick: impl Fn(&Event) -> bool) -> usize {
         self.told
             .iter()
             .filter(|(who, _, event)| *who == agent && pick(event))
@@ -178,7 +186,7 @@ impl World {
     }
 
     /// First lines of what an agent sent.
-    pub fn start_lines(&self, agent: usize) -> Vec<String> {
+    pub(crate) fn start_lines(&self, agent: usize) -> Vec<String> {
         let own = self.wire.iter().filter(|(who, _, _)| *who == agent);
         own.map(|(_, _, bytes)| {
             String::from_utf8_lossy(bytes)
@@ -191,13 +199,13 @@ impl World {
     }
 
     /// The messages an agent sent, read again.
-    pub fn sent(&self, agent: usize) -> Vec<Message> {
+    pub(crate) fn sent(&self, agent: usize) -> Vec<Message> {
         let own = self.wire.iter().filter(|(who, _, _)| *who == agent);
         own.map(|(_, _, bytes)| rollcall_sip::parse(bytes).expect("what leaves is readable"))
             .collect()
     }
 
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         let now = self.clock.now();
         for (index, (own, ua)) in self.agents.iter_mut().enumerate() {
             while let Some(transmit) = ua.poll_transmit() {
@@ -214,18 +222,18 @@ impl World {
 }
 
 /// A registrar played by the PBX's user agent: digest, one contact, and what a test wants it to do wrong.
-pub struct Registrar {
-    pub authenticator: Authenticator,
-    pub password: String,
-    pub expires: u32,
-    pub min_expires: u32,
-    pub omit_contact: bool,
-    pub contact: Option<String>,
+pub(crate) struct Registrar {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) password: String,
+    pub(crate) expires: u32,
+    pub(crate) min_expires: u32,
+    pub(crate) omit_contact: bool,
+    pub(crate) contact: Option<String>,
     seen: usize,
 }
 
 impl Registrar {
-    pub fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         let authenticator =
             Authenticator::new("pbx", [7; 32], Duration::from_secs(32), world.clock.now());
         Self {
@@ -240,7 +248,7 @@ impl Registrar {
     }
 
     /// Answers every REGISTER that waits.
-    pub fn serve(&mut self, world: &mut World) {
+    pub(crate) fn serve(&mut self, world: &mut World) {
         while let Some((_, _, event)) = world.told.get(self.seen).cloned() {
             self.seen += 1;
             if let Event::Request { id, request, .. } = event
@@ -296,7 +304,7 @@ impl Registrar {
     }
 }
 
-pub fn account(password: &str) -> Account {
+pub(crate) fn account(password: &str) -> Account {
     Account {
         aor: name_addr("<sip:1001@127.0.0.1>"),
         registrar: parse_uri("sip:127.0.0.1:5060").expect("a URI"),
@@ -306,7 +314,7 @@ pub fn account(password: &str) -> Account {
     }
 }
 
-pub fn registration(event: &Event) -> Option<RegistrationEvent> {
+pub(crate) fn registration(event: &Event) -> Option<RegistrationEvent> {
     match event {
         Event::Registration(event) => Some(event.clone()),
         _ => None,
