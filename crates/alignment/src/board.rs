@@ -201,6 +201,8 @@ pub struct DeviceView {
     pub contact_hash: Option<String>,
     /// The contact's URI. For supervisors only.
     pub contact_uri: Option<String>,
+    /// The contact's User-Agent. For supervisors only.
+    pub user_agent: Option<String>,
     /// The contact's expiry, epoch seconds.
     pub expires_unix: Option<u64>,
     /// When the session began, milliseconds since the Unix epoch.

@@ -25,7 +25,7 @@ pub enum NonQualifiedPolicy {
 }
 
 /// Everything configurable here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// How often an app is expected to say that it lives.
     pub heartbeat: Duration,
@@ -47,6 +47,11 @@ pub struct Config {
     pub evict_after: Duration,
     /// The least time between two evictions of the same contact.
     pub evict_again: Duration,
+    /// How long a lost registration may take to come back before the app is asked to mend it, and
+    /// the least time between two such asks is ten of these.
+    pub nudge_after: Duration,
+    /// How long after our start the first snapshot waits for Asterisk's full lists.
+    pub first_lists: Duration,
     /// How long a commit may take before the database counts as lost.
     pub commit_timeout: Duration,
     /// The period of attempts while the database is lost.
@@ -72,6 +77,8 @@ impl Default for Config {
             qualify: Duration::from_secs(10),
             evict_after: Duration::from_secs(2),
             evict_again: Duration::from_secs(30),
+            nudge_after: Duration::from_secs(3),
+            first_lists: Duration::from_secs(2),
             commit_timeout: Duration::from_secs(2),
             commit_retry: Duration::from_secs(1),
             devices: DevicePolicy::default(),

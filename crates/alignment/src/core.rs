@@ -1,13 +1,70 @@
-//! The state machine.
+//! The state machine: routes inputs to the records, concludes, commits, and only then speaks.
 
+mod conclude;
+mod intents;
+mod observations;
+mod repair;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-use crate::board::Snapshot;
+use crate::agent::Agent;
+use crate::board::{AgentView, BoardStatus, Snapshot};
+use crate::book::Book;
 use crate::config::Config;
-use crate::input::Input;
-use crate::names::{Epoch, Seq};
-use crate::output::Output;
+use crate::decide::Sight;
+use crate::input::{Failure, Input};
+use crate::ledger::{LedgerEntry, LedgerKind};
+use crate::names::{CommitId, Epoch, Extension, RequestId, Seq, SessionId};
+use crate::output::{Answer, Ask, Broadcast, Commit, Output, Reply, Write};
+use crate::resync::Resync;
+use crate::source::SourceHealth;
 use crate::time::Now;
+
+/// Ledger lines of everybody's that wait while the database is away.
+const HOUSE_LEDGER_KEPT: usize = 1024;
+
+/// One extension: its records, its book, and what was last concluded and published of it.
+#[derive(Debug)]
+struct Slot {
+    agent: Agent,
+    book: Book,
+    decided: Option<AgentView>,
+    published: Option<AgentView>,
+    /// The database refused its last change; tried again then.
+    unsaved_until: Option<Instant>,
+    wake: Option<Instant>,
+}
+
+impl Slot {
+    fn new(extension: Extension) -> Self {
+        Slot {
+            agent: Agent::new(extension),
+            book: Book::default(),
+            decided: None,
+            published: None,
+            unsaved_until: None,
+            wake: None,
+        }
+    }
+}
+
+/// Whose commit it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Owner {
+    Agent(Extension),
+    /// Ledger lines that concern everybody.
+    House,
+}
+
+/// The ledger of what concerns everybody. While the database is lost it is what tries it.
+#[derive(Debug, Default)]
+struct House {
+    ledger: VecDeque<LedgerEntry>,
+    in_flight: Option<(CommitId, Instant, VecDeque<LedgerEntry>)>,
+    /// While the database is lost: when it is tried next.
+    retry_at: Option<Instant>,
+}
 
 /// The state machine. `&mut self`, no IO, no clock.
 #[derive(Debug)]
@@ -15,43 +72,149 @@ pub struct Core {
     config: Config,
     epoch: Epoch,
     seq: Seq,
+    started: Now,
+    restored: bool,
+    listed: bool,
+    ready: bool,
+    ami: SourceHealth,
+    database: SourceHealth,
+    resync: Resync,
+    slots: BTreeMap<Extension, Slot>,
+    session_index: BTreeMap<SessionId, Extension>,
+    channel_index: BTreeMap<String, Extension>,
+    hung_up: BTreeMap<String, Instant>,
+    dirty: BTreeSet<Extension>,
+    timers: BTreeSet<(Instant, Extension)>,
+    commits: BTreeMap<CommitId, Owner>,
+    next_commit: u64,
+    house: House,
+    /// When leases ended lately, and until when we suspect ourselves for it (R9).
+    losses: VecDeque<Instant>,
+    suspect_until: Option<Instant>,
+    outputs: VecDeque<Output>,
 }
 
 impl Core {
     /// A core that knows nothing yet. The first input must be `Observation::Restored`.
     #[must_use]
-    pub fn new(config: Config, epoch: Epoch, _now: Now) -> Self {
+    pub fn new(config: Config, epoch: Epoch, now: Now) -> Self {
         Core {
             config,
             epoch,
             seq: Seq(0),
+            started: now,
+            restored: false,
+            listed: false,
+            ready: false,
+            ami: SourceHealth::Never { since: now },
+            database: SourceHealth::Up { since: now },
+            resync: Resync::default(),
+            slots: BTreeMap::new(),
+            session_index: BTreeMap::new(),
+            channel_index: BTreeMap::new(),
+            hung_up: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            commits: BTreeMap::new(),
+            next_commit: 0,
+            house: House::default(),
+            losses: VecDeque::new(),
+            suspect_until: None,
+            outputs: VecDeque::new(),
         }
     }
 
     /// Takes one input.
-    pub fn handle(&mut self, _now: Now, _input: Input) {}
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Intent { request, intent } => self.intent(now, request, intent),
+            Input::Observation(observation) => self.observe(now, observation),
+            Input::Committed(id) => self.committed(now, id),
+            Input::Failed(id, failure) => self.failed(now, id, failure),
+        }
+        self.settle(now);
+    }
 
     /// Does what is due. Call it at [`Core::poll_timeout`], or a little later.
-    pub fn handle_timeout(&mut self, _now: Now) {}
+    pub fn handle_timeout(&mut self, now: Now) {
+        if let Some(due) = self.poll_timeout()
+            && now.monotonic.saturating_duration_since(due) > self.config.heartbeat
+        {
+            // We slept through it; what ended meanwhile ended for us, not for the apps (R9).
+            self.suspect_ourselves(now, "we_slept");
+        }
+        if self.restored && now.monotonic >= self.started.monotonic + self.config.first_lists {
+            self.ready = true;
+        }
+        if self
+            .suspect_until
+            .is_some_and(|until| until <= now.monotonic)
+        {
+            self.suspect_until = None;
+            self.all_dirty();
+        }
+        if self
+            .oldest_commit()
+            .is_some_and(|since| since + self.config.commit_timeout <= now.monotonic)
+        {
+            self.database_lost(now);
+        }
+        let mut due = Vec::new();
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now.monotonic
+        {
+            due.extend(self.timers.pop_first().map(|(_, extension)| extension));
+        }
+        for extension in due {
+            if let Some(slot) = self.slots.get_mut(&extension) {
+                slot.wake = None;
+            }
+            self.count_losses(now, &extension);
+            self.dirty.insert(extension);
+        }
+        self.settle(now);
+    }
 
     /// When [`Core::handle_timeout`] is wanted next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let waits_for_lists = self.restored && !self.ready;
+        [
+            self.timers.first().map(|(at, _)| *at),
+            waits_for_lists.then(|| self.started.monotonic + self.config.first_lists),
+            self.resync.next(&self.config),
+            self.suspect_until,
+            self.house.retry_at,
+            self.database
+                .is_up()
+                .then(|| {
+                    self.oldest_commit()
+                        .map(|since| since + self.config.commit_timeout)
+                })
+                .flatten(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The next thing to do. Drain it after every input and time-out.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
-    /// The board as published; `None` until the state is known (before `Restored` is committed).
+    /// The board as published; `None` at our start until the database was read, and Asterisk's
+    /// lists were, or did not come in time (`Config::first_lists`).
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
-        Some(Snapshot {
+        self.ready.then(|| Snapshot {
             epoch: self.epoch,
             seq: self.seq,
-            agents: Vec::new(),
+            agents: self
+                .slots
+                .values()
+                .filter_map(|slot| slot.published.clone())
+                .collect(),
         })
     }
 
@@ -59,5 +222,272 @@ impl Core {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The health of Asterisk's link and of the database.
+    #[must_use]
+    pub fn sources(&self) -> [(crate::Source, SourceHealth); 2] {
+        [
+            (crate::Source::Ami, self.ami),
+            (crate::Source::Database, self.database),
+        ]
+    }
+
+    fn sight<'a>(&self, now: Now, config: &'a Config, slot: &Slot) -> Sight<'a> {
+        Sight {
+            now,
+            config,
+            ami: self.ami,
+            database: self.database,
+            listed: self.listed,
+            suspect: self.suspect_until.is_some(),
+            unsaved: slot.unsaved_until.is_some(),
+        }
+    }
+
+    /// Concludes for everybody something happened to, and asks for what is due.
+    fn settle(&mut self, now: Now) {
+        if self.restored {
+            while let Some(extension) = self.dirty.pop_first() {
+                self.conclude(now, &extension);
+            }
+            self.flush_house(now);
+        }
+        if let Some(reason) = self.resync.due(now.monotonic, &self.config) {
+            self.outputs.push_back(Output::Ask(Ask::Resync {
+                asked_at: now.monotonic,
+                reason,
+            }));
+        }
+    }
+
+    fn all_dirty(&mut self) {
+        self.dirty.extend(self.slots.keys().cloned());
+    }
+
+    fn slot(&mut self, extension: &Extension) -> &mut Slot {
+        self.slots
+            .entry(extension.clone())
+            .or_insert_with(|| Slot::new(extension.clone()))
+    }
+
+    fn slot_of_session(&mut self, session: &SessionId) -> Option<&mut Slot> {
+        let extension = self.session_index.get(session)?;
+        self.slots.get_mut(extension)
+    }
+
+    fn commit_id(&mut self, owner: Owner) -> CommitId {
+        self.next_commit += 1;
+        let id = CommitId(self.next_commit);
+        self.commits.insert(id, owner);
+        id
+    }
+
+    fn oldest_commit(&self) -> Option<Instant> {
+        match self.commits.values().next()? {
+            Owner::House => self.house.in_flight.as_ref().map(|(_, since, _)| *since),
+            Owner::Agent(extension) => self
+                .slots
+                .get(extension)
+                .and_then(|slot| slot.book.in_flight_since()),
+        }
+    }
+
+    fn reply_all(&mut self, replies: Vec<(RequestId, Answer)>) {
+        for (request, answer) in replies {
+            self.outputs
+                .push_back(Output::Reply(Reply { request, answer }));
+        }
+    }
+
+    /// Publishes a row. Callers have made sure that what it speaks of is committed.
+    fn publish(&mut self, extension: &Extension, view: AgentView) {
+        let Some(slot) = self.slots.get_mut(extension) else {
+            return;
+        };
+        if slot.published.as_ref() == Some(&view) {
+            return;
+        }
+        let before = slot.published.replace(view.clone());
+        self.seq = Seq(self.seq.0 + 1);
+        self.outputs.push_back(Output::Broadcast(Broadcast {
+            epoch: self.epoch,
+            seq: self.seq,
+            agent: view,
+            before: before.map(Box::new),
+        }));
+    }
+
+    fn committed(&mut self, now: Now, id: CommitId) {
+        match self.commits.remove(&id) {
+            None => return,
+            Some(Owner::House) => self.house.in_flight = None,
+            Some(Owner::Agent(extension)) => {
+                let Some(slot) = self.slots.get_mut(&extension) else {
+                    return;
+                };
+                let Some(settled) = slot.book.committed(id) else {
+                    return;
+                };
+                slot.unsaved_until = None;
+                self.decide(now, &extension);
+                if !self.is_outdated(&extension, &settled.view) {
+                    self.publish(&extension, settled.view);
+                }
+                self.reply_all(settled.replies);
+                self.dirty.insert(extension);
+            }
+        }
+        if !self.database.is_up() {
+            self.database = SourceHealth::Up { since: now };
+            self.house.retry_at = None;
+            self.note_house(
+                now,
+                LedgerKind::Observation,
+                "database",
+                "source_found",
+                String::new(),
+            );
+            self.all_dirty();
+        }
+    }
+
+    fn failed(&mut self, now: Now, id: CommitId, failure: Failure) {
+        match self.commits.remove(&id) {
+            None => return,
+            Some(Owner::House) => {
+                if let Some((_, _, mut ledger)) = self.house.in_flight.take() {
+                    ledger.append(&mut self.house.ledger);
+                    self.house.ledger = ledger;
+                }
+            }
+            Some(Owner::Agent(extension)) => {
+                let Some(slot) = self.slots.get_mut(&extension) else {
+                    return;
+                };
+                let Some(refused) = slot.book.failed(id) else {
+                    return;
+                };
+                if failure == Failure::Refused {
+                    slot.unsaved_until = Some(now.monotonic + self.config.heartbeat);
+                }
+                self.reply_all(refused);
+                self.dirty.insert(extension);
+            }
+        }
+        if failure == Failure::Unavailable {
+            self.database_lost(now);
+        }
+    }
+
+    fn database_lost(&mut self, now: Now) {
+        if self.database.is_up() {
+            self.database = SourceHealth::Lost { since: now };
+            self.note_house(
+                now,
+                LedgerKind::Observation,
+                "database",
+                "source_lost",
+                String::new(),
+            );
+            self.all_dirty();
+        }
+        self.house.retry_at = Some(now.monotonic + self.config.commit_retry);
+    }
+
+    /// What was concluded since a commit began: that a source is out of sight (which was said at
+    /// once), or that somebody is not available any more. The older row would be a stale green.
+    fn is_outdated(&self, extension: &Extension, view: &AgentView) -> bool {
+        let decided = self
+            .slots
+            .get(extension)
+            .and_then(|slot| slot.decided.as_ref());
+        self.ami_or_database_dark()
+            || (view.status == BoardStatus::Available
+                && decided.is_none_or(|decided| decided.status != BoardStatus::Available))
+    }
+
+    fn ami_or_database_dark(&self) -> bool {
+        !self.ami.is_up() || !self.database.is_up()
+    }
+
+    /// Commits the house's ledger. While the database is lost, one such commit at a time tries it.
+    fn flush_house(&mut self, now: Now) {
+        if self.house.in_flight.is_some() || self.house.ledger.is_empty() {
+            return;
+        }
+        if !self.database.is_up() && self.house.retry_at.is_some_and(|at| now.monotonic < at) {
+            return;
+        }
+        self.house.retry_at =
+            (!self.database.is_up()).then(|| now.monotonic + self.config.commit_retry);
+        let id = self.commit_id(Owner::House);
+        let ledger = std::mem::take(&mut self.house.ledger);
+        let writes = ledger.iter().cloned().map(Write::Ledger).collect();
+        self.house.in_flight = Some((id, now.monotonic, ledger));
+        self.outputs
+            .push_back(Output::Commit(Commit { id, writes }));
+    }
+
+    fn note_house(
+        &mut self,
+        now: Now,
+        kind: LedgerKind,
+        source: &'static str,
+        what: &'static str,
+        detail: String,
+    ) {
+        if self.house.ledger.len() >= HOUSE_LEDGER_KEPT {
+            self.house.ledger.pop_front();
+        }
+        self.house.ledger.push_back(LedgerEntry {
+            at_unix_ms: now.unix_ms,
+            extension: None,
+            device: None,
+            kind,
+            source,
+            rule: (kind == LedgerKind::Decision).then_some("R9"),
+            what,
+            detail,
+        });
+    }
+
+    /// R9: many leases that end together are our own fault until the contrary is shown.
+    fn count_losses(&mut self, now: Now, extension: &Extension) {
+        let Some(slot) = self.slots.get_mut(extension) else {
+            return;
+        };
+        let mut lost = 0;
+        for session in &mut slot.agent.sessions {
+            if session.is_on_board() && !session.loss_counted && session.lease_ran_out(now) {
+                session.loss_counted = true;
+                lost += 1;
+            }
+        }
+        if lost == 0 {
+            return;
+        }
+        self.losses.extend(std::iter::repeat_n(now.monotonic, lost));
+        let window = self.config.heartbeat;
+        self.losses
+            .retain(|at| now.monotonic.saturating_duration_since(*at) <= window);
+        if self.suspect_until.is_some() || self.losses.len() < self.config.mass_loss {
+            return;
+        }
+        let leases = self
+            .slots
+            .values()
+            .flat_map(|slot| &slot.agent.sessions)
+            .filter(|session| session.is_on_board())
+            .count();
+        if self.losses.len() * 5 >= leases {
+            self.suspect_ourselves(now, "leases_ended_together");
+        }
+    }
+
+    fn suspect_ourselves(&mut self, now: Now, what: &'static str) {
+        self.suspect_until = Some(now.monotonic + self.config.grace);
+        self.note_house(now, LedgerKind::Decision, "server", what, String::new());
+        self.all_dirty();
     }
 }

@@ -292,7 +292,7 @@ impl ChannelState {
     #[must_use]
     pub fn from_number(number: u32) -> Self {
         match number {
-            4 | 2 | 3 => ChannelState::Calling,
+            2..=4 => ChannelState::Calling,
             5 => ChannelState::Ringing,
             6 => ChannelState::Up,
             _ => ChannelState::Down,

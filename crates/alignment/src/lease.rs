@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::time::Now;
+
 /// What the app's engine says of itself in a heartbeat. Produced by the loops they speak of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vitals {
@@ -59,7 +61,9 @@ pub struct Lease {
     /// Open Socket.IO connections of the device (a reconnect may overlap the old one).
     pub links: u32,
     /// When the last connection closed, while none is open.
-    pub link_closed: Option<Instant>,
+    pub link_closed: Option<Now>,
+    /// When it was last renewed.
+    pub renewed: Option<Now>,
     /// The end, if nothing renews it before. `None` while nothing ever began it, or while an open
     /// connection alone carries it.
     pub until: Option<Instant>,

@@ -16,15 +16,19 @@
 //! said before a commit (nothing). It refuses to do IO, to read a clock, to lock, and to know of
 //! HTTP, Socket.IO, SQL or AMI: the server maps those to the types here.
 
+mod agent;
 mod board;
+mod book;
 mod config;
 mod contact;
 mod core;
+mod decide;
 mod input;
 mod lease;
 mod ledger;
 mod names;
 mod output;
+mod resync;
 mod source;
 mod time;
 

@@ -1,0 +1,313 @@
+//! What of an agent is stored, what is on its way there, and what may therefore be said (R8).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use crate::agent::Agent;
+use crate::board::AgentView;
+use crate::ledger::LedgerEntry;
+use crate::names::{CommitId, ContactId, IdempotencyKey, RequestId, SessionId};
+use crate::output::{Answer, ContactRow, Refusal, SessionRow, UserRow, Write};
+use crate::time::Now;
+
+/// Ledger lines that wait while the database is away; beyond them the oldest are given up.
+const LEDGER_KEPT: usize = 256;
+/// Answers remembered for retries of the same request.
+const ANSWERS_KEPT: usize = 32;
+
+/// What an intent will be answered once its change is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pending {
+    SignedIn,
+    Online,
+    LoggedOut,
+    LoggingOut,
+}
+
+impl Pending {
+    fn answer(self, view: &AgentView) -> Answer {
+        match self {
+            Pending::SignedIn => Answer::SignedIn,
+            Pending::Online => Answer::Online(Box::new(view.clone())),
+            Pending::LoggedOut => Answer::LoggedOut(Box::new(view.clone())),
+            Pending::LoggingOut => Answer::LoggingOut(Box::new(view.clone())),
+        }
+    }
+}
+
+/// A request under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Keyed {
+    pub(crate) key: IdempotencyKey,
+    /// What was asked, to tell a retry from another request.
+    pub(crate) content: String,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    request: RequestId,
+    pending: Pending,
+    keyed: Option<Keyed>,
+}
+
+#[derive(Debug)]
+struct Answered {
+    keyed: Keyed,
+    answer: Answer,
+}
+
+/// What a key says of a request.
+pub(crate) enum Recall {
+    /// Never seen.
+    New,
+    /// Its first attempt waits for its commit; this one waits with it.
+    Joined,
+    /// Answered before.
+    Again(Answer),
+    /// Seen with another content.
+    Misused,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    id: CommitId,
+    since: Instant,
+    view: AgentView,
+    user: Option<UserRow>,
+    contacts: BTreeMap<ContactId, ContactRow>,
+    sessions: BTreeMap<SessionId, SessionRow>,
+    ledger: VecDeque<LedgerEntry>,
+    waiting: Vec<Waiting>,
+}
+
+/// The rows of one agent as the database holds them, and what waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    user: Option<UserRow>,
+    contacts: BTreeMap<ContactId, ContactRow>,
+    sessions: BTreeMap<SessionId, SessionRow>,
+    ledger: VecDeque<LedgerEntry>,
+    waiting: Vec<Waiting>,
+    answered: VecDeque<Answered>,
+    in_flight: Option<InFlight>,
+}
+
+/// What a commit's end lets go.
+pub(crate) struct Settled {
+    pub(crate) view: AgentView,
+    pub(crate) replies: Vec<(RequestId, Answer)>,
+}
+
+impl Book {
+    pub(crate) fn restore_user(&mut self, row: UserRow) {
+        self.user = Some(row);
+    }
+
+    pub(crate) fn restore_contact(&mut self, row: ContactRow) {
+        self.contacts.insert(row.id.clone(), row);
+    }
+
+    pub(crate) fn restore_session(&mut self, row: SessionRow) {
+        self.sessions.insert(row.id.clone(), row);
+    }
+
+    /// Something for the ledger; it leaves with the agent's next commit.
+    pub(crate) fn note(&mut self, entry: LedgerEntry) {
+        if self.ledger.len() >= LEDGER_KEPT {
+            self.ledger.pop_front();
+        }
+        self.ledger.push_back(entry);
+    }
+
+    pub(crate) fn recall(&mut self, request: RequestId, keyed: &Keyed) -> Recall {
+        if let Some(old) = self.answered.iter().find(|old| old.keyed.key == keyed.key) {
+            return if old.keyed == *keyed {
+                Recall::Again(old.answer.clone())
+            } else {
+                Recall::Misused
+            };
+        }
+        for waiting in [
+            self.in_flight.as_mut().map(|flight| &mut flight.waiting),
+            Some(&mut self.waiting),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let Some(first) = waiting.iter().find(|waiting| {
+                waiting
+                    .keyed
+                    .as_ref()
+                    .is_some_and(|old| old.key == keyed.key)
+            }) else {
+                continue;
+            };
+            if first.keyed.as_ref() != Some(keyed) {
+                return Recall::Misused;
+            }
+            let pending = first.pending;
+            waiting.push(Waiting {
+                request,
+                pending,
+                keyed: Some(keyed.clone()),
+            });
+            return Recall::Joined;
+        }
+        Recall::New
+    }
+
+    pub(crate) fn wait(&mut self, request: RequestId, pending: Pending, keyed: Option<Keyed>) {
+        self.waiting.push(Waiting {
+            request,
+            pending,
+            keyed,
+        });
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// The writes that bring the database to the records, if any; they are then on their way.
+    /// `rows_known`: Asterisk's list was read, so a contact that is not there is gone.
+    pub(crate) fn begin(
+        &mut self,
+        agent: &Agent,
+        view: &AgentView,
+        rows_known: bool,
+        id: CommitId,
+        now: Now,
+    ) -> Option<Vec<Write>> {
+        let mut writes = Vec::new();
+        let user = agent.known.then(|| self.user_row(agent, view, rows_known));
+        if user != self.user
+            && let Some(user) = &user
+        {
+            writes.push(Write::User(user.clone()));
+        }
+        let contacts = if rows_known {
+            agent.contact_rows(now)
+        } else {
+            self.contacts.clone()
+        };
+        for row in contacts
+            .values()
+            .filter(|row| self.contacts.get(&row.id) != Some(row))
+        {
+            writes.push(Write::Contact(row.clone()));
+        }
+        for gone in self.contacts.keys().filter(|id| !contacts.contains_key(id)) {
+            writes.push(Write::ContactGone(gone.clone()));
+        }
+        let sessions: BTreeMap<SessionId, SessionRow> = agent
+            .sessions
+            .iter()
+            .map(|record| (record.session.id.clone(), record.row()))
+            .collect();
+        for row in sessions
+            .values()
+            .filter(|row| self.sessions.get(&row.id) != Some(row))
+        {
+            writes.push(Write::Session(row.clone()));
+        }
+        writes.extend(self.ledger.iter().cloned().map(Write::Ledger));
+        if writes.is_empty() {
+            return None;
+        }
+        self.in_flight = Some(InFlight {
+            id,
+            since: now.monotonic,
+            view: view.clone(),
+            user,
+            contacts,
+            sessions,
+            ledger: std::mem::take(&mut self.ledger),
+            waiting: std::mem::take(&mut self.waiting),
+        });
+        Some(writes)
+    }
+
+    fn user_row(&self, agent: &Agent, view: &AgentView, rows_known: bool) -> UserRow {
+        let before = self.user.as_ref().is_some_and(|user| user.sip_registered);
+        UserRow {
+            extension: agent.extension.clone(),
+            online: view.online,
+            // Before the first list nothing is known against what the table says.
+            sip_registered: if rows_known {
+                view.sip_registered
+            } else {
+                before && view.online
+            },
+        }
+    }
+
+    /// Replies that need no commit, because what they speak of is stored already.
+    pub(crate) fn nothing_to_write(&mut self, view: &AgentView) -> Vec<(RequestId, Answer)> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.answer(waiting, view)
+    }
+
+    pub(crate) fn committed(&mut self, id: CommitId) -> Option<Settled> {
+        let flight = self.in_flight.take_if(|flight| flight.id == id)?;
+        if flight.user.is_some() {
+            self.user = flight.user;
+        }
+        self.contacts = flight.contacts;
+        self.sessions = flight.sessions;
+        let replies = self.answer(flight.waiting, &flight.view);
+        Some(Settled {
+            view: flight.view,
+            replies,
+        })
+    }
+
+    /// Nothing of it happened: the ledger's lines wait again, everybody who waits is refused.
+    pub(crate) fn failed(&mut self, id: CommitId) -> Option<Vec<(RequestId, Answer)>> {
+        let flight = self.in_flight.take_if(|flight| flight.id == id)?;
+        let later = std::mem::take(&mut self.ledger);
+        self.ledger = flight.ledger;
+        for entry in later {
+            self.note(entry);
+        }
+        let refused = Answer::Refused(Refusal::DatabaseUnavailable);
+        let waiting = flight
+            .waiting
+            .into_iter()
+            .chain(std::mem::take(&mut self.waiting));
+        Some(
+            waiting
+                .map(|waiting| (waiting.request, refused.clone()))
+                .collect(),
+        )
+    }
+
+    fn answer(&mut self, waiting: Vec<Waiting>, view: &AgentView) -> Vec<(RequestId, Answer)> {
+        let mut replies = Vec::with_capacity(waiting.len());
+        for Waiting {
+            request,
+            pending,
+            keyed,
+        } in waiting
+        {
+            let answer = pending.answer(view);
+            if let Some(keyed) = keyed
+                && !self.answered.iter().any(|old| old.keyed == keyed)
+            {
+                if self.answered.len() >= ANSWERS_KEPT {
+                    self.answered.pop_front();
+                }
+                self.answered.push_back(Answered {
+                    keyed,
+                    answer: answer.clone(),
+                });
+            }
+            replies.push((request, answer));
+        }
+        replies
+    }
+
+    /// When the commit on its way began.
+    pub(crate) fn in_flight_since(&self) -> Option<Instant> {
+        self.in_flight.as_ref().map(|flight| flight.since)
+    }
+}

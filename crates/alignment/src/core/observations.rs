@@ -1,0 +1,425 @@
+//! What was seen: of the apps, of Asterisk, of the database.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::{Core, Slot};
+use crate::agent::{ContactRecord, SessionRecord};
+use crate::contact::{Contact, ContactStatus, decode};
+use crate::input::{Channel, ContactEvent, DeviceState, EndReason, Observation, Person, Restored};
+use crate::ledger::{LedgerEntry, LedgerKind};
+use crate::names::{ContactId, Extension, SessionId};
+use crate::output::ResyncReason;
+use crate::resync::Part;
+use crate::source::SourceHealth;
+use crate::time::Now;
+
+impl Core {
+    pub(super) fn observe(&mut self, now: Now, observation: Observation) {
+        match observation {
+            Observation::Restored(restored) => self.restore(now, restored),
+            Observation::People(people) => self.people(people),
+            Observation::SessionExpired(session) => self.session_expired(now, &session),
+            Observation::LinkOpened(session) => {
+                self.with_session(&session, |record| record.link_opened(now));
+            }
+            Observation::LinkClosed(session) => {
+                let config = self.config;
+                self.with_session(&session, |record| record.link_closed(now, &config));
+            }
+            Observation::Heartbeat { session, vitals } => {
+                let config = self.config;
+                self.with_session(&session, |record| record.heartbeat(vitals, now, &config));
+            }
+            Observation::AmiUp => self.ami_up(now),
+            Observation::AmiLost => self.ami_lost(now),
+            Observation::ContactEvent(event) => self.contact_event(now, event),
+            Observation::Contacts {
+                asked_at,
+                contacts,
+                empty_is_proved,
+            } => {
+                self.contact_list(now, asked_at, contacts, empty_is_proved);
+            }
+            Observation::Device { endpoint, state } => self.device_event(now, endpoint, state),
+            Observation::Devices { asked_at, states } => self.device_list(now, asked_at, states),
+            Observation::Channel(channel) => self.channel_event(now, channel),
+            Observation::Hangup { unique_id } => self.hangup(now, &unique_id),
+            Observation::Channels { asked_at, channels } => {
+                self.channel_list(now, asked_at, channels);
+            }
+            Observation::Paused { endpoint, paused } => {
+                self.slot(&endpoint).agent.paused = paused;
+                self.dirty.insert(endpoint);
+            }
+        }
+    }
+
+    /// Takes up what the database held. Published as it is concluded: no change is spoken of yet.
+    fn restore(&mut self, now: Now, restored: Restored) {
+        if self.restored {
+            return;
+        }
+        let Restored {
+            people,
+            users,
+            sessions,
+            contacts,
+        } = restored;
+        for person in people {
+            self.slot(&person.extension).agent.known = true;
+        }
+        for user in users {
+            self.slot(&user.extension.clone()).book.restore_user(user);
+        }
+        for row in sessions {
+            self.session_index
+                .insert(row.id.clone(), row.extension.clone());
+            let record = SessionRecord::restored(row.clone(), now, &self.config);
+            let slot = self.slot(&row.extension);
+            slot.agent.sessions.push(record);
+            slot.book.restore_session(row);
+        }
+        for row in contacts {
+            let slot = self.slot(&row.endpoint.clone());
+            let newest = slot
+                .agent
+                .last_gone
+                .as_ref()
+                .map_or(0, |last| last.expires_unix);
+            if row.expires_unix >= newest {
+                let mut gone = row.clone();
+                gone.status = ContactStatus::Expired;
+                slot.agent.last_gone = Some(gone);
+            }
+            slot.book.restore_contact(row);
+        }
+        self.restored = true;
+        let config = self.config;
+        let extensions: Vec<Extension> = self.slots.keys().cloned().collect();
+        for extension in extensions {
+            let Some(slot) = self.slots.get(&extension) else {
+                continue;
+            };
+            if slot.agent.known {
+                let sight = self.sight(now, &config, slot);
+                let view = crate::decide::decide(&slot.agent, &sight, None);
+                let slot = self.slot(&extension);
+                slot.decided = Some(view.clone());
+                slot.published = Some(view);
+            }
+            self.dirty.insert(extension);
+        }
+    }
+
+    fn people(&mut self, people: Vec<Person>) {
+        for person in people {
+            let slot = self.slot(&person.extension);
+            if !slot.agent.known {
+                slot.agent.known = true;
+                self.dirty.insert(person.extension);
+            }
+        }
+    }
+
+    fn session_expired(&mut self, now: Now, session: &SessionId) {
+        let call_may_be_seen = self.ami.is_up();
+        let Some(slot) = self.slot_of_session(session) else {
+            return;
+        };
+        slot.leave(session, EndReason::Expired, call_may_be_seen, now);
+        let extension = slot.agent.extension.clone();
+        self.dirty.insert(extension);
+    }
+
+    fn with_session(&mut self, session: &SessionId, change: impl FnOnce(&mut SessionRecord)) {
+        let Some(slot) = self.slot_of_session(session) else {
+            return;
+        };
+        let extension = slot.agent.extension.clone();
+        if let Some(record) = slot.agent.session_mut(session) {
+            change(record);
+            self.dirty.insert(extension);
+        }
+    }
+
+    fn ami_up(&mut self, now: Now) {
+        self.ami = SourceHealth::Syncing {
+            since: self.ami.since(),
+        };
+        self.resync.link_up(now.monotonic);
+        self.all_dirty();
+    }
+
+    fn ami_lost(&mut self, now: Now) {
+        self.resync.link_lost();
+        if matches!(
+            self.ami,
+            SourceHealth::Never { .. } | SourceHealth::Lost { .. }
+        ) {
+            return;
+        }
+        // While it was syncing nothing was known either: the age runs on.
+        let since = if self.ami.is_up() {
+            now
+        } else {
+            self.ami.since()
+        };
+        self.ami = SourceHealth::Lost { since };
+        self.note_house(
+            now,
+            LedgerKind::Observation,
+            "ami",
+            "source_lost",
+            String::new(),
+        );
+        self.all_dirty();
+    }
+
+    fn contact_event(&mut self, now: Now, event: ContactEvent) {
+        let uri = decode(&event.uri).into_owned();
+        let slot = self.slot(&event.endpoint);
+        let known = slot
+            .agent
+            .contacts
+            .values_mut()
+            .find(|record| record.contact.uri == uri);
+        let Some(record) = known else {
+            if event.status != ContactStatus::Expired {
+                self.resync.want(ResyncReason::NewContact);
+            }
+            return;
+        };
+        let id = record.contact.id.clone();
+        record.touched = Some(now.monotonic);
+        let before = record.contact.status;
+        if event.status == ContactStatus::Expired {
+            slot.note_contact(now, &id, "contact_removed", String::new());
+            slot.agent.drop_contact(&id, now);
+            slot.agent.removed.insert(id, now.monotonic);
+        } else if before != event.status {
+            record.contact.status = event.status;
+            let detail = format!("{} -> {}", before.as_str(), event.status.as_str());
+            slot.note_contact(now, &id, "contact_status", detail);
+            if event.status == ContactStatus::NonQualified {
+                // A tested contact does not become untested: events out of order, or a new
+                // registration of the same URI.
+                self.resync.want(ResyncReason::Contradiction);
+            }
+        }
+        self.dirty.insert(event.endpoint);
+    }
+
+    fn contact_list(
+        &mut self,
+        now: Now,
+        asked_at: Instant,
+        contacts: Vec<Contact>,
+        empty_is_proved: bool,
+    ) {
+        if contacts.is_empty() && !empty_is_proved {
+            return;
+        }
+        let listed: BTreeSet<ContactId> =
+            contacts.iter().map(|contact| contact.id.clone()).collect();
+        for contact in contacts {
+            self.listed_contact(now, asked_at, contact);
+        }
+        let mut gone = Vec::new();
+        for (extension, slot) in &mut self.slots {
+            for record in slot.agent.contacts.values() {
+                let newer = record.touched.is_some_and(|touched| touched >= asked_at);
+                if !newer && !listed.contains(&record.contact.id) {
+                    gone.push((extension.clone(), record.contact.id.clone()));
+                }
+            }
+            slot.agent.removed.retain(|_, at| *at >= asked_at);
+        }
+        for (extension, id) in gone {
+            let slot = self.slot(&extension);
+            slot.note_contact(now, &id, "contact_not_listed", String::new());
+            slot.agent.drop_contact(&id, now);
+            self.dirty.insert(extension);
+        }
+        self.part_received(now, Part::Contacts, asked_at);
+    }
+
+    fn listed_contact(&mut self, now: Now, asked_at: Instant, mut contact: Contact) {
+        contact.uri = decode(&contact.uri).into_owned();
+        contact.user_agent = decode(&contact.user_agent).into_owned();
+        let endpoint = contact.endpoint.clone();
+        let id = contact.id.clone();
+        let slot = self.slot(&endpoint);
+        if slot
+            .agent
+            .removed
+            .get(&id)
+            .is_some_and(|at| *at >= asked_at)
+        {
+            // The list may have been read before the removal, or after a new registration.
+            self.resync.want(ResyncReason::Contradiction);
+            return;
+        }
+        if let Some(record) = slot.agent.contacts.get_mut(&id) {
+            if record.touched.is_some_and(|touched| touched >= asked_at) {
+                contact.status = record.contact.status;
+            }
+            if record.contact == contact {
+                return;
+            }
+            if record.contact.status != contact.status {
+                let detail = format!(
+                    "{} -> {}",
+                    record.contact.status.as_str(),
+                    contact.status.as_str()
+                );
+                record.contact = contact;
+                slot.note_contact(now, &id, "contact_status", detail);
+            } else {
+                record.contact = contact;
+            }
+        } else {
+            let detail = format!("{} until {}", contact.status.as_str(), contact.expires_unix);
+            slot.note_contact(now, &id, "contact_listed", detail);
+            slot.agent.contacts.insert(id, ContactRecord::new(contact));
+        }
+        self.dirty.insert(endpoint);
+    }
+
+    fn device_event(&mut self, now: Now, endpoint: Extension, state: DeviceState) {
+        let slot = self.slot(&endpoint);
+        slot.agent.device_touched = Some(now.monotonic);
+        if slot.agent.device_state != Some(state) {
+            slot.agent.device_state = Some(state);
+            self.dirty.insert(endpoint);
+        }
+    }
+
+    fn device_list(&mut self, now: Now, asked_at: Instant, states: Vec<(Extension, DeviceState)>) {
+        let mut listed = std::collections::BTreeMap::new();
+        for (endpoint, state) in states {
+            self.slot(&endpoint);
+            listed.insert(endpoint, state);
+        }
+        for (extension, slot) in &mut self.slots {
+            let newer = slot
+                .agent
+                .device_touched
+                .is_some_and(|touched| touched >= asked_at);
+            let state = listed.get(extension).copied();
+            if !newer && slot.agent.device_state != state {
+                slot.agent.device_state = state;
+                self.dirty.insert(extension.clone());
+            }
+        }
+        self.part_received(now, Part::Devices, asked_at);
+    }
+
+    fn channel_event(&mut self, now: Now, channel: Channel) {
+        if self.hung_up.contains_key(&channel.unique_id) {
+            return;
+        }
+        let endpoint = channel.endpoint.clone();
+        self.channel_index
+            .insert(channel.unique_id.clone(), endpoint.clone());
+        let channels = &mut self.slot(&endpoint).agent.channels;
+        channels.insert(channel.unique_id.clone(), (channel, now.monotonic));
+        self.dirty.insert(endpoint);
+    }
+
+    fn hangup(&mut self, now: Now, unique_id: &str) {
+        // Kept until the next full list: an event that comes late must not bring it back.
+        self.hung_up.insert(unique_id.to_owned(), now.monotonic);
+        let Some(endpoint) = self.channel_index.remove(unique_id) else {
+            return;
+        };
+        self.slot(&endpoint).agent.channels.remove(unique_id);
+        self.dirty.insert(endpoint);
+    }
+
+    fn channel_list(&mut self, now: Now, asked_at: Instant, channels: Vec<Channel>) {
+        let listed: BTreeSet<String> = channels
+            .iter()
+            .map(|channel| channel.unique_id.clone())
+            .collect();
+        let mut gone = Vec::new();
+        for (unique_id, endpoint) in &self.channel_index {
+            let Some(slot) = self.slots.get_mut(endpoint) else {
+                continue;
+            };
+            let newer = slot
+                .agent
+                .channels
+                .get(unique_id)
+                .is_some_and(|(_, touched)| *touched >= asked_at);
+            if !newer && !listed.contains(unique_id) {
+                slot.agent.channels.remove(unique_id);
+                gone.push(unique_id.clone());
+                self.dirty.insert(endpoint.clone());
+            }
+        }
+        for unique_id in gone {
+            self.channel_index.remove(&unique_id);
+        }
+        self.hung_up.retain(|_, at| *at >= asked_at);
+        for channel in channels {
+            let newer = self
+                .channel_index
+                .get(&channel.unique_id)
+                .and_then(|endpoint| self.slots.get(endpoint))
+                .and_then(|slot| slot.agent.channels.get(&channel.unique_id))
+                .is_some_and(|(_, touched)| *touched >= asked_at);
+            if !newer {
+                self.channel_event(now, channel);
+            }
+        }
+        self.part_received(now, Part::Channels, asked_at);
+    }
+
+    fn part_received(&mut self, now: Now, part: Part, asked_at: Instant) {
+        let config = self.config;
+        if !self.resync.received(part, asked_at, now.monotonic, &config) {
+            return;
+        }
+        if !self.listed || !self.ami.is_up() {
+            if matches!(self.ami, SourceHealth::Syncing { .. }) {
+                self.ami = SourceHealth::Up { since: now };
+                self.note_house(
+                    now,
+                    LedgerKind::Observation,
+                    "ami",
+                    "source_found",
+                    String::new(),
+                );
+            }
+            self.listed = true;
+            self.ready = self.restored;
+            self.all_dirty();
+        }
+    }
+}
+
+impl Slot {
+    fn note_contact(&mut self, now: Now, id: &ContactId, what: &'static str, detail: String) {
+        let device = self
+            .agent
+            .contacts
+            .get(id)
+            .and_then(|record| record.contact.device());
+        let detail = if detail.is_empty() {
+            format!("contact {}", id.short_hash())
+        } else {
+            format!("contact {}: {detail}", id.short_hash())
+        };
+        self.book.note(LedgerEntry {
+            at_unix_ms: now.unix_ms,
+            extension: Some(self.agent.extension.clone()),
+            device,
+            kind: LedgerKind::Observation,
+            source: "ami",
+            rule: None,
+            what,
+            detail,
+        });
+    }
+}

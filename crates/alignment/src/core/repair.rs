@@ -1,0 +1,209 @@
+//! The five verbs of self-healing, as far as they are asked of Asterisk and of the apps (R10): each
+//! rate-limited, each on the ledger.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Slot;
+use super::conclude::{CALLS_MAY_DISAGREE, EXPIRY_LEAD};
+use crate::agent::Held;
+use crate::board::LeaseView;
+use crate::config::Config;
+use crate::contact::{Claim, ContactStatus};
+use crate::ledger::{LedgerEntry, LedgerKind};
+use crate::names::{ContactId, Extension};
+use crate::output::{Ask, EvictReason, SessionState};
+use crate::time::Now;
+
+impl Slot {
+    /// Marks for eviction, as long as that holds: the older contacts of a device whose claimed one
+    /// answers, and the contact of an app that is gone and does not answer either.
+    pub(super) fn mark_evictions(&mut self, now: Now) {
+        let mut marks: BTreeMap<ContactId, EvictReason> = BTreeMap::new();
+        for session in self
+            .agent
+            .sessions
+            .iter()
+            .filter(|session| session.is_on_board())
+        {
+            let Held::One(best) = self.agent.held(session, now) else {
+                continue;
+            };
+            let lost = session.lease_view(now, false) == LeaseView::Ended;
+            if lost && best.contact.status == ContactStatus::Unreachable {
+                marks.insert(best.contact.id.clone(), EvictReason::AppLost);
+            }
+            if best.contact.status != ContactStatus::Reachable || session.claim == Some(Claim::Aor)
+            {
+                continue;
+            }
+            for record in self.agent.contacts.values() {
+                let owner = self.agent.named_owner(record);
+                if owner.is_some_and(|owner| owner.session.id == session.session.id)
+                    && record.contact.id != best.contact.id
+                {
+                    marks.insert(record.contact.id.clone(), EvictReason::Superseded);
+                }
+            }
+        }
+        for (id, record) in &mut self.agent.contacts {
+            if record.is_retired() {
+                continue;
+            }
+            let since = record.evict.map_or(now.monotonic, |(since, _)| since);
+            record.evict = marks.get(id).map(|why| (since, *why));
+        }
+    }
+
+    pub(super) fn ask_qualify(&mut self, now: Now, period: Duration, asks: &mut Vec<Ask>) {
+        if !self.wants_qualify(now) {
+            self.agent.qualify_asked = None;
+            return;
+        }
+        if self
+            .agent
+            .qualify_asked
+            .is_some_and(|last| now.monotonic < last + period)
+        {
+            return;
+        }
+        self.agent.qualify_asked = Some(now.monotonic);
+        asks.push(Ask::Qualify {
+            endpoint: self.agent.extension.clone(),
+        });
+    }
+
+    /// Somebody counts on a contact that Asterisk does not test by itself, or has not yet.
+    fn wants_qualify(&self, now: Now) -> bool {
+        self.agent
+            .sessions
+            .iter()
+            .filter(|session| session.state == SessionState::Online)
+            .any(|session| {
+                self.agent.held(session, now).one().is_some_and(|record| {
+                    !record.is_expired(now)
+                        && (record.contact.qualify_frequency == 0
+                            || record.contact.status == ContactStatus::NonQualified)
+                })
+            })
+    }
+
+    pub(super) fn ask_reregister(&mut self, now: Now, after: Duration, asks: &mut Vec<Ask>) {
+        for session in &mut self.agent.sessions {
+            if session.state != SessionState::Online || session.lease.links == 0 {
+                continue;
+            }
+            let missed = session
+                .missed_since
+                .is_some_and(|since| since + after <= now.monotonic);
+            let again = session
+                .nudged
+                .is_none_or(|last| last + after * 10 <= now.monotonic);
+            if missed && again {
+                session.nudged = Some(now.monotonic);
+                asks.push(Ask::Reregister {
+                    session: session.session.id.clone(),
+                });
+            }
+        }
+    }
+
+    pub(super) fn ask_evict(&mut self, now: Now, config: &Config, asks: &mut Vec<Ask>) {
+        let mut notes = Vec::new();
+        let newest_session = self
+            .agent
+            .sessions
+            .iter()
+            .filter(|session| !session.is_ended())
+            .map(|session| session.session.started_unix_ms)
+            .max();
+        for record in self.agent.contacts.values_mut() {
+            let Some((since, reason)) = record.evict else {
+                continue;
+            };
+            let due = match record.evict_asked {
+                None => since + config.evict_after,
+                Some(last) => last + config.evict_again,
+            };
+            if now.monotonic < due {
+                continue;
+            }
+            // A phone without a device id that registered again just before its agent comes back
+            // looks like one that never left.
+            let retired_unix_ms = now
+                .unix_ms
+                .saturating_sub(millis(now.monotonic.saturating_duration_since(since)));
+            if reason == EvictReason::LoggedOut
+                && record.contact.device().is_none()
+                && newest_session.is_some_and(|started| started >= retired_unix_ms)
+            {
+                continue;
+            }
+            record.evict_asked = Some(now.monotonic);
+            notes.push(evict_entry(
+                &self.agent.extension,
+                &record.contact.id,
+                reason,
+                now,
+            ));
+            asks.push(Ask::Evict {
+                contact: record.row(now),
+                reason,
+            });
+        }
+        for note in notes {
+            self.book.note(note);
+        }
+    }
+
+    /// By what is known a contact is about to expire, or just did; a refresh would raise no event.
+    pub(super) fn nears_expiry(&mut self, now: Now) -> bool {
+        let mut nears = false;
+        for record in self.agent.contacts.values_mut() {
+            let expires = record.contact.expires_unix;
+            if record.is_expired(now) {
+                nears |= record.checked_after.replace(expires) != Some(expires);
+            } else if now.at_unix_seconds(expires) <= now.monotonic + EXPIRY_LEAD {
+                nears |= record.checked_before.replace(expires) != Some(expires);
+            }
+        }
+        nears
+    }
+
+    /// Channels and device state have disagreed for a while; asked about once.
+    pub(super) fn calls_contradict(&mut self, now: Now) -> bool {
+        if !self.agent.calls_disagree() {
+            self.agent.disagree_since = None;
+            self.agent.disagree_asked = false;
+            return false;
+        }
+        let since = *self.agent.disagree_since.get_or_insert(now.monotonic);
+        if self.agent.disagree_asked || now.monotonic < since + CALLS_MAY_DISAGREE {
+            return false;
+        }
+        self.agent.disagree_asked = true;
+        true
+    }
+}
+
+fn evict_entry(
+    extension: &Extension,
+    id: &ContactId,
+    reason: EvictReason,
+    now: Now,
+) -> LedgerEntry {
+    LedgerEntry {
+        at_unix_ms: now.unix_ms,
+        extension: Some(extension.clone()),
+        device: None,
+        kind: LedgerKind::Repair,
+        source: "server",
+        rule: Some("R10"),
+        what: "evict",
+        detail: format!("contact {}: {}", id.short_hash(), reason.as_str()),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
