@@ -5,14 +5,21 @@
 //!
 //! Nothing here sleeps to wait: [`eventually`] looks for a condition until a deadline.
 
+pub mod agent;
 pub mod asterisk;
+pub mod board;
 pub mod phone;
 pub mod ports;
 pub mod program;
+pub mod relay;
+pub mod server;
 pub mod sound;
 pub mod surroundings;
 pub mod waiting;
 
+pub use agent::Agent;
 pub use asterisk::Asterisk;
+pub use board::Board;
 pub use program::Program;
+pub use server::Server;
 pub use waiting::eventually;

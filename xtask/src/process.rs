@@ -1,11 +1,11 @@
 //! Children that cannot outlive us: each in its own process group, with a death signal, ended in a stated order.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -66,14 +66,20 @@ impl Household {
         })
     }
 
-    /// Starts `command` as `name`. Standard output comes as [`News::Line`], standard error goes to `log`.
+    /// Starts `command` as `name`. All that it says goes to `log`; its standard output comes as [`News::Line`] too.
     pub(crate) fn start(
         &mut self,
         name: &'static str,
         command: &Command,
         log: &Path,
     ) -> Result<()> {
-        let err = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let broken = |error: std::io::Error| format!("{}: {error}", log.display());
+        let err = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(broken)?;
+        let mut copy = err.try_clone().map_err(broken)?;
         let mut child = bound_to_us(command)
             .process_group(0)
             .stdin(Stdio::null())
@@ -88,6 +94,7 @@ impl Household {
                     .lines()
                     .map_while(std::result::Result::ok)
                 {
+                    let _ = writeln!(copy, "{text}");
                     let _ = sender.send(News::Line { child: name, text });
                 }
                 let _ = sender.send(News::Silent { child: name });
@@ -103,10 +110,7 @@ impl Household {
 
     /// The next news, or `None` when `within` has passed.
     pub(crate) fn next(&self, within: Duration) -> Option<News> {
-        match self.news.recv_timeout(within) {
-            Ok(news) => Some(news),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.news.recv_timeout(within).ok()
     }
 
     /// Waits until `child` writes a line that `wanted` takes; an early end or an interrupt is an error.

@@ -1,0 +1,364 @@
+//! `rollcall-server` under test: its own folder and database, its people, HTTP as anybody would speak it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Once;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Row, SqliteConnection};
+use tempfile::TempDir;
+
+use crate::asterisk::Asterisk;
+use crate::board::Board;
+use crate::program::Program;
+use crate::relay::Relay;
+use crate::surroundings;
+use crate::waiting::PROMPTLY;
+
+/// What a device's lease lasts here, so that a test need not wait 15 s for its end.
+pub const LEASE: Duration = Duration::from_secs(6);
+
+const PASSWORD: &str = "ROLLCALL_E2E_PASSWORD";
+const SIP_PASSWORD: &str = "ROLLCALL_E2E_SIP_PASSWORD";
+/// Who watches: sees reasons and devices, has no phone.
+pub const SUPERVISOR: &str = "super";
+
+/// A server that runs, or was ended and can be started again on the same database.
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    program: Option<Program>,
+    url: String,
+    ami: Relay,
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body, `Null` if it is no JSON.
+    pub body: Value,
+}
+
+/// What the seed's two queries say of an extension.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// `endpoint, status` of each row of `ps_contacts`.
+    pub contacts: Vec<(String, String)>,
+    /// The latest `expiration_time` among them, epoch seconds.
+    pub expires: Option<i64>,
+    /// `online` and `sipRegistered` of the user.
+    pub user: (bool, bool),
+}
+
+impl Server {
+    /// Starts one beside `asterisk`, with an agent for each of its people and a supervisor.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn start(asterisk: &Asterisk) -> Server {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let ami = Relay::to(asterisk.ami_port());
+        let mut server = Server {
+            folder,
+            program: None,
+            url: String::new(),
+            ami,
+        };
+        server.configure(asterisk);
+        for person in &asterisk.settings().people {
+            server.add(
+                &person.extension,
+                "agent",
+                Some((&person.extension, &person.password)),
+            );
+        }
+        server.add(SUPERVISOR, "supervisor", None);
+        server.serve().await;
+        server
+    }
+
+    /// Starts serving, again after [`Server::kill`] or [`Server::stop`].
+    ///
+    /// # Panics
+    ///
+    /// If it does not say that it is ready.
+    pub async fn serve(&mut self) {
+        let arguments = [
+            OsStr::new("serve"),
+            OsStr::new("--config"),
+            self.config().as_os_str(),
+            OsStr::new("--ready-json"),
+        ]
+        .map(OsStr::to_owned);
+        let program = Program::start(&surroundings::binary("rollcall-server"), arguments, &[]);
+        let address = program
+            .event("is ready", |event| {
+                event["http"].as_str().map(str::to_owned)
+            })
+            .await;
+        self.url = format!("http://{address}");
+        self.program = Some(program);
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut program) = self.program.take() {
+            program.kill();
+        }
+    }
+
+    /// Asks it to end, and waits.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end, or not well.
+    pub async fn stop(&mut self) {
+        if let Some(mut program) = self.program.take() {
+            let status = program.terminate().await;
+            assert!(status.success(), "{status}");
+        }
+    }
+
+    /// `http://ip:port`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The connection to Asterisk's manager interface, to cut and mend.
+    pub fn ami(&self) -> &Relay {
+        &self.ami
+    }
+
+    /// The password that a person of these tests signs in with.
+    pub fn password(username: &str) -> String {
+        format!("password of {username}")
+    }
+
+    /// The board as `username` sees it through the official Socket.IO client, after its first snapshot.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot sign in.
+    pub async fn board(&self, username: &str) -> Board {
+        Board::watch(&self.url, &self.token(username).await).await
+    }
+
+    /// Signs in and returns the access token.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot.
+    pub async fn token(&self, username: &str) -> String {
+        let answer = self
+            .post(
+                "/api/users/login",
+                None,
+                &json!({ "username": username, "password": Server::password(username) }),
+            )
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body["tokens"]["sip"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no token in {answer:?}"))
+            .to_owned()
+    }
+
+    /// Posts JSON.
+    pub async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Answer {
+        self.post_raw(path, token, body.to_string().into_bytes())
+            .await
+    }
+
+    /// Posts whatever bytes, named as JSON.
+    ///
+    /// # Panics
+    ///
+    /// If no answer comes.
+    pub async fn post_raw(&self, path: &str, token: Option<&str>, body: Vec<u8>) -> Answer {
+        let mut request = http()
+            .post(format!("{}{path}", self.url))
+            .header("content-type", "application/json")
+            .body(body);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        answer(request).await
+    }
+
+    /// Gets a page.
+    ///
+    /// # Panics
+    ///
+    /// If no answer comes.
+    pub async fn get(&self, path: &str) -> Answer {
+        answer(http().get(format!("{}{path}", self.url))).await
+    }
+
+    /// Runs the seed's two queries, word for word but for the extension.
+    ///
+    /// # Panics
+    ///
+    /// If the database cannot be read.
+    pub async fn rows(&self, extension: &str) -> Rows {
+        let mut database = self.database().await;
+        let contacts = sqlx::query(
+            "SELECT endpoint, status, expiration_time FROM ps_contacts WHERE endpoint = ?",
+        )
+        .bind(extension)
+        .fetch_all(&mut database)
+        .await
+        .unwrap_or_else(|error| panic!("ps_contacts: {error}"));
+        let user = sqlx::query(
+            "SELECT username, extension, online, sipRegistered FROM users WHERE extension = ?",
+        )
+        .bind(extension)
+        .fetch_one(&mut database)
+        .await
+        .unwrap_or_else(|error| panic!("users: {error}"));
+        Rows {
+            expires: contacts
+                .iter()
+                .filter_map(|row| row.get("expiration_time"))
+                .max(),
+            contacts: contacts
+                .iter()
+                .map(|row| (row.get("endpoint"), row.get("status")))
+                .collect(),
+            user: (user.get("online"), user.get("sipRegistered")),
+        }
+    }
+
+    /// How many rows all tables hold together: whether something was written.
+    ///
+    /// # Panics
+    ///
+    /// If the database cannot be read.
+    pub async fn row_count(&self) -> i64 {
+        let mut database = self.database().await;
+        let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table'")
+            .fetch_all(&mut database)
+            .await;
+        let mut count = 0;
+        for table in tables.unwrap_or_else(|error| panic!("{error}")) {
+            let name: String = table.get(0);
+            let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM \"{name}\""));
+            let row = sqlx::query(query)
+                .fetch_one(&mut database)
+                .await
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            count += row.get::<i64, _>(0);
+        }
+        count
+    }
+
+    async fn database(&self) -> SqliteConnection {
+        let path = self.folder.path().join("data/rollcall.db");
+        SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .connect()
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("server.toml")
+    }
+
+    fn configure(&self, asterisk: &Asterisk) {
+        let (name, secret) = &asterisk.settings().manager;
+        let secret_file = self.folder.path().join("ami.secret");
+        write_private(&secret_file, secret);
+        let text = format!(
+            "listen = \"127.0.0.1:0\"
+data_dir = {data:?}
+[ami]
+host = \"127.0.0.1\"
+port = {port}
+username = {name:?}
+secret_file = {secret_file:?}
+[sip]
+server = {sip:?}
+[alignment]
+heartbeat_ms = 1000
+lease_ms = {lease}
+grace_ms = 4000
+resync_ms = 2000
+login_timeout_ms = 8000
+[auth]
+failures_allowed = 1000
+",
+            data = self.folder.path().join("data"),
+            port = self.ami.port(),
+            sip = asterisk.sip(),
+            lease = LEASE.as_millis(),
+        );
+        write_private(&self.config(), &text);
+    }
+
+    fn add(&self, username: &str, role: &str, phone: Option<(&str, &str)>) {
+        let mut command = Command::new(surroundings::binary("rollcall-server"));
+        command
+            .args(["user", "add", "--config"])
+            .arg(self.config())
+            .args(["--username", username, "--role", role]);
+        command
+            .args(["--password-env", PASSWORD])
+            .env(PASSWORD, Server::password(username));
+        if let Some((extension, secret)) = phone {
+            command
+                .args(["--extension", extension, "--sip-password-env", SIP_PASSWORD])
+                .env(SIP_PASSWORD, secret);
+        }
+        let output = command
+            .output()
+            .unwrap_or_else(|error| panic!("user add: {error}"));
+        assert!(
+            output.status.success(),
+            "user add {username}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("no answer: {error:?}"));
+    let status = response.status().as_u16();
+    let body = response
+        .bytes()
+        .await
+        .unwrap_or_else(|error| panic!("half an answer: {error:?}"));
+    Answer {
+        status,
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+    }
+}
+
+fn http() -> reqwest::Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    reqwest::Client::builder()
+        .timeout(PROMPTLY)
+        .no_proxy()
+        .build()
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
