@@ -325,23 +325,6 @@ fn more_calls_than_allowed_are_answered_busy() {
 }
 
 #[test]
-fn an_unavailable_phone_answers_calls_and_options_with_480() {
-    let mut world = World::perfect();
-    world.ua(PHONE).0.set_available(false);
-    world.call(PBX, "offer");
-    world.run(SECOND);
-    assert!(
-        world
-            .start_lines(PHONE)
-            .contains(&"SIP/2.0 480 Temporarily Unavailable".to_owned())
-    );
-    assert_eq!(
-        world.count(PHONE, |event| matches!(event, Event::Incoming { .. })),
-        0
-    );
-}
-
-#[test]
 fn the_other_side_may_hold_and_resume_without_a_break() {
     let mut world = World::perfect();
     let (ours, _) = established(&mut world);

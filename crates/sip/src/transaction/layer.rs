@@ -249,6 +249,11 @@ impl TransactionLayer {
         }
     }
 
+    /// Whether a request of ours waits for its final answer.
+    pub(crate) fn has_pending_clients(&self) -> bool {
+        self.clients.values().any(Client::is_pending)
+    }
+
     /// How many transactions are alive, of both kinds.
     pub(crate) fn len(&self) -> usize {
         self.clients.len() + self.servers.len()

@@ -211,9 +211,6 @@ impl UserAgent {
 
     /// Why an INVITE cannot become a call here.
     fn refusal_of(&self, request: &Request) -> Option<Reply> {
-        if !self.available {
-            return Some(Reply::new(480));
-        }
         if self.is_merged(request) {
             return Some(Reply::new(482));
         }

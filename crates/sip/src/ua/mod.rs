@@ -162,7 +162,7 @@ impl UserAgent {
         self.end_registration(now);
     }
 
-    /// False: OPTIONS is answered 480 and new calls too, because nobody could hear or speak.
+    /// False: OPTIONS is answered 480, because nobody could hear or speak. Calls still come through.
     pub fn set_available(&mut self, available: bool) {
         self.available = available;
     }
@@ -250,6 +250,11 @@ impl UserAgent {
     /// Calls that are not over.
     pub fn call_count(&self) -> usize {
         self.calls.values().filter(|call| !call.is_over()).count()
+    }
+
+    /// True when nothing of ours waits for the other side: no request for its answer, no 200 for its ACK.
+    pub fn is_settled(&self) -> bool {
+        !self.layer.has_pending_clients() && self.calls.values().all(|call| call.unacked.is_none())
     }
 
     /// True when no transaction lives, no call and no registration work is left: nothing will be sent any more.
