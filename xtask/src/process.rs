@@ -167,6 +167,13 @@ impl Household {
         }
     }
 
+    /// Ends one child now, TERM first, then KILL.
+    pub(crate) fn end_one(&mut self, name: &str) {
+        while let Some(at) = self.members.iter().position(|member| member.name == name) {
+            self.members.remove(at).end();
+        }
+    }
+
     fn last_words(&self, name: &str) -> String {
         let Some(member) = self.members.iter().find(|member| member.name == name) else {
             return String::new();

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BOARD, CALLEE, CALLER, PBX, READY, SERVER, json};
+use super::{CALLEE, PBX, READY, SERVER, json};
 use crate::process::Household;
 use crate::{Result, step, workspace};
 
@@ -164,7 +164,7 @@ impl Demo {
         household.start(
             SERVER,
             Command::new(workspace::binaries().join("rollcall-server"))
-                .args(["serve", "--config"])
+                .args(["serve", "--ready-json", "--config"])
                 .arg(config),
             &self.log(SERVER),
         )?;
@@ -173,12 +173,17 @@ impl Demo {
         })
     }
 
-    /// Starts agent 1002, who answers and gives back what is said.
+    /// Starts agent 1002, who answers and gives back what is said, and waits until 1002 is Available.
     pub(crate) fn start_callee(&self, household: &mut Household, url: &str) -> Result<()> {
+        self.launch_callee(household, url)?;
+        household.line(CALLEE, READY, is_available)
+    }
+
+    /// Starts agent 1002 without waiting.
+    pub(crate) fn launch_callee(&self, household: &mut Household, url: &str) -> Result<()> {
         let mut agent = self.agent(CALLEE, "1002", url)?;
         agent.args(["--audio", "loopback", "--auto-answer"]);
-        household.start(CALLEE, &agent, &self.log(CALLEE))?;
-        household.line(CALLEE, READY, is_available)
+        household.start(CALLEE, &agent, &self.log(CALLEE))
     }
 
     /// A headless agent for `username`, signed in by the demo's password.
