@@ -194,6 +194,11 @@ impl Config {
                 ));
             }
         }
+        if self.sip.ip().is_unspecified() || self.rtp.is_unspecified() {
+            return invalid(
+                "sip and rtp need the address that phones are to send to, not 0.0.0.0".to_owned(),
+            );
+        }
         if self.aor.max_contacts == 0 || self.aor.minimum_expiration > self.aor.maximum_expiration {
             return invalid(
                 "max_contacts is 0, or minimum_expiration is above maximum_expiration".to_owned(),

@@ -5,9 +5,11 @@
 //! refuses everything else, transcoding included, and it speaks to no database.
 
 mod config;
+pub mod pbx;
+pub mod relay;
+mod shell;
 
 pub use config::{AorPolicy, Config, ConfigError, Manager, Person};
+pub use pbx::Pbx;
 pub use rollcall_ami::Secret;
 pub use shell::{PocketPbx, Running, StartError};
-
-mod shell;
