@@ -1,0 +1,333 @@
+//! HTTP: sign-in, agent-online, agent-logout.
+
+use std::time::Duration;
+
+use reqwest::{
+    RequestBuilder, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use rollcall_wire::{
+    IDEMPOTENCY_KEY_HEADER, WIRE_VERSION, WIRE_VERSION_HEADER,
+    http::{
+        AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
+        AgentOnlineResponse, ErrorBody, HEALTHZ, LOGIN, LoginRequest, LoginResponse, REFRESH,
+        RefreshRequest,
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+use uuid::Uuid;
+
+use crate::{ClientError, backoff::Backoff};
+
+/// The largest answer that is read, bytes.
+const LARGEST: usize = 4 * 1024 * 1024;
+/// The longest a server's Retry-After is obeyed within one call.
+const OBEYED: Duration = Duration::from_secs(2);
+
+/// How long things may take.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// Until a request is answered.
+    pub request: Duration,
+    /// Until a sign-in is answered: passwords wait their turn at the server.
+    pub login: Duration,
+    /// Tries of one call, the first included.
+    pub tries: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            request: Duration::from_secs(5),
+            login: Duration::from_secs(30),
+            tries: 3,
+        }
+    }
+}
+
+/// Speaks HTTP with one server; clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    timing: Timing,
+}
+
+impl Client {
+    /// A client of the server at `base_url` (`https://host`, `http://host:port`, with a path where
+    /// a proxy serves it under one).
+    pub fn new(base_url: &str) -> Result<Self, ClientError> {
+        Self::with_timing(base_url, Timing::default())
+    }
+
+    /// The same, with other times.
+    pub fn with_timing(base_url: &str, timing: Timing) -> Result<Self, ClientError> {
+        let base = address(base_url)?;
+        // One provider a process; whoever was first has chosen the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(timing.connect)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("rollcall/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ClientError::ServerAway(words(&error)))?;
+        Ok(Self { http, base, timing })
+    }
+
+    /// Signs in.
+    pub async fn login(&self, request: &LoginRequest) -> Result<LoginResponse, ClientError> {
+        let call = || self.post(LOGIN, None, request).timeout(self.timing.login);
+        self.patiently(call).await
+    }
+
+    /// Trades a refresh token for a new pair. The token is used up, whatever becomes of the answer;
+    /// the retries of one call carry one key and hear one answer.
+    pub async fn refresh(&self, refresh: &str) -> Result<LoginResponse, ClientError> {
+        let key = Uuid::new_v4().to_string();
+        let request = RefreshRequest {
+            refresh: refresh.into(),
+        };
+        let call = || {
+            self.post(REFRESH, None, &request)
+                .header(IDEMPOTENCY_KEY_HEADER, &key)
+        };
+        self.patiently(call).await
+    }
+
+    /// Says that the agent wants calls at this contact.
+    pub async fn agent_online(
+        &self,
+        token: &str,
+        extension: &str,
+        contact_uri: &str,
+    ) -> Result<AgentOnlineResponse, ClientError> {
+        let key = Uuid::new_v4().to_string();
+        let request = AgentOnlineRequest {
+            extension: extension.into(),
+            contact_uri: contact_uri.into(),
+        };
+        let call = || {
+            self.post(AGENT_ONLINE, Some(token), &request)
+                .header(IDEMPOTENCY_KEY_HEADER, &key)
+        };
+        self.patiently(call).await
+    }
+
+    /// Ends the token's session, or another device's of the same user.
+    pub async fn agent_logout(
+        &self,
+        token: &str,
+        request: &AgentLogoutRequest,
+    ) -> Result<AgentLogoutResponse, ClientError> {
+        let key = Uuid::new_v4().to_string();
+        let call = || {
+            self.post(AGENT_LOGOUT, Some(token), request)
+                .header(IDEMPOTENCY_KEY_HEADER, &key)
+        };
+        self.patiently(call).await
+    }
+
+    /// Whether a server answers at all.
+    pub async fn healthz(&self) -> Result<(), ClientError> {
+        let url = self.url(HEALTHZ);
+        let request = self.http.get(url).timeout(self.timing.request);
+        let _: serde_json::Value = once(request).await.map_err(|failed| failed.error)?;
+        Ok(())
+    }
+
+    pub(crate) fn socket_url(&self) -> Url {
+        let mut url = self.url("/socket.io/");
+        let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
+        // From http to ws is a change between special schemes, which cannot fail.
+        let _ = url.set_scheme(scheme);
+        url.set_query(Some("EIO=4&transport=websocket"));
+        url
+    }
+
+    pub(crate) fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    fn post(&self, path: &str, token: Option<&str>, body: &impl Serialize) -> RequestBuilder {
+        let mut request = self
+            .http
+            .post(self.url(path))
+            .timeout(self.timing.request)
+            .header(WIRE_VERSION_HEADER, WIRE_VERSION)
+            .json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let prefix = self.base.path().trim_end_matches('/');
+        url.set_path(&format!("{prefix}{path}"));
+        url
+    }
+
+    /// Tries a few times while the failure may pass.
+    async fn patiently<T: DeserializeOwned>(
+        &self,
+        call: impl Fn() -> RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let mut backoff = Backoff::default();
+        let mut tries = 1;
+        loop {
+            match once(call()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) if failed.error.is_passing() && tries < self.timing.tries => {
+                    let wait = backoff.next().max(failed.retry_after.min(OBEYED));
+                    tracing::debug!(error = %failed.error, tries, ?wait, "a request is tried again");
+                    tokio::time::sleep(wait).await;
+                    tries += 1;
+                }
+                Err(failed) => return Err(failed.error),
+            }
+        }
+    }
+}
+
+struct Failed {
+    error: ClientError,
+    retry_after: Duration,
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Self {
+        Self {
+            error,
+            retry_after: Duration::ZERO,
+        }
+    }
+}
+
+async fn once<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failed> {
+    let response = request
+        .send()
+        .await
+        .map_err(|error| ClientError::ServerAway(words(&error)))?;
+    let status = response.status();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map_or(Duration::ZERO, Duration::from_secs);
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("nothing")
+        .to_owned();
+    let bytes = read(response).await?;
+    let strange = |what: &str| {
+        Failed::from(ClientError::NotRollcall(format!(
+            "{what} (status {}, {kind})",
+            status.as_u16()
+        )))
+    };
+    if status.is_success() {
+        return serde_json::from_slice(&bytes)
+            .map_err(|_| strange("an answer of another kind came back"));
+    }
+    match serde_json::from_slice::<ErrorBody>(&bytes) {
+        Ok(body) => Err(Failed {
+            error: ClientError::Refused {
+                status: status.as_u16(),
+                body,
+            },
+            retry_after,
+        }),
+        // A proxy in front says so in its own words.
+        Err(_) if is_gateway(status) => Err(Failed {
+            error: ClientError::ServerAway(format!("a proxy answers {status}")),
+            retry_after,
+        }),
+        Err(_) => Err(strange("an error of another kind came back")),
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST => {
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => {
+                return Err(ClientError::NotRollcall("its answer never ends".into()));
+            }
+            Ok(None) => return Ok(bytes),
+            Err(error) => return Err(ClientError::ServerAway(words(&error))),
+        }
+    }
+}
+
+fn is_gateway(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+fn address(text: &str) -> Result<Url, ClientError> {
+    let bad = || ClientError::BadAddress(text.to_owned());
+    let mut url = Url::parse(text.trim()).map_err(|_| bad())?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !plain {
+        return Err(bad());
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// reqwest's words with their cause, without the address.
+fn words(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".into();
+    }
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_http_with_a_host_and_without_a_password() {
+        for good in ["http://127.0.0.1:8080", "https://h/rollcall/", " http://h "] {
+            assert!(Client::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "h:8080", "ftp://h", "http://", "http://u:p@h", "/x"] {
+            assert!(
+                matches!(Client::new(bad), Err(ClientError::BadAddress(_))),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_in_front_is_kept_for_http_and_for_the_socket() {
+        let client = Client::new("https://h/rollcall/").unwrap();
+        assert_eq!(
+            client.url(LOGIN).as_str(),
+            "https://h/rollcall/api/users/login"
+        );
+        assert_eq!(
+            client.socket_url().as_str(),
+            "wss://h/rollcall/socket.io/?EIO=4&transport=websocket"
+        );
+    }
+}
