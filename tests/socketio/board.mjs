@@ -1,8 +1,8 @@
-// Connects as the seed's clients do and prints what comes, one JSON object a line.
+// Connects as the seed's clients do and prints what comes, one JSON object a line, with its time (t, ms since the epoch).
 // Usage: node board.mjs URL, with the token in ROLLCALL_TOKEN; SOCKETIO_TRANSPORTS may name transports ("polling,websocket").
 import { io } from "socket.io-client";
 
-const say = (event, data) => process.stdout.write(JSON.stringify({ event, data }) + "\n");
+const say = (event, data) => process.stdout.write(JSON.stringify({ t: Date.now(), event, data }) + "\n");
 
 const socket = io(process.argv[2], {
   auth: { token: process.env.ROLLCALL_TOKEN },

@@ -46,7 +46,7 @@ impl Agent {
 
     /// Starts the program: it signs in.
     pub fn start(&self, server: &Server) -> Program {
-        self.start_at(server.url())
+        self.start_at(&server.url())
     }
 
     /// Starts the program against any URL.

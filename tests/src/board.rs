@@ -64,6 +64,15 @@ impl Board {
         &self.program
     }
 
+    /// When the board first said `status` of `extension` after `since`, ms since the epoch.
+    pub fn first_said(&self, extension: &str, status: &str, since: u64) -> Option<u64> {
+        let events = self.program.events();
+        let mut said = events.iter().filter(|event| {
+            event["data"]["extension"] == extension && event["data"]["status"] == status
+        });
+        said.find_map(|event| event["t"].as_u64().filter(|t| *t >= since))
+    }
+
     /// The agent as the last snapshot and all changes since have it.
     pub fn agent(&self, extension: &str) -> Option<Value> {
         let mut found = None;

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::asterisk::Asterisk;
 use crate::board::Board;
+use crate::ports::Port;
 use crate::program::Program;
 use crate::relay::Relay;
 use crate::surroundings;
@@ -33,7 +34,7 @@ pub const SUPERVISOR: &str = "super";
 pub struct Server {
     folder: TempDir,
     program: Option<Program>,
-    url: String,
+    port: Port,
     ami: Relay,
 }
 
@@ -69,7 +70,7 @@ impl Server {
         let mut server = Server {
             folder,
             program: None,
-            url: String::new(),
+            port: Port::reserve(),
             ami,
         };
         server.configure(asterisk);
@@ -99,12 +100,9 @@ impl Server {
         ]
         .map(OsStr::to_owned);
         let program = Program::start(&surroundings::binary("rollcall-server"), arguments, &[]);
-        let address = program
-            .event("is ready", |event| {
-                event["http"].as_str().map(str::to_owned)
-            })
+        program
+            .event("is ready", |event| event["http"].as_str().map(drop))
             .await;
-        self.url = format!("http://{address}");
         self.program = Some(program);
     }
 
@@ -127,9 +125,9 @@ impl Server {
         }
     }
 
-    /// `http://ip:port`.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// `http://ip:port`, the same after a restart.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port.number())
     }
 
     /// The connection to Asterisk's manager interface, to cut and mend.
@@ -148,7 +146,7 @@ impl Server {
     ///
     /// If it cannot sign in.
     pub async fn board(&self, username: &str) -> Board {
-        Board::watch(&self.url, &self.token(username).await).await
+        Board::watch(&self.url(), &self.token(username).await).await
     }
 
     /// Signs in and returns the access token.
@@ -184,7 +182,7 @@ impl Server {
     /// If no answer comes.
     pub async fn post_raw(&self, path: &str, token: Option<&str>, body: Vec<u8>) -> Answer {
         let mut request = http()
-            .post(format!("{}{path}", self.url))
+            .post(format!("{}{path}", self.url()))
             .header("content-type", "application/json")
             .body(body);
         if let Some(token) = token {
@@ -199,7 +197,7 @@ impl Server {
     ///
     /// If no answer comes.
     pub async fn get(&self, path: &str) -> Answer {
-        answer(http().get(format!("{}{path}", self.url))).await
+        answer(http().get(format!("{}{path}", self.url()))).await
     }
 
     /// Runs the seed's two queries, word for word but for the extension.
@@ -278,7 +276,7 @@ impl Server {
         let secret_file = self.folder.path().join("ami.secret");
         write_private(&secret_file, secret);
         let text = format!(
-            "listen = \"127.0.0.1:0\"
+            "listen = \"127.0.0.1:{listen}\"
 data_dir = {data:?}
 [ami]
 host = \"127.0.0.1\"
@@ -296,6 +294,7 @@ login_timeout_ms = 8000
 [auth]
 failures_allowed = 1000
 ",
+            listen = self.port.number(),
             data = self.folder.path().join("data"),
             port = self.ami.port(),
             sip = asterisk.sip(),

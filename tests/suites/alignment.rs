@@ -1,0 +1,336 @@
+//! The seed's scenarios and their faults against Asterisk 22: the phone, `pjsip show contacts`, the seed's two queries
+//! and the board (seen by the official Socket.IO client) say the same.
+
+use std::time::Duration;
+
+use rollcall_e2e::asterisk::Settings;
+use rollcall_e2e::board::reasons;
+use rollcall_e2e::server::{LEASE, SUPERVISOR};
+use rollcall_e2e::waiting::PROMPTLY;
+use rollcall_e2e::{Agent, Asterisk, Board, Program, Server, eventually};
+use serde_json::Value;
+
+/// An explicit login or logout is on every board within this.
+const ON_EVERY_BOARD: u64 = 1_000;
+/// The lease, and what the server takes to notice its end.
+const AFTER_THE_LEASE: Duration = LEASE.saturating_add(Duration::from_secs(4));
+/// A restarted Asterisk: its boot, the server's back-off, the phones' retries.
+const AFTER_A_RESTART: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second() {
+    let scene = Scene::start().await;
+    scene.board.shows("1001", "Offline", PROMPTLY).await;
+    let agent = Agent::new("1001").start(&scene.server);
+    let contact = text(&registered(&agent).await, "contact");
+    let online = time_of(&agent, "online").await;
+    scene.board.shows("1001", "Available", PROMPTLY).await;
+    let took = scene
+        .board
+        .first_said("1001", "Available", 0)
+        .map(|t| t.saturating_sub(online));
+    assert!(
+        took.is_some_and(|took| took <= ON_EVERY_BOARD),
+        "Available {took:?} ms after agent-online"
+    );
+    let user = contact
+        .trim_start_matches("sip:")
+        .split('@')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let listed = scene.asterisk.contacts("1001").await;
+    assert!(
+        listed.len() == 1 && listed[0].uri.contains(&user) && listed[0].status == "Avail",
+        "{listed:?}"
+    );
+    scene.all_say_available("1001").await;
+}
+
+#[tokio::test]
+async fn a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second() {
+    let scene = Scene::start().await;
+    let mut agent = scene.signed_in("1001").await;
+    assert!(
+        agent.terminate().await.success(),
+        "signed out, and every view agrees"
+    );
+    let signed_out = time_of(&agent, "signed_out").await;
+    scene.board.shows("1001", "Offline", PROMPTLY).await;
+    let took = scene
+        .board
+        .first_said("1001", "Offline", 0)
+        .map(|t| t.saturating_sub(signed_out));
+    assert!(
+        took.is_some_and(|took| took <= ON_EVERY_BOARD),
+        "Offline {took:?} ms after the sign-out"
+    );
+    scene.all_say_offline("1001").await;
+}
+
+#[tokio::test]
+async fn the_views_agree_at_rest_after_every_step_of_two_agents_day() {
+    let scene = Scene::start().await;
+    let mut callee = Agent::new("1002")
+        .with(["--auto-answer"])
+        .start(&scene.server);
+    scene.board.shows("1002", "Available", PROMPTLY).await;
+    scene.all_say_available("1002").await;
+    let mut caller = Agent::new("1001")
+        .with(["--dial", "1002"])
+        .start(&scene.server);
+    for extension in ["1001", "1002"] {
+        scene.board.shows(extension, "OnCall", PROMPTLY).await;
+    }
+    let channels = scene.asterisk.rx("core show channels concise").await;
+    assert!(
+        channels.contains("PJSIP/1001-") && channels.contains("PJSIP/1002-"),
+        "{channels}"
+    );
+    assert!(caller.terminate().await.success());
+    scene.board.shows("1001", "Offline", PROMPTLY).await;
+    scene.board.shows("1002", "Available", PROMPTLY).await;
+    scene.all_say_offline("1001").await;
+    scene.all_say_available("1002").await;
+    assert!(callee.terminate().await.success());
+    scene.board.shows("1002", "Offline", PROMPTLY).await;
+    scene.all_say_offline("1002").await;
+}
+
+#[tokio::test]
+async fn a_killed_app_loses_its_lease_and_takes_it_up_again() {
+    let scene = Scene::start().await;
+    let person = Agent::new("1001");
+    let mut agent = person.start(&scene.server);
+    scene.board.shows("1001", "Available", PROMPTLY).await;
+    agent.kill();
+    let lost = scene.board.shows_where(
+        "1001",
+        "not Available: app_lost",
+        AFTER_THE_LEASE,
+        |agent| agent["status"] != "Available" && reasons(agent).contains(&"app_lost"),
+    );
+    lost.await;
+    let _again = person.start(&scene.server);
+    scene.board.shows("1001", "Available", PROMPTLY).await;
+    scene.all_say_available("1001").await;
+}
+
+#[tokio::test]
+async fn an_app_that_hangs_loses_its_lease_and_is_available_when_it_moves_again() {
+    let scene = Scene::start().await;
+    let agent = scene.signed_in("1001").await;
+    agent.freeze();
+    let hung = scene
+        .board
+        .shows_where("1001", "not Available", AFTER_THE_LEASE, |agent| {
+            agent["status"] != "Available"
+        });
+    let hung = hung.await;
+    assert!(!reasons(&hung).is_empty(), "{hung}");
+    agent.thaw();
+    scene
+        .board
+        .shows("1001", "Available", AFTER_A_RESTART)
+        .await;
+}
+
+#[tokio::test]
+async fn a_cut_manager_link_makes_everybody_unknown_with_its_age_until_it_is_back() {
+    let scene = Scene::start().await;
+    let _agent = scene.signed_in("1001").await;
+    scene.server.ami().cut();
+    for extension in ["1001", "1002"] {
+        let unknown = scene
+            .board
+            .shows(extension, "Unknown", Duration::from_secs(2))
+            .await;
+        let ami = &unknown["sources"]["ami"];
+        assert!(
+            ami["ok"] == false && ami["asOf"].as_u64().is_some(),
+            "the source, and when it was last right: {unknown}"
+        );
+    }
+    scene.server.ami().mend();
+    scene.board.shows("1001", "Available", PROMPTLY).await;
+    scene.board.shows("1002", "Offline", PROMPTLY).await;
+    scene.all_say_available("1001").await;
+}
+
+#[tokio::test]
+async fn an_asterisk_that_restarts_is_unknown_meanwhile_and_right_afterwards() {
+    let mut scene = Scene::start().await;
+    let _agent = scene.signed_in("1001").await;
+    scene.asterisk.kill();
+    scene.board.shows("1001", "Unknown", PROMPTLY).await;
+    scene.asterisk.boot().await;
+    scene
+        .board
+        .shows("1001", "Available", AFTER_A_RESTART)
+        .await;
+    scene.all_say_available("1001").await;
+}
+
+#[tokio::test]
+async fn a_killed_server_forgets_nobody() {
+    let mut scene = Scene::start().await;
+    let _agent = scene.signed_in("1001").await;
+    let before = epoch_of(&scene.board);
+    scene.server.kill();
+    scene.server.serve().await;
+    eventually(
+        "the board is of a new epoch",
+        AFTER_A_RESTART,
+        async || match epoch_of(&scene.board) {
+            epoch if epoch != before => Ok(()),
+            epoch => Err(epoch),
+        },
+    )
+    .await;
+    scene
+        .board
+        .shows("1001", "Available", AFTER_A_RESTART)
+        .await;
+    scene.board.shows("1002", "Offline", PROMPTLY).await;
+    scene.all_say_available("1001").await;
+}
+
+#[tokio::test]
+async fn a_desk_phone_that_nobody_claims_is_never_available() {
+    let scene = Scene::start().await;
+    let phone = rollcall_e2e::phone::Phone::of("1001", &scene.asterisk).start();
+    phone.registered().await;
+    let seen = scene.board.shows_where(
+        "1001",
+        "has a device that nobody claims",
+        PROMPTLY,
+        |agent| {
+            agent["sipRegistered"] == true
+                || agent["devices"]
+                    .as_array()
+                    .is_some_and(|devices| !devices.is_empty())
+        },
+    );
+    let seen = seen.await;
+    assert_ne!(seen["status"], "Available", "{seen}");
+    assert_eq!(scene.board.first_said("1001", "Available", 0), None);
+}
+
+/// Asterisk, the server, and the supervisor's board.
+struct Scene {
+    board: Board,
+    server: Server,
+    asterisk: Asterisk,
+}
+
+impl Scene {
+    async fn start() -> Scene {
+        let asterisk = Asterisk::start(Settings::default()).await;
+        let server = Server::start(&asterisk).await;
+        let board = server.board(SUPERVISOR).await;
+        Scene {
+            board,
+            server,
+            asterisk,
+        }
+    }
+
+    async fn signed_in(&self, extension: &str) -> Program {
+        let agent = Agent::new(extension).start(&self.server);
+        self.board.shows(extension, "Available", PROMPTLY).await;
+        agent
+    }
+
+    /// Asterisk lists one reachable contact, the tables say so, and so does the board.
+    async fn all_say_available(&self, extension: &str) {
+        eventually("all views say Available", PROMPTLY, async || {
+            let listed = self.asterisk.contacts(extension).await;
+            let rows = self.server.rows(extension).await;
+            let board = self.board.agent(extension).unwrap_or_default();
+            let reachable = rows
+                .contacts
+                .iter()
+                .filter(|(endpoint, status)| endpoint == extension && status == "Reachable")
+                .count();
+            let agree = listed.len() == 1
+                && listed[0].status == "Avail"
+                && reachable == 1
+                && rows.expires.is_some_and(|at| at > now())
+                && rows.user == (true, true)
+                && board["status"] == "Available"
+                && board["contactStatus"] == "Reachable"
+                && board["online"] == true
+                && board["sipRegistered"] == true;
+            if agree {
+                Ok(())
+            } else {
+                Err(format!(
+                    "Asterisk {listed:?}, tables {rows:?}, board {board}"
+                ))
+            }
+        })
+        .await;
+    }
+
+    /// Asterisk lists nobody, the row says Expired, and the board says Offline.
+    async fn all_say_offline(&self, extension: &str) {
+        eventually("all views say Offline", PROMPTLY, async || {
+            let listed = self.asterisk.contacts(extension).await;
+            let rows = self.server.rows(extension).await;
+            let board = self.board.agent(extension).unwrap_or_default();
+            let expired = !rows.contacts.is_empty()
+                && rows.contacts.iter().all(|(_, status)| status == "Expired");
+            let agree = listed.is_empty()
+                && expired
+                && rows.user == (false, false)
+                && board["status"] == "Offline"
+                && board["contactStatus"] == "Expired"
+                && board["online"] == false
+                && board["sipRegistered"] == false;
+            if agree {
+                Ok(())
+            } else {
+                Err(format!(
+                    "Asterisk {listed:?}, tables {rows:?}, board {board}"
+                ))
+            }
+        })
+        .await;
+    }
+}
+
+async fn registered(agent: &Program) -> Value {
+    agent
+        .event("registered", |event| {
+            (event["event"] == "registered").then(|| event.clone())
+        })
+        .await
+}
+
+async fn time_of(agent: &Program, name: &str) -> u64 {
+    agent
+        .event(name, |event| {
+            event["t"].as_u64().filter(|_| event["event"] == name)
+        })
+        .await
+}
+
+fn text(event: &Value, field: &str) -> String {
+    event[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn epoch_of(board: &Board) -> String {
+    let snapshots = board.program().events().into_iter().rev();
+    snapshots
+        .filter(|event| event["event"] == "agents:snapshot")
+        .map(|event| text(&event["data"], "epoch"))
+        .next()
+        .unwrap_or_default()
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
+}
