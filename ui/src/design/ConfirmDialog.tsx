@@ -12,7 +12,7 @@ interface ConfirmDialogProps {
   onAnswer: (confirmed: boolean) => void;
 }
 
-/** Asks before something that cannot be taken back. Escape means no. */
+/** Asks before something that is not what a person may expect. Escape means no. */
 export function ConfirmDialog({ title, what, confirm, refuse, isOpen, onAnswer }: ConfirmDialogProps) {
   return (
     <ModalOverlay className={css.overlay} isOpen={isOpen} onOpenChange={(open) => !open && onAnswer(false)}>
@@ -26,7 +26,7 @@ export function ConfirmDialog({ title, what, confirm, refuse, isOpen, onAnswer }
             <Button onPress={() => onAnswer(false)} autoFocus>
               {refuse}
             </Button>
-            <Button look="bad" onPress={() => onAnswer(true)}>
+            <Button look="primary" onPress={() => onAnswer(true)}>
               {confirm}
             </Button>
           </div>

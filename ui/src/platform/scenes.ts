@@ -113,7 +113,7 @@ export const everybody = (): Agent[] => [
   agent("1003", "NotAvailable", {
     contactStatus: "Unreachable",
     since: ago(37 * SECOND),
-    reasons: [reason("contact_unreachable", "Asterisk cannot reach the phone: no answer to OPTIONS for 30 s.")],
+    reasons: [reason("contact_unreachable", "the phone has not answered Asterisk for 30 s")],
   }),
   agent("1004", "Ringing", { since: ago(4 * SECOND) }),
   agent("1005", "Paused", { since: ago(11 * MINUTE), reasons: [reason("paused", "Lunch.")] }),
@@ -121,16 +121,16 @@ export const everybody = (): Agent[] => [
   agent("1007", "Offline", { since: ago(52 * 60 * MINUTE), reasons: [reason("logged_out")] }),
   agent("1008", "NotAvailable", {
     since: ago(9 * SECOND),
-    reasons: [reason("app_lost", "The app has not been heard from for 9 s."), reason("no_audio_device")],
+    reasons: [reason("app_lost", "the app has not been heard from for 9 s"), reason("no_audio_device")],
     devices: [
       { id: "9f22ab04-1008", lease: false, contactStatus: "Reachable", userAgent: "Rollcall/0.1.0" },
       { id: "c8810f6e-1008", lease: true, contactStatus: "Unreachable" },
     ],
   }),
-  agent("1009", "Unverified", { contactStatus: "NonQualified", reasons: [reason("non_qualified")] }),
+  agent("1009", "Unverified", { contactStatus: "NonQualified", reasons: [reason("not_qualified")] }),
   agent("1010", "Available", { since: ago(95 * MINUTE) }),
   agent("1011", "Offline", { since: ago(30 * 60 * MINUTE), reasons: [reason("logged_out")] }),
-  agent("1012", "LoggingOut", { reasons: [reason("on_call", "Waits for the call to end.")] }),
+  agent("1012", "LoggingOut", { reasons: [reason("logout_pending")] }),
 ];
 
 export function board(change: Partial<DashboardView> = {}): DashboardView {

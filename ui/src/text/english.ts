@@ -54,7 +54,6 @@ export interface Text {
   phone: {
     window: string;
     extension: (extension: string) => string;
-    noExtension: string;
     roles: Record<"agent" | "supervisor" | "admin", string>;
     menu: string;
     openBoard: string;
@@ -62,6 +61,8 @@ export interface Text {
     signingOut: string;
     signOutInCall: string;
     signOutInCallWhat: string;
+    signOutAfterCall: string;
+    signingOutAfterCall: string;
     staySignedIn: string;
     yourState: string;
     since: (duration: string) => string;
@@ -73,7 +74,6 @@ export interface Text {
     keypad: string;
     dialAnother: string;
     call: string;
-    callNumber: (number: string) => string;
     needNumber: string;
     calls: string;
     callWith: (peer: string) => string;
@@ -101,7 +101,6 @@ export interface Text {
     heading: string;
     totals: string;
     agentsOf: (shown: number, all: number) => string;
-    showAll: string;
     search: string;
     searchPlaceholder: string;
     clearSearch: string;
@@ -110,11 +109,10 @@ export interface Text {
     sources: string;
     sourceNames: Record<string, string>;
     sourceOk: string;
-    sourceLost: string;
     sourceLostFor: (duration: string) => string;
+    sourceHearsay: string;
     sourceNever: string;
     lostTitle: (sources: string) => string;
-    lostFor: (duration: string) => string;
     lostServerWhat: string;
     lostSourceWhat: string;
     was: (status: string) => string;
@@ -124,8 +122,7 @@ export interface Text {
     noLease: string;
     signedOutTitle: string;
     signedOutWhat: string;
-    waitingTitle: string;
-    waitingWhat: string;
+    waiting: string;
     emptyTitle: string;
     emptyWhat: string;
     noMatchTitle: string;
@@ -172,24 +169,39 @@ export const english: Text = {
     Unknown: "Unknown",
   },
   reasons: {
-    registering: { what: "The phone is registering.", next: "This takes a moment." },
+    ami_lost: { what: "The server’s link to Asterisk is down.", next: "The server is reconnecting." },
+    ami_syncing: { what: "The server is reading Asterisk’s lists.", next: "This takes a moment." },
+    database_lost: { what: "The server’s database is not answering.", next: "Tell your administrator." },
+    not_saved: { what: "The last change could not be saved.", next: "Tell your administrator." },
+    server_restarted: { what: "The server has restarted and not heard the app yet.", next: "This takes a moment." },
+    server_suspect: { what: "Many apps fell silent together, so the server doubts itself." },
+    app_link_lost: { what: "The app’s connection to the server closed.", next: "It reconnects. Check the network." },
     app_lost: { what: "The app is not heard from.", next: "Check that Rollcall runs and the network is up." },
-    login_incomplete: { what: "The sign-in did not finish.", next: "Sign out and sign in again." },
-    sip_down: { what: "The phone is not registered.", next: "It keeps trying. Check the network." },
-    no_contact: { what: "The phone is not registered.", next: "It keeps trying. Check the network." },
-    contact_expired: { what: "The phone’s registration has run out.", next: "It registers again by itself." },
-    contact_unreachable: { what: "Asterisk cannot reach the phone.", next: "Check the network and any VPN." },
-    contact_unknown: { what: "Asterisk has not said whether it reaches the phone." },
-    not_qualified: { what: "Registered; whether calls arrive is not tested." },
-    non_qualified: { what: "Registered; whether calls arrive is not tested." },
-    unclaimed: { what: "A phone is registered, but nobody signed in with it." },
-    unmanaged: { what: "A desk phone, used without Rollcall." },
-    no_audio_device: { what: "There is no working microphone.", next: "Plug in a headset." },
-    device_busy: { what: "The extension is in use." },
-    ami_lost: { what: "The server cannot see Asterisk." },
-    server_lost: { what: "The server is out of sight." },
-    grace: { what: "The server has just started and is still looking." },
+    no_lease: { what: "The client sends no sign of life." },
+    sip_loop_stalled: { what: "The phone’s signalling has stopped.", next: "Restart Rollcall." },
+    audio_loop_stalled: { what: "The phone’s sound has stopped.", next: "Restart Rollcall." },
+    no_audio_device: { what: "There is no microphone or speaker to talk with.", next: "Plug in a headset." },
+    registering: { what: "The phone is registering.", next: "This takes a moment." },
+    login_incomplete: { what: "The phone did not register in time.", next: "Sign out and sign in again." },
+    sip_down: { what: "The phone has lost its registration.", next: "It keeps trying. Check the network." },
+    contact_expired: { what: "The phone’s registration has expired.", next: "It registers again by itself." },
+    contact_unreachable: { what: "The phone does not answer Asterisk.", next: "Check the network and any VPN." },
+    not_qualified: { what: "Registered; whether calls arrive has not been tested yet." },
+    ambiguous_contact: { what: "Several phones are registered and none was named." },
+    unclaimed: { what: "The phone is registered, but nobody has gone online with it." },
+    unmanaged: { what: "A phone is registered that nobody is signed in with." },
+    device_unavailable: { what: "Asterisk calls the device unavailable." },
+    device_state_unknown: { what: "Asterisk’s state of the device is not known." },
+    on_call: { what: "On a call." },
+    ringing: { what: "Being called." },
+    paused: { what: "On a break." },
+    logout_pending: { what: "Signed out as soon as the call ends." },
     logged_out: { what: "Signed out." },
+    taken_over: { what: "Another device took over.", next: "Sign in again to take it back." },
+    forced_out: { what: "Signed out by a supervisor." },
+    session_expired: { what: "The session has ended.", next: "Sign in again." },
+    never_logged_in: { what: "Has not signed in yet." },
+    server_lost: { what: "The server is out of sight.", next: "Rollcall is reconnecting." },
   },
   theme: { label: "Theme", system: "Like the system", light: "Light", dark: "Dark" },
   duration: { dayShort: "d", hourShort: "h" },
@@ -227,14 +239,15 @@ export const english: Text = {
   phone: {
     window: "Phone",
     extension: (extension) => `Extension ${extension}`,
-    noExtension: "No phone",
     roles: { agent: "Agent", supervisor: "Supervisor", admin: "Administrator" },
     menu: "Menu",
     openBoard: "Open board",
     signOut: "Sign out",
     signingOut: "Signing out",
     signOutInCall: "Sign out during a call?",
-    signOutInCallWhat: "You are on a call. Signing out ends it.",
+    signOutInCallWhat: "No new calls reach you from now on. You are signed out when this call ends.",
+    signOutAfterCall: "Sign out after it",
+    signingOutAfterCall: "Signing out when the call ends",
     staySignedIn: "Stay signed in",
     yourState: "Your state",
     since: (duration) => `for ${duration}`,
@@ -246,7 +259,6 @@ export const english: Text = {
     keypad: "Keypad",
     dialAnother: "Dial another number",
     call: "Call",
-    callNumber: (number) => `Call ${number}`,
     needNumber: "Enter a number to call.",
     calls: "Calls",
     callWith: (peer) => `Call with ${peer}`,
@@ -291,7 +303,6 @@ export const english: Text = {
     totals: "Show by state",
     agentsOf: (shown, all) =>
       shown === all ? `${all} ${all === 1 ? "extension" : "extensions"}` : `${shown} of ${all} extensions`,
-    showAll: "All",
     search: "Search",
     searchPlaceholder: "Extension, state or reason",
     clearSearch: "Clear search",
@@ -307,11 +318,10 @@ export const english: Text = {
     sources: "What the board can see",
     sourceNames: { server: "Server link", ami: "AMI", database: "Database", app: "App" },
     sourceOk: "ok",
-    sourceLost: "unknown",
     sourceLostFor: (duration) => `unknown for ${duration}`,
+    sourceHearsay: "unknown",
     sourceNever: "not seen yet",
     lostTitle: (sources) => `Out of sight: ${sources}`,
-    lostFor: (duration) => `for ${duration}`,
     lostServerWhat:
       "This window does not hear the server, so every state is unknown. The last one seen is shown beside it. Rollcall is reconnecting.",
     lostSourceWhat:
@@ -323,8 +333,7 @@ export const english: Text = {
     noLease: "not heard from",
     signedOutTitle: "Nobody is signed in",
     signedOutWhat: "Sign in in the phone window; the board follows at once.",
-    waitingTitle: "Waiting for the board",
-    waitingWhat: "The server is being asked for everybody’s state.",
+    waiting: "Waiting for the board",
     emptyTitle: "No extensions yet",
     emptyWhat: "People appear here once an administrator has added them to the server.",
     noMatchTitle: "Nobody matches",

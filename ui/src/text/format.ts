@@ -32,7 +32,7 @@ export function isoDuration(from: number, now: number): string {
 /** A reason in words: the server's own sentence where there is one, else ours for its code. */
 export function reasonWords(reason: Reason): ReasonWords {
   const known = text.reasons[reason.code];
-  const what = reason.message ?? known?.what ?? sentence(reason.code);
+  const what = reason.message ? sentence(reason.message) : (known?.what ?? sentence(reason.code.replaceAll("_", " ")));
   return { what, next: known?.next };
 }
 
@@ -50,10 +50,10 @@ export function asError(refusal: unknown): ErrorBody {
   return text.unexpected;
 }
 
-/** A code that this version has no words for, made readable. */
-function sentence(code: string): string {
-  const words = code.replaceAll("_", " ");
-  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+/** A capital and a full stop, for words that come without. */
+function sentence(words: string): string {
+  const begun = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
 
 function two(number: number): string {

@@ -28,7 +28,7 @@ export function DashboardPage({ view }: { view: DashboardView }) {
     return (
       <Whole>
         <div className={css.waiting} role="status">
-          <Progress label={`${text.board.waitingTitle} …`} />
+          <Progress label={`${text.board.waiting} …`} />
         </div>
       </Whole>
     );
@@ -58,10 +58,6 @@ function Board({ view }: { view: DashboardView }) {
           <p className={css.count} role="status">
             {text.board.agentsOf(shown.length, rows.length)}
           </p>
-          <SourceIndicators sources={view.sources} />
-        </div>
-        <div className={css.tools}>
-          <Totals totals={totals} chosen={states} onChoose={setStates} />
           <div className={css.search}>
             <SearchField
               label={text.board.search}
@@ -70,7 +66,9 @@ function Board({ view }: { view: DashboardView }) {
               onChange={setSearch}
             />
           </div>
+          <SourceIndicators sources={view.sources} />
         </div>
+        <Totals totals={totals} chosen={states} onChoose={setStates} />
       </header>
       <div className={css.banners}>
         <LostSources sources={view.sources} />

@@ -8,14 +8,15 @@ import { text } from "../../text";
 import css from "./DashboardPage.module.css";
 
 type Sources = DashboardView["sources"];
+type Seen = SourceHealth | "hearsay";
 
 /** How fresh each source of the board is. */
 export function SourceIndicators({ sources }: { sources: Sources }) {
   return (
     <ul className={css.sources} aria-label={text.board.sources}>
       {entries(sources).map(([name, health]) => (
-        <li key={name} className={css.source} data-lost={health.ok ? undefined : ""} data-source={name}>
-          {health.ok ? <CircleCheck aria-hidden /> : <Unplug aria-hidden />}
+        <li key={name} className={css.source} data-lost={isOk(health) ? undefined : ""} data-source={name}>
+          {isOk(health) ? <CircleCheck aria-hidden /> : <Unplug aria-hidden />}
           <span>
             {nameOf(name)} <Freshness health={health} />
           </span>
@@ -33,23 +34,30 @@ export function LostSources({ sources }: { sources: Sources }) {
       <Notice severity="error" what={text.board.lostTitle(nameOf("server"))} next={text.board.lostServerWhat} />
     );
   }
-  const lost = entries(sources).filter(([, health]) => !health.ok);
+  const lost = entries(sources).filter(([, health]) => !isOk(health));
   if (lost.length === 0) return null;
   const names = lost.map(([name]) => nameOf(name)).join(", ");
   return <Notice severity="error" what={text.board.lostTitle(names)} next={text.board.lostSourceWhat} />;
 }
 
-function Freshness({ health }: { health: SourceHealth }) {
+function Freshness({ health }: { health: Seen }) {
+  if (health === "hearsay") return <>{text.board.sourceHearsay}</>;
   if (health.ok) return <>{text.board.sourceOk}</>;
   if (health.asOf === undefined) return <>{text.board.sourceNever}</>;
   return <Elapsed since={health.asOf} words={text.board.sourceLostFor} />;
 }
 
-/** The server link first: without it, the rest is hearsay. */
-function entries(sources: Sources): [string, SourceHealth][] {
+/** The server link first: while it is lost, nothing is known of the others either. */
+function entries(sources: Sources): [string, Seen][] {
+  const blind = sources.server !== undefined && !sources.server.ok;
   return Object.entries(sources)
     .filter((entry): entry is [string, SourceHealth] => entry[1] !== undefined)
+    .map(([name, health]): [string, Seen] => [name, blind && name !== "server" ? "hearsay" : health])
     .sort(([a], [b]) => Number(b === "server") - Number(a === "server") || a.localeCompare(b));
+}
+
+function isOk(health: Seen): boolean {
+  return health !== "hearsay" && health.ok;
 }
 
 function nameOf(source: string): string {

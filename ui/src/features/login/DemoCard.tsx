@@ -10,20 +10,19 @@ import css from "./LoginPage.module.css";
 export function DemoCard({ demo, onFillIn }: { demo: Demo; onFillIn: (person: DemoPerson) => void }) {
   return (
     <section className={css.demo} aria-label={text.login.demoTitle}>
-      <h2 className={css.demoTitle}>
+      <div className={css.demoHint}>
         <FlaskConical aria-hidden />
-        {text.login.demoTitle}
-      </h2>
-      <p className={css.demoHint}>{demo.hint}</p>
+        <p>{demo.hint}</p>
+      </div>
       <ul>
         {demo.people.map((person) => (
           <li key={person.username} className={css.person}>
-            <div className={css.personWords}>
-              <p className={css.personLabel}>{person.label}</p>
-              <p className={css.personSecret}>
+            <p className={css.personWords}>
+              <span className={css.personLabel}>{person.label}</span>{" "}
+              <span className={css.personSecret}>
                 {person.username} / {person.password}
-              </p>
-            </div>
+              </span>
+            </p>
             <Button size="small" aria-label={text.login.fillIn(person.label)} onPress={() => onFillIn(person)}>
               {text.login.fillInShort}
             </Button>

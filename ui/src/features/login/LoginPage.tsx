@@ -39,19 +39,25 @@ export function LoginPage({ screen, version }: { screen: LoginScreen; version: s
   const busy = screen.progress !== null || command.running;
   const field = FIELDS.find((name) => name === failure?.field);
 
+  // "Try it on this computer" finds its server's address only once that runs.
+  useEffect(() => setRequest((before) => ({ ...before, server: screen.server })), [screen.server]);
+
   // The app's word on the last sign-in, and a command's own refusal, are shown the same way.
   useEffect(() => setFailure(screen.error), [screen.error]);
   useEffect(() => {
     if (command.error) setFailure(command.error);
   }, [command.error]);
 
-  // The cursor goes where something is to be done: to the wrong field, else to the first empty one.
+  // Once there is something to do, the cursor goes there: to the wrong field, else to the first empty one. An error
+  // that goes away because somebody types must not move it.
+  const wasBusy = useRef(true);
   useEffect(() => {
-    if (busy) return;
+    const somethingToDo = !busy && (wasBusy.current || failure !== null);
+    wasBusy.current = busy;
+    if (!somethingToDo) return;
     if (field === "server") setServerOpen(true);
-    const empty = request.username === "" ? "username" : "password";
+    const empty = FIELDS.find((name) => request[name] === "") ?? "password";
     inputs[field ?? empty].current?.focus();
-    // Typing must not move it, so that the request is no dependency.
   }, [failure, busy]);
 
   function change(name: Field, value: string) {
@@ -80,12 +86,14 @@ export function LoginPage({ screen, version }: { screen: LoginScreen; version: s
   const errorOf = (name: Field) => (failure && field === name ? errorSentence(failure) : undefined);
 
   return (
-    <main className={css.page}>
+    <main className={classes(css.page, screen.demo !== null && css.withDemo)}>
       <header className={css.head}>
-        <Logo size={56} />
+        <Logo size={screen.demo ? 40 : 56} />
         <h1 className={css.title}>{text.login.title}</h1>
-        <p className={css.subtitle}>{text.login.subtitle}</p>
+        {!screen.demo && <p className={css.subtitle}>{text.login.subtitle}</p>}
       </header>
+
+      {screen.demo && !busy && <DemoCard demo={screen.demo} onFillIn={fillIn} />}
 
       {failure && !field && <Notice severity="error" what={failure.message} next={failure.next} />}
 
@@ -154,16 +162,14 @@ export function LoginPage({ screen, version }: { screen: LoginScreen; version: s
 
       {screen.canTryHere && !busy && (
         <section className={css.try}>
-          <div className={css.or}>{text.login.or}</div>
-          <Button onPress={tryHere} wide>
+          {!screen.demo && <div className={css.or}>{text.login.or}</div>}
+          <Button onPress={tryHere} look={screen.demo ? "quiet" : "neutral"} wide>
             <MonitorDown aria-hidden />
             {text.login.tryHere}
           </Button>
-          <p className={css.tryHint}>{text.login.tryHereHint}</p>
+          {!screen.demo && <p className={css.tryHint}>{text.login.tryHereHint}</p>}
         </section>
       )}
-
-      {screen.demo && !busy && <DemoCard demo={screen.demo} onFillIn={fillIn} />}
 
       <footer className={css.version}>{text.login.version(version)}</footer>
     </main>

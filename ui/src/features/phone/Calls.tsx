@@ -1,12 +1,5 @@
-import {
-  Mic,
-  MicOff,
-  PauseCircle,
-  PhoneCall,
-  PhoneOff,
-  PhoneOutgoing,
-  type LucideIcon,
-} from "lucide-react";
+import { Mic, MicOff, PauseCircle, PhoneCall, PhoneOff, PhoneOutgoing, type LucideIcon } from "lucide-react";
+import { useEffect, useRef } from "react";
 
 import { Button, ToggleButton } from "../../design/Button";
 import { classes } from "../../design/classes";
@@ -30,6 +23,7 @@ interface CallsProps {
 export function Calls({ calls, muted, run }: CallsProps) {
   const incoming = calls.filter(ringsHere);
   const others = calls.filter((call) => !ringsHere(call));
+  const lastKey = useLastKey();
   return (
     <>
       {/* Stays in the page, so that a screen reader notices what comes into it. */}
@@ -39,7 +33,7 @@ export function Calls({ calls, muted, run }: CallsProps) {
       {calls.length > 0 && (
         <section className={css.calls} aria-label={text.phone.calls}>
           {incoming.map((call) => (
-            <IncomingCall key={call.id} call={call} run={run} />
+            <IncomingCall key={call.id} call={call} lastKey={lastKey} run={run} />
           ))}
           {others.map((call) => (
             <CallCard key={call.id} call={call} muted={muted} run={run} />
@@ -118,6 +112,17 @@ function CallCard({ call, muted, run }: { call: CallView; muted: boolean; run: R
       {talking && muted && <p className={css.why}>{text.phone.muted}</p>}
     </article>
   );
+}
+
+/** When a key was last pressed in this window. */
+function useLastKey() {
+  const last = useRef(0);
+  useEffect(() => {
+    const note = () => (last.current = Date.now());
+    addEventListener("keydown", note, { capture: true });
+    return () => removeEventListener("keydown", note, { capture: true });
+  }, []);
+  return last;
 }
 
 function ringsHere(call: CallView): boolean {

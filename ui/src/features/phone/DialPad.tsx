@@ -29,11 +29,13 @@ const KEYS = [
 /** Where a number is entered and called; folded away while a call is going on. */
 export function DialPad({ compact, disabled }: { compact: boolean; disabled: boolean }) {
   const [open, setOpen] = useState(false);
+  // Kept here, so that a call which puts the pad away leaves a half-typed number alone.
+  const [number, setNumber] = useState("");
 
   // A call that begins puts the pad away, one that ends brings it back.
   useEffect(() => setOpen(false), [compact]);
 
-  if (!compact) return <Dialer disabled={disabled} />;
+  if (!compact) return <Dialer number={number} onNumber={setNumber} disabled={disabled} />;
   return (
     <Disclosure className={css.more} isExpanded={open} onExpandedChange={setOpen}>
       <AriaButton
@@ -44,15 +46,22 @@ export function DialPad({ compact, disabled }: { compact: boolean; disabled: boo
         {text.phone.dialAnother}
         <ChevronDown aria-hidden className={css.chevron} />
       </AriaButton>
-      <DisclosurePanel className={css.morePanel}>{open && <Dialer disabled={disabled} />}</DisclosurePanel>
+      <DisclosurePanel className={css.morePanel}>
+        {open && <Dialer number={number} onNumber={setNumber} disabled={disabled} />}
+      </DisclosurePanel>
     </Disclosure>
   );
 }
 
-function Dialer({ disabled }: { disabled: boolean }) {
+interface DialerProps {
+  number: string;
+  onNumber: (number: string) => void;
+  disabled: boolean;
+}
+
+function Dialer({ number, onNumber, disabled }: DialerProps) {
   const platform = usePlatform();
   const command = useCommand();
-  const [number, setNumber] = useState("");
   const [problem, setProblem] = useState<string | undefined>();
   const input = useRef<HTMLInputElement>(null);
 
@@ -69,7 +78,7 @@ function Dialer({ disabled }: { disabled: boolean }) {
   }
 
   function change(value: string) {
-    setNumber(value);
+    onNumber(value);
     setProblem(undefined);
     command.forget();
   }
@@ -81,7 +90,7 @@ function Dialer({ disabled }: { disabled: boolean }) {
       input.current?.focus();
       return;
     }
-    if (await command.run(platform.dial(target))) setNumber("");
+    if (await command.run(platform.dial(target))) onNumber("");
   }
 
   const error = problem ?? (command.error ? errorSentence(command.error) : undefined);

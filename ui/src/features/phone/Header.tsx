@@ -69,7 +69,7 @@ export function Header({ user, inCall, signingOut, run }: HeaderProps) {
       <ConfirmDialog
         title={text.phone.signOutInCall}
         what={text.phone.signOutInCallWhat}
-        confirm={text.phone.signOut}
+        confirm={text.phone.signOutAfterCall}
         refuse={text.phone.staySignedIn}
         isOpen={asking}
         onAnswer={answered}

@@ -1,5 +1,5 @@
 import { Phone, PhoneIncoming, PhoneOff } from "lucide-react";
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, type RefObject } from "react";
 import type { PressEvent } from "react-aria-components";
 
 import { Button } from "../../design/Button";
@@ -11,11 +11,18 @@ import css from "./Calls.module.css";
 import { peerName, peerNumber } from "./peer";
 import type { Run } from "./run";
 
-/** How long a key that was meant for a field must not answer a call, in ms. */
-const TYPING_GUARD = 700;
+/** How long Enter does not answer a call that came into the middle of typing, in ms. */
+const TYPING_GUARD = 1000;
+
+interface IncomingCallProps {
+  call: CallView;
+  /** When a key was last pressed, ms since the epoch. */
+  lastKey: RefObject<number>;
+  run: Run;
+}
 
 /** A call that rings here. It takes the focus, so that Enter answers. */
-export function IncomingCall({ call, run }: { call: CallView; run: Run }) {
+export function IncomingCall({ call, lastKey, run }: IncomingCallProps) {
   const platform = usePlatform();
   const answer = useRef<HTMLButtonElement>(null);
   const guardedUntil = useRef(0);
@@ -23,13 +30,12 @@ export function IncomingCall({ call, run }: { call: CallView; run: Run }) {
   const number = peerNumber(call);
 
   useEffect(() => {
-    const focused = document.activeElement;
     // Two calls at once: the first one keeps the focus.
-    if (focused?.closest("[data-incoming]")) return;
+    if (document.activeElement?.closest("[data-incoming]")) return;
     // Somebody in the middle of typing a number must not answer by its last Enter.
-    if (focused instanceof HTMLInputElement && focused.value !== "") guardedUntil.current = Date.now() + TYPING_GUARD;
+    if (Date.now() - lastKey.current < TYPING_GUARD) guardedUntil.current = Date.now() + TYPING_GUARD;
     answer.current?.focus();
-  }, []);
+  }, [lastKey]);
 
   function onAnswer(event: PressEvent) {
     if (event.pointerType === "keyboard" && Date.now() < guardedUntil.current) return;

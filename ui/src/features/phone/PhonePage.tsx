@@ -40,7 +40,7 @@ export function PhonePage({ screen, notices }: { screen: Screen; notices: Notice
 
         {signingOut && (
           <div className={css.signingOut} role="status">
-            <Progress label={`${text.phone.signingOut} …`} />
+            <Progress label={`${inCall ? text.phone.signingOutAfterCall : text.phone.signingOut} …`} />
           </div>
         )}
 
