@@ -2,171 +2,259 @@
 //!
 //! ```text
 //! edge ──► CoreInbox::commands ──► core ──► Commit ──► Database ──► Committed / Failed ──► core
-//!                                   └─────► replies and Publisher, only after the commit (R8)
+//! AMI ───► observations ─────────►  │  └──► replies and Publisher, only after the commit (R8)
+//!                                   └─────► asks: Asterisk's lists, qualify, evict; re-register
 //! ```
+//!
+//! It owns the core and its clock and carries out every output in order. It refuses to decide
+//! anything: what is said, written and asked is the core's to say.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod commands;
+mod views;
 
-use rollcall_alignment::{self as alignment, UserRow};
-use rollcall_wire::{
-    board::{Agent, BoardStatus, ContactStatus, Reason},
-    realtime::{AgentStatus, AgentsSnapshot, SessionEnded},
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
+use rollcall_alignment::{
+    Ask, Broadcast, CommitId, Core, DevicePolicy, EndReason, Epoch, Failure, Input,
+    NonQualifiedPolicy, Now, Observation, Output, Reply, RequestId, Restored, SessionState,
+};
+use rollcall_wire::realtime::{AgentStatus, AgentsSnapshot, SessionEnded};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
-    Config, clock,
-    core_link::{Command, CoreInbox, DeviceNotice, LoggedOut, Publisher, Refusal},
-    db::{Database, Write},
+    Config,
+    asterisk::Asterisk,
+    auth::SessionId,
+    clock,
+    core_link::{CoreInbox, DeviceNotice, Publisher},
+    db::{Database, Write, WriteError},
 };
+use commands::Waiter;
+
+/// How long until the database is asked again for what a start needs.
+const RESTORE_RETRY: Duration = Duration::from_secs(1);
+/// How long the manager is given to take our leave.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Runs until cancelled, or until the edge is gone.
 pub(crate) async fn run(
-    _config: Arc<Config>,
+    config: Arc<Config>,
     database: Database,
     mut inbox: CoreInbox,
     stop: CancellationToken,
 ) {
-    let people = database.people().await.unwrap_or_default();
-    let agents = people
-        .iter()
-        .map(|person| {
-            (
-                person.extension.to_string(),
-                offline(person.extension.as_str()),
-            )
-        })
-        .collect();
-    let mut board = Board {
-        epoch: Uuid::new_v4().to_string(),
-        seq: 0,
-        agents,
-        publisher: inbox.publisher.clone(),
+    let Some(restored) = restore(&database, &stop).await else { return };
+    let mut asterisk = match Asterisk::connect(config.ami.as_ref()) {
+        Ok(asterisk) => asterisk,
+        Err(error) => {
+            tracing::error!(%error, "Asterisk cannot be asked; every agent is Unknown");
+            return;
+        }
     };
-    board.begin();
+    let mut driver = Driver::new(&config, database, inbox.publisher.clone());
+    driver.take(Input::Observation(Observation::Restored(restored)), &asterisk);
     loop {
+        let wake = driver.core.poll_timeout();
         tokio::select! {
-            () = stop.cancelled() => return,
-            command = inbox.commands.recv() => match command {
-                None => return,
-                Some(command) => carry_out(&database, &mut board, command).await,
+            biased;
+            () = stop.cancelled() => break,
+            Some(done) = driver.commits.join_next() => match done {
+                Ok(input) => driver.take(input, &asterisk),
+                Err(error) => tracing::error!(%error, "a commit was abandoned"),
             },
+            observation = asterisk.observation() => {
+                driver.take(Input::Observation(observation), &asterisk);
+            }
+            command = inbox.commands.recv() => match command {
+                None => break,
+                Some(command) => driver.command(command, &asterisk),
+            },
+            () = until(wake) => driver.wake(&asterisk),
+        }
+    }
+    let _ = tokio::time::timeout(FAREWELL, asterisk.shutdown()).await;
+}
+
+async fn restore(database: &Database, stop: &CancellationToken) -> Option<Restored> {
+    loop {
+        match database.restore().await {
+            Ok(restored) => return Some(restored),
+            Err(error) => tracing::error!(%error, "the database cannot be read; trying again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(RESTORE_RETRY) => {}
         }
     }
 }
 
-struct Board {
-    epoch: String,
-    seq: u64,
-    agents: BTreeMap<String, Agent>,
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now() -> Now {
+    Now { monotonic: Instant::now(), unix_ms: clock::now_ms() }
+}
+
+struct Driver {
+    core: Core,
+    database: Database,
     publisher: Publisher,
+    /// The board was published for the first time.
+    published: bool,
+    next_request: u64,
+    waiters: HashMap<RequestId, Waiter>,
+    commits: JoinSet<Input>,
+    /// Sessions that a commit under way ends: their devices are told once it is made.
+    ending: HashMap<CommitId, Vec<(SessionId, EndReason)>>,
 }
 
-impl Board {
-    fn begin(&self) {
-        self.publisher.board(AgentsSnapshot {
-            epoch: self.epoch.clone(),
-            seq: self.seq,
-            agents: self.agents.values().cloned().collect(),
-        });
-    }
-
-    fn put(&mut self, agent: Agent) {
-        self.seq += 1;
-        self.agents.insert(agent.extension.clone(), agent.clone());
-        self.publisher.status(AgentStatus {
-            epoch: self.epoch.clone(),
-            seq: self.seq,
-            agent,
-        });
-    }
-}
-
-async fn carry_out(database: &Database, board: &mut Board, command: Command) {
-    match command {
-        Command::SignIn { session, reply } => {
-            if let Some(extension) = &session.extension
-                && !board.agents.contains_key(extension)
-            {
-                board.put(offline(extension));
-            }
-            let _ = reply.send(Ok(()));
+impl Driver {
+    fn new(config: &Config, database: Database, publisher: Publisher) -> Self {
+        let now = now();
+        Self {
+            core: Core::new(core_config(config), Epoch(now.unix_ms), now),
+            database,
+            publisher,
+            published: false,
+            next_request: 0,
+            waiters: HashMap::new(),
+            commits: JoinSet::new(),
+            ending: HashMap::new(),
         }
-        Command::Online {
-            extension, reply, ..
-        } => {
-            let written = database.commit(vec![presence(&extension, true)]).await;
-            let answer = match written {
-                Ok(()) => {
-                    let mut agent = offline(&extension);
-                    agent.online = true;
-                    agent.status = BoardStatus::NotAvailable;
-                    agent.reasons = vec![Reason {
-                        code: "registering".into(),
-                        message: Some("The phone has not registered yet.".into()),
-                        since: clock::now_ms(),
-                    }];
-                    board.put(agent.clone());
-                    Ok(agent)
+    }
+
+    fn take(&mut self, input: Input, asterisk: &Asterisk) {
+        match &input {
+            Input::Committed(id) => self.core_committed(*id),
+            Input::Failed(id, _) => {
+                self.ending.remove(id);
+            }
+            Input::Intent { .. } | Input::Observation(_) => {}
+        }
+        self.core.handle(now(), input);
+        self.carry_out(asterisk);
+    }
+
+    fn wake(&mut self, asterisk: &Asterisk) {
+        self.core.handle_timeout(now());
+        self.carry_out(asterisk);
+    }
+
+    fn carry_out(&mut self, asterisk: &Asterisk) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Commit(commit) => self.commit(commit),
+                Output::Reply(reply) => self.reply(reply),
+                Output::Broadcast(broadcast) => self.broadcast(&broadcast),
+                Output::Ask(Ask::Reregister { session }) => {
+                    if let Some(session) = commands::edge_id(&session) {
+                        self.publisher.device(session, DeviceNotice::Reregister);
+                    }
                 }
-                Err(_) => Err(Refusal::database_down()),
-            };
-            let _ = reply.send(answer);
-        }
-        Command::Logout { session, reply, .. } => {
-            let extension = session.extension.clone().unwrap_or_default();
-            let end = Write::EndSession {
-                session: session.id,
-                at: clock::now_ms(),
-                reason: "logged_out".into(),
-            };
-            let written = database
-                .commit(vec![presence(&extension, false), end])
-                .await;
-            if written.is_ok() {
-                board.put(offline(&extension));
-                let ended = SessionEnded {
-                    reason: "logout".into(),
-                    message: "Signed out.".into(),
-                };
-                board
-                    .publisher
-                    .device(session.id, DeviceNotice::SessionEnded(ended));
+                Output::Ask(ask) => asterisk.carry_out(ask),
             }
-            let _ = reply.send(
-                written
-                    .map(|()| LoggedOut { pending: vec![] })
-                    .map_err(|_| Refusal::database_down()),
-            );
         }
-        Command::Expired { .. }
-        | Command::Heartbeat { .. }
-        | Command::Connected { .. }
-        | Command::Disconnected { .. } => {}
+        if !self.published
+            && let Some(snapshot) = self.core.snapshot()
+        {
+            self.published = true;
+            self.publisher.board(AgentsSnapshot {
+                epoch: snapshot.epoch.0.to_string(),
+                seq: snapshot.seq.0,
+                agents: snapshot.agents.iter().map(views::agent).collect(),
+            });
+        }
+    }
+
+    fn commit(&mut self, commit: rollcall_alignment::Commit) {
+        let id = commit.id;
+        let ended: Vec<_> = commit.writes.iter().filter_map(ended_session).collect();
+        if !ended.is_empty() {
+            self.ending.insert(id, ended);
+        }
+        let writes = commit.writes.into_iter().map(Write::Core).collect();
+        let database = self.database.clone();
+        self.commits.spawn(async move {
+            match database.commit(writes).await {
+                Ok(()) => Input::Committed(id),
+                Err(error) => {
+                    tracing::error!(%error, "a change could not be saved");
+                    Input::Failed(id, match error {
+                        WriteError::Conflict(_) => Failure::Refused,
+                        WriteError::Down(_) => Failure::Unavailable,
+                    })
+                }
+            }
+        });
+    }
+
+    /// Devices hear that their session is over, now that it is.
+    fn core_committed(&mut self, id: CommitId) {
+        for (session, reason) in self.ending.remove(&id).unwrap_or_default() {
+            let (reason, message) = match reason {
+                EndReason::LoggedOut => ("logout", "Signed out."),
+                EndReason::Superseded | EndReason::TakenOver => {
+                    ("takeover", "This agent signed in again, and this session ended.")
+                }
+                EndReason::Forced => ("forced", "A supervisor signed this agent out."),
+                EndReason::Expired => ("expired", "The session has ended; sign in again."),
+            };
+            let ended = SessionEnded { reason: reason.into(), message: message.into() };
+            self.publisher.device(session, DeviceNotice::SessionEnded(ended));
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        if let Some(waiter) = self.waiters.remove(&reply.request) {
+            waiter.answer(reply.answer);
+        }
+    }
+
+    fn broadcast(&mut self, broadcast: &Broadcast) {
+        views::log_change(broadcast.before.as_deref(), &broadcast.agent);
+        // Before the first snapshot there is nobody to tell; it will contain this.
+        if self.published {
+            self.publisher.status(AgentStatus {
+                epoch: broadcast.epoch.0.to_string(),
+                seq: broadcast.seq.0,
+                agent: views::agent(&broadcast.agent),
+            });
+        }
     }
 }
 
-fn presence(extension: &str, online: bool) -> Write {
-    let extension = alignment::Extension::new(extension)
-        .unwrap_or_else(|_| unreachable!("the edge has checked it"));
-    Write::Core(alignment::Write::User(UserRow {
-        extension,
-        online,
-        sip_registered: false,
-    }))
+fn ended_session(write: &rollcall_alignment::Write) -> Option<(SessionId, EndReason)> {
+    let rollcall_alignment::Write::Session(row) = write else { return None };
+    let SessionState::Ended(reason) = row.state else { return None };
+    Some((commands::edge_id(&row.id)?, reason))
 }
 
-fn offline(extension: &str) -> Agent {
-    Agent {
-        extension: extension.into(),
-        status: BoardStatus::Offline,
-        contact_status: ContactStatus::Expired,
-        online: false,
-        sip_registered: false,
-        reasons: vec![],
-        since: clock::now_ms(),
-        sources: BTreeMap::new(),
-        devices: vec![],
+fn core_config(config: &Config) -> rollcall_alignment::Config {
+    let settings = &config.alignment;
+    let defaults = rollcall_alignment::Config::default();
+    rollcall_alignment::Config {
+        heartbeat: Duration::from_millis(settings.heartbeat_ms),
+        lease: settings.lease(),
+        grace: settings.grace(),
+        resync: settings.resync(),
+        registering: settings.login_timeout(),
+        devices: DevicePolicy::Multi,
+        non_qualified: if settings.accept_non_qualified {
+            NonQualifiedPolicy::Accept
+        } else {
+            NonQualifiedPolicy::Refuse
+        },
+        // Without Asterisk there are no lists to wait for.
+        first_lists: if config.ami.is_some() { defaults.first_lists } else { Duration::ZERO },
+        ..defaults
     }
 }

@@ -15,6 +15,7 @@
 //! [`start`] needs no global state and sets none: several servers live in one process, and a test
 //! or the desktop app starts one as the binary does.
 
+mod asterisk;
 pub mod auth;
 mod clock;
 pub mod config;

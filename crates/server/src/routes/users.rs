@@ -17,7 +17,8 @@ use rollcall_wire::{
     check,
     http::{
         AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
-        AgentOnlineResponse, LoginRequest, LoginResponse, Pjsip, RefreshRequest, Tokens, User,
+        AgentOnlineResponse, LoginRequest, LoginResponse, Pjsip, REFRESH, RefreshRequest, Tokens,
+        User,
     },
 };
 use sha2::{Digest as _, Sha256};
@@ -29,7 +30,7 @@ use crate::{
     auth::{Session, SessionId, tokens},
     clock,
     config::Secret,
-    db::{Credentials, NewSession, Rotation, Write},
+    db::{Credentials, NewSession, Rotation, TokenHash, Write},
 };
 
 /// `POST /api/users/login`.
@@ -66,31 +67,12 @@ pub(super) async fn refresh(
     body: Body,
 ) -> Result<Response, ApiError> {
     let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let key = replay::key(&headers)?;
     let request: RefreshRequest = body::parse(&headers, &bytes)?;
-    let now = clock::now_ms();
     let used = tokens::hash(&request.refresh).ok_or_else(ended)?;
-    let found = edge.database.session_of_refresh(&used, now).await?;
-    let (session, used_before) = found.ok_or_else(ended)?;
-    if used_before {
-        // Somebody holds a copy. Which of the two is the thief cannot be told: both stop.
-        info!(device = %session.device_id, "a refresh token came twice; its session is ended");
-        end(&edge, &session, "forced").await?;
-        return Err(ended());
-    }
-    let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
-    let expires_at = pair.access_expires;
-    let rotation = Rotation {
-        session: session.id,
-        used,
-        tokens: pair,
-        at: now,
-    };
-    edge.database
-        .commit(vec![Write::RotateTokens(rotation)])
-        .await?;
-    let credentials = edge.database.credentials(&session.username).await?;
-    let credentials = credentials.ok_or_else(ended)?;
-    Ok(Json(answer(&edge, &credentials, fresh, expires_at)?).into_response())
+    // Without its key the retry of a lost answer would look like the use of a stolen token.
+    let work = trade(&edge, used);
+    answered(&edge, used, REFRESH, key, &bytes, work).await
 }
 
 /// `POST /api/users/agent-online`.
@@ -132,7 +114,7 @@ pub(super) async fn agent_logout(
 
 async fn answered(
     edge: &Edge,
-    token: [u8; 32],
+    token: TokenHash,
     path: &'static str,
     key: Option<String>,
     bytes: &[u8],
@@ -146,6 +128,32 @@ async fn answered(
             edge.replays.once(name, bytes, work).await
         }
     }
+}
+
+async fn trade(edge: &Edge, used: TokenHash) -> Result<Response, ApiError> {
+    let now = clock::now_ms();
+    let found = edge.database.session_of_refresh(&used, now).await?;
+    let (session, used_before) = found.ok_or_else(ended)?;
+    if used_before {
+        // Somebody holds a copy. Which of the two is the thief cannot be told: both stop.
+        info!(device = %session.device_id, "a refresh token came twice; its session is ended");
+        end(edge, &session, "forced").await?;
+        return Err(ended());
+    }
+    let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
+    let expires_at = pair.access_expires;
+    let rotation = Rotation {
+        session: session.id,
+        used,
+        tokens: pair,
+        at: now,
+    };
+    edge.database
+        .commit(vec![Write::RotateTokens(rotation)])
+        .await?;
+    let credentials = edge.database.credentials(&session.username).await?;
+    let credentials = credentials.ok_or_else(ended)?;
+    Ok(Json(answer(edge, &credentials, fresh, expires_at)?).into_response())
 }
 
 async fn verify(edge: &Edge, username: &str, password: String) -> Result<Credentials, ApiError> {

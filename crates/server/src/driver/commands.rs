@@ -1,0 +1,207 @@
+//! The edge's commands as the core's intents and observations, and its answers back.
+
+use rollcall_alignment::{
+    Answer, DeviceId, Extension, IdempotencyKey, Input, Intent, NameError, Observation, Person,
+    Refusal as No, RequestId, SignIn, Vitals,
+};
+use rollcall_wire::{board::Agent, realtime::DeviceHeartbeat};
+use tokio::sync::oneshot;
+
+use super::{Driver, views};
+use crate::{
+    asterisk::Asterisk,
+    auth::{Session, SessionId},
+    core_link::{Command, LoggedOut, Refusal, RefusalKind},
+};
+
+/// Who waits for the answer to an intent.
+pub(super) enum Waiter {
+    SignIn(oneshot::Sender<Result<(), Refusal>>),
+    Online(oneshot::Sender<Result<Agent, Refusal>>),
+    Logout(oneshot::Sender<Result<LoggedOut, Refusal>>),
+}
+
+impl Waiter {
+    /// Hands the answer over; a caller that has left meanwhile is no loss.
+    pub(super) fn answer(self, answer: Answer) {
+        match (self, answer) {
+            (Waiter::SignIn(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
+            (Waiter::Online(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
+            (Waiter::Logout(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
+            (Waiter::SignIn(reply), _) => drop(reply.send(Ok(()))),
+            (
+                Waiter::Online(reply),
+                Answer::Online(view) | Answer::LoggedOut(view) | Answer::LoggingOut(view),
+            ) => drop(reply.send(Ok(views::agent(&view)))),
+            (Waiter::Logout(reply), answer) => {
+                let pending = match answer {
+                    Answer::LoggingOut(_) => vec!["call".to_owned()],
+                    _ => Vec::new(),
+                };
+                drop(reply.send(Ok(LoggedOut { pending })));
+            }
+            // The core answers a sign-in to nobody else.
+            (Waiter::Online(_), Answer::SignedIn) => {}
+        }
+    }
+}
+
+impl Driver {
+    pub(super) fn command(&mut self, command: Command, asterisk: &Asterisk) {
+        match command {
+            Command::SignIn { session, reply } => {
+                if let Some(extension) = session_extension(&session) {
+                    // Somebody added since our start is heard of here first.
+                    let people = Observation::People(vec![Person { extension }]);
+                    self.take(Input::Observation(people), asterisk);
+                }
+                self.intend(sign_in(&session), Waiter::SignIn(reply), asterisk);
+            }
+            Command::Online { session, extension, contact_uri, key, reply } => {
+                let intent = online(&session, &extension, contact_uri, key.as_deref());
+                self.intend(intent, Waiter::Online(reply), asterisk);
+            }
+            Command::Logout { session, device_id, reason, key, reply } => {
+                if let Some(reason) = reason {
+                    tracing::debug!(session = %session.id, reason, "logout asked");
+                }
+                let intent = logout(&session, device_id.as_deref(), key.as_deref());
+                self.intend(intent, Waiter::Logout(reply), asterisk);
+            }
+            Command::Expired { session } => {
+                self.seen(session, Observation::SessionExpired, asterisk);
+            }
+            Command::Connected { session, .. } => {
+                self.seen(session.id, Observation::LinkOpened, asterisk);
+            }
+            Command::Disconnected { session, .. } => {
+                self.seen(session.id, Observation::LinkClosed, asterisk);
+            }
+            Command::Heartbeat { session, vitals } => {
+                if vitals.device_id == session.device_id {
+                    let vitals = self.vitals(&vitals);
+                    let heartbeat = |session| Observation::Heartbeat { session, vitals };
+                    self.seen(session.id, heartbeat, asterisk);
+                }
+            }
+        }
+    }
+
+    fn intend(&mut self, intent: Result<Intent, NameError>, waiter: Waiter, asterisk: &Asterisk) {
+        let Ok(intent) = intent else {
+            // The edge has checked these names; what still gets here is nobody's.
+            waiter.answer(Answer::Refused(No::UnknownSession));
+            return;
+        };
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.waiters.insert(request, waiter);
+        self.take(Input::Intent { request, intent }, asterisk);
+    }
+
+    fn seen(
+        &mut self,
+        session: SessionId,
+        observation: impl FnOnce(rollcall_alignment::SessionId) -> Observation,
+        asterisk: &Asterisk,
+    ) {
+        if let Ok(session) = core_id(session) {
+            self.take(Input::Observation(observation(session)), asterisk);
+        }
+    }
+
+    /// A loop that has not turned for a heartbeat's time has stopped.
+    fn vitals(&self, measured: &DeviceHeartbeat) -> Vitals {
+        let limit = self.core.config().heartbeat.as_millis();
+        let turns = |age_ms: u64| u128::from(age_ms) <= limit;
+        Vitals {
+            tick: measured.tick,
+            sip_loop_ok: turns(measured.sip_loop_ms),
+            audio_loop_ok: measured.audio_loop_ms.is_none_or(turns),
+            microphone_ok: measured.audio_ok,
+            registered: Some(measured.registered),
+        }
+    }
+}
+
+fn sign_in(session: &Session) -> Result<Intent, NameError> {
+    Ok(Intent::SignIn(SignIn {
+        session: core_id(session.id)?,
+        extension: Extension::new(session.extension.as_deref().unwrap_or_default())?,
+        device: DeviceId::new(&session.device_id)?,
+    }))
+}
+
+fn online(
+    session: &Session,
+    extension: &str,
+    contact_uri: String,
+    key: Option<&str>,
+) -> Result<Intent, NameError> {
+    Ok(Intent::AgentOnline {
+        session: core_id(session.id)?,
+        extension: Extension::new(extension)?,
+        contact_uri,
+        key: key.map(IdempotencyKey::new).transpose()?,
+    })
+}
+
+fn logout(
+    session: &Session,
+    device: Option<&str>,
+    key: Option<&str>,
+) -> Result<Intent, NameError> {
+    Ok(Intent::AgentLogout {
+        session: core_id(session.id)?,
+        device: device.map(DeviceId::new).transpose()?,
+        key: key.map(IdempotencyKey::new).transpose()?,
+    })
+}
+
+fn session_extension(session: &Session) -> Option<Extension> {
+    Extension::new(session.extension.as_deref()?).ok()
+}
+
+fn core_id(session: SessionId) -> Result<rollcall_alignment::SessionId, NameError> {
+    rollcall_alignment::SessionId::new(&session.to_string())
+}
+
+/// A session's id as the edge knows it.
+pub(super) fn edge_id(session: &rollcall_alignment::SessionId) -> Option<SessionId> {
+    SessionId::parse_str(session.as_str()).ok()
+}
+
+/// The core's refusals in the edge's shape.
+fn refusal(no: No) -> Refusal {
+    let (kind, field, next) = match no {
+        No::NotReady => (RefusalKind::Unavailable, None, Some("Try again in a moment.")),
+        No::DatabaseUnavailable => return Refusal::database_down(),
+        No::UnknownExtension => (RefusalKind::NotFound, Some("extension"), None),
+        No::UnknownSession | No::SessionEnded => {
+            (RefusalKind::Forbidden, None, Some("Sign in again."))
+        }
+        No::WrongExtension => {
+            (RefusalKind::Forbidden, Some("extension"), Some("Send your own extension."))
+        }
+        No::UnknownDevice => (RefusalKind::NotFound, Some("deviceId"), None),
+        No::BadContact(_) => {
+            (RefusalKind::Invalid, Some("contactUri"), Some("Send the Contact as sip:user@host."))
+        }
+        No::AmbiguousContact => (
+            RefusalKind::Conflict,
+            Some("contactUri"),
+            Some("Send the Contact that this phone registered."),
+        ),
+        No::InUse => (RefusalKind::Conflict, None, Some("Sign out on the other device first.")),
+        No::KeyReused => {
+            (RefusalKind::Conflict, None, Some("Use a new idempotency key for a new request."))
+        }
+    };
+    let message = no.to_string();
+    let mut letters = message.chars();
+    let message = letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).chain(['.']).collect())
+        .unwrap_or_default();
+    Refusal { kind, code: no.as_str(), message, field, next }
+}
