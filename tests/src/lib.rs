@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod asterisk;
 pub mod board;
+pub mod desktop;
 pub mod phone;
 pub mod ports;
 pub mod program;

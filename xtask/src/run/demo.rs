@@ -13,12 +13,13 @@ use super::{CALLEE, PBX, READY, SERVER, json};
 use crate::process::Household;
 use crate::{Result, step, workspace};
 
-/// How to sign in, for the login screen and the terminal.
+/// How to use the demo, for the login screen and the terminal.
 pub(crate) const HINT: &str =
-    "Sign in as 1001 with the password demo-1001, or as the supervisor super with demo-super.";
+    "Sign in as one of these people. Dial 600 to hear yourself, 1002 for an agent who answers.";
 
 /// Somebody of the demo.
 struct Person {
+    label: &'static str,
     username: &'static str,
     role: &'static str,
     extension: Option<&'static str>,
@@ -26,16 +27,19 @@ struct Person {
 
 const PEOPLE: [Person; 3] = [
     Person {
+        label: "Agent 1001",
         username: "1001",
         role: "agent",
         extension: Some("1001"),
     },
     Person {
+        label: "Agent 1002, who answers already",
         username: "1002",
         role: "agent",
         extension: Some("1002"),
     },
     Person {
+        label: "Supervisor",
         username: "super",
         role: "supervisor",
         extension: None,
@@ -66,7 +70,7 @@ impl Demo {
         ));
         let made = fs::DirBuilder::new().mode(0o700).create(&folder);
         made.map_err(|error| format!("{}: {error}", folder.display()))?;
-        for name in ["log", "server", "config", "data", "cache"] {
+        for name in ["log", "server", "app", "data", "cache"] {
             let inner = folder.join(name);
             let made = fs::DirBuilder::new().mode(0o700).create(&inner);
             made.map_err(|error| format!("{}: {error}", inner.display()))?;
@@ -104,14 +108,10 @@ impl Demo {
             .map_err(|error| format!("{}: {error}", self.folder.display()))
     }
 
-    /// Where the app keeps its settings and secrets during the demo, apart from a real one's.
-    pub(crate) fn app_folders(&self) -> [(&'static str, PathBuf); 3] {
-        [
-            ("XDG_CONFIG_HOME", "config"),
-            ("XDG_DATA_HOME", "data"),
-            ("XDG_CACHE_HOME", "cache"),
-        ]
-        .map(|(name, folder)| (name, self.folder.join(folder)))
+    /// Where the app's web view keeps what it keeps during the demo, apart from a real one's.
+    pub(crate) fn app_folders(&self) -> [(&'static str, PathBuf); 2] {
+        [("XDG_DATA_HOME", "data"), ("XDG_CACHE_HOME", "cache")]
+            .map(|(name, folder)| (name, self.folder.join(folder)))
     }
 
     /// Starts the pocket PBX on free ports.
@@ -186,6 +186,18 @@ impl Demo {
         household.start(CALLEE, &agent, &self.log(CALLEE))
     }
 
+    /// Who can sign in, for the terminal.
+    pub(crate) fn people() -> impl Iterator<Item = String> {
+        PEOPLE.iter().map(|person| {
+            format!(
+                "{} / {}  {}",
+                person.username,
+                password(person.username),
+                person.label
+            )
+        })
+    }
+
     /// A headless agent for `username`, signed in by the demo's password.
     pub(crate) fn agent(&self, child: &str, username: &str, url: &str) -> Result<Command> {
         const PASSWORD: &str = "ROLLCALL_DEMO_PASSWORD";
@@ -211,10 +223,22 @@ impl Demo {
 
     /// What the app is told: where the server is, and how to sign in.
     pub(crate) fn write_preset(&self, url: &str) -> Result<PathBuf> {
-        self.save(
-            "demo.toml",
-            &format!("server = \"{url}\"\nhint = \"{HINT}\"\n"),
-        )
+        let people: String = PEOPLE
+            .iter()
+            .map(|person| {
+                format!(
+                    "\n[[demo.people]]\nlabel = \"{}\"\nusername = \"{}\"\npassword = \"{}\"\n",
+                    person.label,
+                    person.username,
+                    password(person.username)
+                )
+            })
+            .collect();
+        let text = format!(
+            "server = \"{url}\"\nmultiple = true\nno_keychain = true\ndata_dir = \"{data}\"\n\n[demo]\nhint = \"{HINT}\"\n{people}",
+            data = self.folder.join("app").display(),
+        );
+        self.save("desktop.toml", &text)
     }
 
     fn add(&self, person: &Person, config: &Path) -> Result<()> {

@@ -76,15 +76,14 @@ fn start_and_wait(household: &mut Household, demo: &Demo) -> Result<()> {
 
 fn with_window(household: &mut Household, demo: &Demo, url: &str) -> Result<()> {
     let mut app = Command::new(workspace::binaries().join("rollcall"));
-    app.arg("--demo").arg(demo.write_preset(url)?);
-    for (name, folder) in demo.app_folders() {
-        app.env(name, folder);
-    }
+    app.env("ROLLCALL_DESKTOP_PRESET", demo.write_preset(url)?);
+    app.envs(demo.app_folders());
     household.start(APP, &app, &demo.log(APP))?;
     println!("==> the app is open. {}", demo::HINT);
-    println!(
-        "    Call 600 for an echo, 1002 for an agent who answers. Close the window or press Ctrl-C to end everything."
-    );
+    for person in Demo::people() {
+        println!("    {person}");
+    }
+    println!("    Close the window or press Ctrl-C to end everything.");
     loop {
         match household.next(Duration::from_secs(1)) {
             Some(News::Interrupted) => return Ok(()),

@@ -1,0 +1,150 @@
+//! The real app, under Xvfb, through WebDriver, against the real server and Asterisk 22: one agent's day.
+//!
+//! Pictures of both windows are kept among the artefacts, for a person to look at.
+
+use rollcall_e2e::asterisk::Settings;
+use rollcall_e2e::desktop::{BOARD, Desktop, PHONE};
+use rollcall_e2e::phone::Phone;
+use rollcall_e2e::server::SUPERVISOR;
+use rollcall_e2e::waiting::PROMPTLY;
+use rollcall_e2e::{Asterisk, Server, eventually};
+
+const CALL: &str = "//*[@data-testid='call-card'][@data-call-state='active']";
+const LOGIN: &str = "//input[@name='username']";
+
+#[tokio::test]
+async fn an_agents_day_from_sign_in_to_sign_out() {
+    let (asterisk, server) = stage().await;
+    let board = server.board(SUPERVISOR).await;
+    let app = Desktop::open(&server).await;
+    app.sees(LOGIN).await;
+    app.picture("app-login").await;
+
+    app.sign_in("1001", &Server::password("1001")).await;
+    app.own_state("Available").await;
+    board.shows("1001", "Available", PROMPTLY).await;
+    assert_eq!(asterisk.contacts("1001").await.len(), 1);
+
+    app.menu("Open board").await;
+    app.window(BOARD).await;
+    app.board_row("1001", "Available").await;
+    app.board_row("1002", "Offline").await;
+
+    app.window(PHONE).await;
+    app.type_into("//form[@aria-label='Dial']//input", "600")
+        .await;
+    app.click("//form[@aria-label='Dial']//button[@type='submit']")
+        .await;
+    app.sees(CALL).await;
+    app.own_state("On a call").await;
+    app.picture("app-phone-in-call").await;
+    app.window(BOARD).await;
+    app.board_row("1001", "On a call").await;
+    app.picture("app-board").await;
+
+    app.window(PHONE).await;
+    app.click("//button[starts-with(@aria-label, 'Hang up on')]")
+        .await;
+    app.own_state("Available").await;
+    app.menu("Sign out").await;
+    app.sees(LOGIN).await;
+    board.shows("1001", "Offline", PROMPTLY).await;
+    assert_eq!(asterisk.contacts("1001").await, []);
+    let rows = server.rows("1001").await;
+    assert!(
+        rows.user == (false, false) && rows.contacts.iter().all(|(_, status)| status == "Expired"),
+        "{rows:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_comes_in_says_who_calls_and_is_answered_or_declined() {
+    let (asterisk, server) = stage().await;
+    let app = Desktop::open(&server).await;
+    app.sign_in("1001", &Server::password("1001")).await;
+    app.own_state("Available").await;
+
+    let mut first = Phone::of("1002", &asterisk).dialling("1001").start();
+    app.sees("//*[@data-testid='incoming-call'][contains(., '1002')]")
+        .await;
+    app.picture("app-incoming").await;
+    app.click("//button[starts-with(@aria-label, 'Answer')]")
+        .await;
+    first.event("answered").await;
+    app.sees(CALL).await;
+    assert!(first.program.terminate().await.success());
+    app.own_state("Available").await;
+
+    let second = Phone::of("1002", &asterisk).dialling("1001").start();
+    app.click("//button[starts-with(@aria-label, 'Decline')]")
+        .await;
+    second.event("ended").await;
+    assert!(
+        second
+            .program
+            .events()
+            .iter()
+            .all(|event| event["event"] != "answered")
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_where_it_was_typed_and_never_kept() {
+    let (_asterisk, server) = stage().await;
+    let app = Desktop::open(&server).await;
+    app.sign_in("1001", "a wrong password").await;
+    app.sees("//*[contains(., 'password') and contains(., 'wrong')]")
+        .await;
+    app.picture("app-wrong-password").await;
+    assert!(!app.log().contains("a wrong password"));
+}
+
+#[tokio::test]
+async fn no_token_and_no_sip_password_reaches_a_page() {
+    let (asterisk, server) = stage().await;
+    let app = Desktop::open(&server).await;
+    app.sign_in("1001", &Server::password("1001")).await;
+    app.own_state("Available").await;
+    app.menu("Open board").await;
+    let secret = &asterisk.settings().people[0].password;
+    for title in [PHONE, BOARD] {
+        app.window(title).await;
+        app.sees("//main").await;
+        let kept = app
+            .script("return JSON.stringify([localStorage, sessionStorage, document.cookie])")
+            .await
+            .to_string();
+        let page = app.page().await;
+        for word in [secret.as_str(), &server.url(), "Bearer"] {
+            assert!(
+                !page.contains(word) && !kept.contains(word),
+                "{title} knows {word}"
+            );
+        }
+    }
+    assert!(!app.log().contains(secret.as_str()));
+}
+
+#[tokio::test]
+async fn closing_the_app_signs_out_first() {
+    let (asterisk, server) = stage().await;
+    let board = server.board(SUPERVISOR).await;
+    let app = Desktop::open(&server).await;
+    app.sign_in("1001", &Server::password("1001")).await;
+    board.shows("1001", "Available", PROMPTLY).await;
+    app.close().await;
+    board.shows("1001", "Offline", PROMPTLY).await;
+    eventually("the contact is gone", PROMPTLY, async || {
+        match asterisk.contacts("1001").await {
+            listed if listed.is_empty() => Ok(()),
+            listed => Err(format!("{listed:?}")),
+        }
+    })
+    .await;
+}
+
+async fn stage() -> (Asterisk, Server) {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let server = Server::start(&asterisk).await;
+    (asterisk, server)
+}
