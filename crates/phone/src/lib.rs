@@ -4,11 +4,17 @@
 //! stand behind it: one for SIP (sockets, timers, registration, calls), one for media (the 20 ms tick, RTP,
 //! sound). The engine knows calls and accounts; it knows nothing of a server, a person or a window.
 
+mod calls;
 mod command;
 mod config;
+mod driver;
 mod engine;
 mod event;
 mod failure;
+mod link;
+mod resolve;
+mod sound;
+mod target;
 
 pub use command::{Account, CallRef, PhoneCommand};
 pub use config::EngineConfig;

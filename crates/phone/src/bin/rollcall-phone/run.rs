@@ -1,0 +1,151 @@
+//! `rollcall-phone run`: one account, until interrupted or a time is over.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use rollcall_phone::{
+    Account, AudioChoice, CallRef, Codec, Credentials, Engine, EngineConfig, EngineHandle,
+    PhoneCommand, PhoneEvent,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::json;
+
+/// Register an account, call or be called, until interrupted.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The account, `sip:USER@REGISTRAR[:PORT]`.
+    #[arg(long)]
+    account: String,
+    /// The environment variable that holds the SIP password.
+    #[arg(long, value_name = "VARIABLE")]
+    password_env: String,
+    /// Where sound comes from and goes to: devices, loopback, none or file:IN.wav,OUT.wav.
+    #[arg(long, default_value = "devices")]
+    audio: AudioChoice,
+    /// Codecs to offer, best first.
+    #[arg(long, value_delimiter = ',', default_value = "opus,pcmu")]
+    codecs: Vec<Codec>,
+    /// Answer every call at once.
+    #[arg(long)]
+    auto_answer: bool,
+    /// Call this number as soon as the phone is registered.
+    #[arg(long, value_name = "NUMBER")]
+    dial: Option<String>,
+    /// End after so many seconds.
+    #[arg(long = "for", value_name = "SECONDS")]
+    for_seconds: Option<f64>,
+    /// Print one JSON event a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the phone. Succeeds when it ended as asked, fails when it never registered.
+pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+    let account = account(&arguments)?;
+    let lasting = arguments
+        .for_seconds
+        .map(Duration::try_from_secs_f64)
+        .transpose()
+        .context("--for")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let config = EngineConfig {
+        audio: arguments.audio.clone(),
+        codecs: arguments.codecs.clone(),
+        auto_answer: arguments.auto_answer,
+        ..EngineConfig::default()
+    };
+    let (engine, events) = Engine::start(config)?;
+    engine.send(PhoneCommand::Register(account));
+    runtime.block_on(watch(&arguments, engine, events, lasting))
+}
+
+async fn watch(
+    arguments: &RunArguments,
+    engine: EngineHandle,
+    mut events: UnboundedReceiver<PhoneEvent>,
+    lasting: Option<Duration>,
+) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let time_is_over = tokio::time::sleep(lasting.unwrap_or(Duration::MAX / 4));
+    tokio::pin!(time_is_over);
+    let mut asked_to_stop = false;
+    let mut was_registered = false;
+    let mut to_dial = arguments.dial.clone();
+    loop {
+        let stop = tokio::select! {
+            event = events.recv() => {
+                let Some(event) = event else { break };
+                print(arguments.json, &event)?;
+                if matches!(event, PhoneEvent::Registered { .. }) {
+                    was_registered = true;
+                    if let Some(target) = to_dial.take() {
+                        engine.send(PhoneCommand::Dial { call: CallRef::fresh(), target });
+                    }
+                }
+                if event == PhoneEvent::Stopped {
+                    break;
+                }
+                false
+            }
+            _ = interrupt.recv() => true,
+            _ = terminate.recv() => true,
+            () = &mut time_is_over, if !asked_to_stop => true,
+        };
+        if stop && !asked_to_stop {
+            asked_to_stop = true;
+            engine.send(PhoneCommand::Shutdown);
+        }
+    }
+    Ok(if was_registered {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The account of the command line. The device is this process: a phone without a window has no lasting identity.
+fn account(arguments: &RunArguments) -> anyhow::Result<Account> {
+    let address = arguments
+        .account
+        .strip_prefix("sip:")
+        .unwrap_or(&arguments.account);
+    let Some((user, registrar)) = address.split_once('@') else {
+        bail!("--account is not sip:USER@REGISTRAR[:PORT]");
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+    if user.is_empty() || !user.chars().all(is_plain) {
+        bail!("--account has no usable user: letters, digits, - _ . + only");
+    }
+    let password = std::env::var(&arguments.password_env).with_context(|| {
+        format!(
+            "the environment variable {} holds no password",
+            arguments.password_env
+        )
+    })?;
+    let device = format!("rollcall-phone-{:08x}", rand::random::<u32>());
+    Ok(Account::new(
+        user,
+        registrar,
+        Credentials::new(user, password),
+        device,
+    ))
+}
+
+fn print(json: bool, event: &PhoneEvent) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", json::object(event))?;
+    } else if let Some(words) = json::words(event) {
+        writeln!(out, "{words}")?;
+    }
+    // A reader behind a pipe wants each line when it happens.
+    Ok(out.flush()?)
+}

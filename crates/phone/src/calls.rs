@@ -1,0 +1,484 @@
+//! The engine's calls: SIP's events on one side, SDP, RTP sockets and sound on the other.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, UdpSocket};
+use std::time::Instant;
+
+use bytes::Bytes;
+use rollcall_media::sdp::{self, Direction, Local, Negotiated};
+use rollcall_sip::message::{HeadersView, Request, uri_text};
+use rollcall_sip::{CallId, EndReason, Event, InviteRequest};
+
+use crate::driver::Driver;
+use crate::sound::{Cue, SoundCommand};
+use crate::target::target_uri;
+use crate::{CallEnd, CallRef, EndKind, PhoneEvent};
+
+/// The calls of an engine by both of their names.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    lines: HashMap<CallId, Line>,
+}
+
+/// One call.
+#[derive(Debug)]
+struct Line {
+    call: CallRef,
+    phase: Phase,
+    /// The bound RTP socket, until the media thread takes it.
+    rtp: Option<UdpSocket>,
+    local: Local,
+    /// What was agreed on, once it was.
+    negotiated: Option<Negotiated>,
+    /// Our SDP for the 200, made when the call came in.
+    prepared: Bytes,
+    /// We offered in a 200 and the answer comes with ACK.
+    awaits_answer: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Incoming,
+    Dialing,
+    Ringing,
+    EarlyMedia,
+    Answered,
+}
+
+impl Lines {
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn find(&self, call: CallRef) -> Option<(CallId, Phase)> {
+        self.lines
+            .iter()
+            .find(|(_, line)| line.call == call)
+            .map(|(id, line)| (*id, line.phase))
+    }
+
+    /// Ringing while somebody calls and we do not talk; ring-back while the other phone rings without sound of its own.
+    fn cue(&self) -> Option<Cue> {
+        let any = |phase| self.lines.values().any(|line| line.phase == phase);
+        match () {
+            () if any(Phase::Answered) || any(Phase::EarlyMedia) => None,
+            () if any(Phase::Incoming) => Some(Cue::Ringing),
+            () if any(Phase::Ringing) => Some(Cue::RingBack),
+            () => None,
+        }
+    }
+}
+
+impl Driver {
+    pub(crate) fn dial(&mut self, call: CallRef, target: &str) {
+        match self.invite(call, target) {
+            Ok(()) => self.tell(PhoneEvent::Dialing { call }),
+            Err(message) => {
+                let end = CallEnd {
+                    kind: EndKind::Failed,
+                    sip_code: None,
+                    message,
+                };
+                self.tell(PhoneEvent::Ended { call, end });
+            }
+        }
+    }
+
+    pub(crate) fn answer(&mut self, call: CallRef) {
+        if let Some((id, Phase::Incoming)) = self.lines.find(call) {
+            self.answer_line(id);
+        }
+    }
+
+    pub(crate) fn decline(&mut self, call: CallRef) {
+        if let (Some((id, Phase::Incoming)), Some(link)) = (self.lines.find(call), &mut self.link) {
+            link.ua.reject(Instant::now(), id, 486);
+        }
+    }
+
+    pub(crate) fn hang_up(&mut self, call: CallRef) {
+        if let (Some((id, _)), Some(link)) = (self.lines.find(call), &mut self.link) {
+            link.ua.hangup(Instant::now(), id);
+        }
+    }
+
+    pub(crate) fn hang_up_all(&mut self) {
+        let ids: Vec<CallId> = self.lines.lines.keys().copied().collect();
+        if let Some(link) = &mut self.link {
+            for id in ids {
+                link.ua.hangup(Instant::now(), id);
+            }
+        }
+    }
+
+    /// Tells the end of every call without waiting for the other side.
+    pub(crate) fn end_all_lines(&mut self) {
+        let ids: Vec<CallId> = self.lines.lines.keys().copied().collect();
+        for id in ids {
+            self.end_line(id, end_of(EndReason::Local));
+        }
+    }
+
+    /// The media thread cannot go on with a call.
+    pub(crate) fn fail_call(&mut self, id: CallId, message: String) {
+        if let Some(link) = &mut self.link {
+            link.ua.hangup(Instant::now(), id);
+        }
+        self.end_line(
+            id,
+            CallEnd {
+                kind: EndKind::Failed,
+                sip_code: None,
+                message,
+            },
+        );
+    }
+
+    pub(crate) fn handle_call_event(&mut self, event: Event) {
+        match event {
+            Event::Incoming { call, request, .. } => self.handle_incoming(call, &request),
+            Event::Progress { call, code, sdp } => self.handle_progress(call, code, &sdp),
+            Event::Answered { call, sdp } => self.handle_answered(call, &sdp),
+            Event::Confirmed { call, sdp } => self.handle_confirmed(call, &sdp),
+            Event::Offer { call, sdp } => self.handle_offer(call, &sdp),
+            Event::Ended { call, reason } => self.end_line(call, end_of(reason)),
+            Event::InDialog { .. }
+            | Event::Request { .. }
+            | Event::Outgoing { .. }
+            | Event::Registration(_) => {}
+        }
+        self.sound.set_cue(self.lines.cue());
+    }
+
+    fn invite(&mut self, call: CallRef, target: &str) -> Result<(), String> {
+        let registered = self.is_registered();
+        let codecs = self.config.codecs.clone();
+        let Some(link) = self.link.as_mut().filter(|_| registered) else {
+            return Err("The phone is not registered with the telephone server.".to_owned());
+        };
+        let target = target_uri(target, &link.host)?;
+        let (rtp, local) = bind_rtp(link.local)?;
+        let invite = InviteRequest {
+            target,
+            destination: link.registrar,
+            from: link.identity()?,
+            offer: sdp::offer(&local, &codecs, Direction::SendRecv).into(),
+            credentials: Some(link.account.credentials.clone()),
+            headers: Vec::new(),
+        };
+        let id = link.ua.invite(Instant::now(), invite);
+        self.lines
+            .lines
+            .insert(id, Line::new(call, Phase::Dialing, rtp, local));
+        Ok(())
+    }
+
+    /// Answers with media ready, or refuses at once what we could never talk over.
+    fn handle_incoming(&mut self, id: CallId, request: &Request) {
+        let codecs = self.config.codecs.clone();
+        let Some(link) = &mut self.link else {
+            return;
+        };
+        let bound = bind_rtp(link.local);
+        let Ok((rtp, local)) = bound else {
+            return link.ua.reject(Instant::now(), id, 503);
+        };
+        let mut line = Line::new(CallRef::fresh(), Phase::Incoming, rtp, local);
+        if request.body.is_empty() {
+            line.prepared = sdp::offer(&local, &codecs, Direction::SendRecv).into();
+            line.awaits_answer = true;
+        } else {
+            match sdp::answer(&request.body, &local, &codecs, Direction::SendRecv) {
+                Ok((answer, negotiated)) => {
+                    line.prepared = answer.into();
+                    line.negotiated = Some(negotiated);
+                }
+                Err(error) => {
+                    tracing::info!(%error, "refused a call");
+                    return link.ua.reject(Instant::now(), id, error.status());
+                }
+            }
+        }
+        let call = line.call;
+        self.lines.lines.insert(id, line);
+        let from = request.headers.from_view().ok();
+        self.tell(PhoneEvent::Incoming {
+            call,
+            from_display: from
+                .as_ref()
+                .and_then(|from| from.display.clone())
+                .unwrap_or_default(),
+            from_uri: from.map(|from| uri_text(&from.uri)).unwrap_or_default(),
+        });
+        if self.config.auto_answer {
+            self.answer_line(id);
+        } else if let Some(link) = &mut self.link {
+            link.ua.ring(Instant::now(), id, None);
+        }
+    }
+
+    fn answer_line(&mut self, id: CallId) {
+        let (Some(line), Some(link)) = (self.lines.lines.get_mut(&id), &mut self.link) else {
+            return;
+        };
+        line.phase = Phase::Answered;
+        link.ua.answer(Instant::now(), id, line.prepared.clone());
+        if !line.awaits_answer {
+            self.open_sound(id);
+            self.tell_answered(id);
+        }
+        self.sound.set_cue(self.lines.cue());
+    }
+
+    fn handle_progress(&mut self, id: CallId, code: u16, answer: &[u8]) {
+        let codecs = &self.config.codecs;
+        let Some(line) = self.lines.lines.get_mut(&id) else {
+            return;
+        };
+        let call = line.call;
+        // A 183 whose SDP cannot be used is no reason to end a call that may still be answered.
+        let early = sdp::accept(answer, codecs, Direction::SendRecv)
+            .ok()
+            .filter(|_| !answer.is_empty());
+        match early {
+            Some(negotiated) => {
+                let is_news = line.phase != Phase::EarlyMedia;
+                line.phase = Phase::EarlyMedia;
+                line.negotiated = Some(negotiated);
+                self.open_sound(id);
+                if is_news {
+                    self.tell(PhoneEvent::EarlyMedia { call });
+                }
+            }
+            None if code == 180 && line.phase == Phase::Dialing => {
+                line.phase = Phase::Ringing;
+                self.tell(PhoneEvent::Ringing { call });
+            }
+            None => {}
+        }
+    }
+
+    fn handle_answered(&mut self, id: CallId, answer: &[u8]) {
+        let codecs = &self.config.codecs;
+        let Some(line) = self.lines.lines.get_mut(&id) else {
+            return;
+        };
+        line.phase = Phase::Answered;
+        let agreed = match (answer.is_empty(), &line.negotiated) {
+            // The answer came with early media already (RFC 3264 section 4).
+            (true, Some(early)) => Ok(early.clone()),
+            _ => sdp::accept(answer, codecs, Direction::SendRecv),
+        };
+        match agreed {
+            Ok(negotiated) => {
+                line.negotiated = Some(negotiated);
+                self.open_sound(id);
+                self.tell_answered(id);
+            }
+            Err(error) => self.end_for_sdp(id, &error),
+        }
+    }
+
+    fn handle_confirmed(&mut self, id: CallId, answer: &[u8]) {
+        let codecs = &self.config.codecs;
+        let Some(line) = self
+            .lines
+            .lines
+            .get_mut(&id)
+            .filter(|line| line.awaits_answer)
+        else {
+            return;
+        };
+        line.awaits_answer = false;
+        let is_first = line.negotiated.is_none();
+        match sdp::accept(answer, codecs, Direction::SendRecv) {
+            Ok(negotiated) => {
+                line.negotiated = Some(negotiated);
+                self.open_sound(id);
+                if is_first {
+                    self.tell_answered(id);
+                }
+            }
+            Err(error) => self.end_for_sdp(id, &error),
+        }
+    }
+
+    /// A re-INVITE or UPDATE: hold, another address, another codec.
+    fn handle_offer(&mut self, id: CallId, offer: &[u8]) {
+        let codecs = self.config.codecs.clone();
+        let (Some(line), Some(link)) = (self.lines.lines.get_mut(&id), &mut self.link) else {
+            return;
+        };
+        line.local.session_version += 1;
+        if offer.is_empty() {
+            line.awaits_answer = true;
+            let offer = sdp::offer(&line.local, &codecs, Direction::SendRecv);
+            return link.ua.answer_offer(Instant::now(), id, offer.into());
+        }
+        match sdp::answer(offer, &line.local, &codecs, Direction::SendRecv) {
+            Ok((answer, negotiated)) => {
+                link.ua.answer_offer(Instant::now(), id, answer.into());
+                let before = line.negotiated.replace(negotiated.clone());
+                let held = !negotiated.direction.sends();
+                let was_held = before.is_some_and(|before| !before.direction.sends());
+                let call = line.call;
+                self.open_sound(id);
+                if held != was_held {
+                    self.tell(PhoneEvent::HeldByOther { call, held });
+                }
+            }
+            Err(error) => {
+                tracing::info!(%error, "refused a change of the session");
+                link.ua.refuse_offer(Instant::now(), id, error.status());
+            }
+        }
+    }
+
+    /// Starts the call's sound, or changes it to what was agreed on last.
+    fn open_sound(&mut self, id: CallId) {
+        let Some(line) = self.lines.lines.get_mut(&id) else {
+            return;
+        };
+        let Some(negotiated) = line.negotiated.clone() else {
+            return;
+        };
+        self.sound.ask(match line.rtp.take() {
+            Some(socket) => SoundCommand::Start {
+                call: id,
+                socket,
+                negotiated,
+            },
+            None => SoundCommand::Update {
+                call: id,
+                negotiated,
+            },
+        });
+    }
+
+    fn tell_answered(&self, id: CallId) {
+        let line = self.lines.lines.get(&id);
+        if let Some((call, negotiated)) =
+            line.and_then(|line| line.negotiated.as_ref().map(|agreed| (line.call, agreed)))
+        {
+            self.tell(PhoneEvent::Answered {
+                call,
+                codec: negotiated.codec,
+            });
+        }
+    }
+
+    /// The other side's SDP answer cannot be used: the call is up, so it takes a BYE.
+    fn end_for_sdp(&mut self, id: CallId, error: &sdp::SdpError) {
+        if let Some(link) = &mut self.link {
+            link.ua.hangup(Instant::now(), id);
+        }
+        let message = format!("The other side answered in a way that gives no sound: {error}.");
+        self.end_line(
+            id,
+            CallEnd {
+                kind: EndKind::NoCommonCodec,
+                sip_code: None,
+                message,
+            },
+        );
+    }
+
+    /// Tells the end of a call, once.
+    fn end_line(&mut self, id: CallId, end: CallEnd) {
+        if let Some(line) = self.lines.lines.remove(&id) {
+            self.sound.ask(SoundCommand::Stop(id));
+            self.tell(PhoneEvent::Ended {
+                call: line.call,
+                end,
+            });
+        }
+        self.sound.set_cue(self.lines.cue());
+    }
+}
+
+impl Line {
+    fn new(call: CallRef, phase: Phase, rtp: UdpSocket, local: Local) -> Self {
+        Self {
+            call,
+            phase,
+            rtp: Some(rtp),
+            local,
+            negotiated: None,
+            prepared: Bytes::new(),
+            awaits_answer: false,
+        }
+    }
+}
+
+/// An RTP socket at an even port, as RFC 3550 section 11 wants it, before anything is offered.
+fn bind_rtp(local: IpAddr) -> Result<(UdpSocket, Local), String> {
+    const ATTEMPTS: usize = 32;
+    let mut odd = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let bound =
+            UdpSocket::bind((local, 0)).and_then(|socket| Ok((socket.local_addr()?, socket)));
+        let (address, socket) =
+            bound.map_err(|error| format!("There is no port for the call's sound: {error}."))?;
+        if address.port() % 2 == 0 {
+            socket
+                .set_nonblocking(true)
+                .map_err(|error| error.to_string())?;
+            return Ok((
+                socket,
+                Local::new(address, u64::from(rand::random::<u32>())),
+            ));
+        }
+        odd.push(socket); // held, so that the system gives another one
+    }
+    Err("There is no even port for the call's sound.".to_owned())
+}
+
+fn end_of(reason: EndReason) -> CallEnd {
+    let (kind, sip_code, message) = match reason {
+        EndReason::Local => (EndKind::Local, None, "You ended the call.".to_owned()),
+        EndReason::Remote => (EndKind::Remote, None, "The other side hung up.".to_owned()),
+        EndReason::Cancelled => (EndKind::Missed, None, "The caller gave up.".to_owned()),
+        EndReason::TimedOut => (
+            EndKind::TimedOut,
+            None,
+            "The telephone server did not answer the call.".to_owned(),
+        ),
+        EndReason::Lost => (
+            EndKind::TimedOut,
+            None,
+            "The other side could no longer be reached.".to_owned(),
+        ),
+        EndReason::Refused { code, reason, .. } => {
+            let (kind, words) = refusal(code);
+            (
+                kind,
+                Some(code),
+                if words.is_empty() {
+                    format!("The call was refused: {reason} ({code}).")
+                } else {
+                    words
+                },
+            )
+        }
+    };
+    CallEnd {
+        kind,
+        sip_code,
+        message,
+    }
+}
+
+fn refusal(code: u16) -> (EndKind, String) {
+    let (kind, words) = match code {
+        486 | 600 => (EndKind::Busy, "The other side is busy."),
+        603 | 607 => (EndKind::Declined, "The other side declined the call."),
+        404 | 410 | 484 | 604 => (EndKind::NotFound, "Nobody has this number."),
+        408 | 480 => (EndKind::Unavailable, "Nobody answers at this number."),
+        488 | 606 => (
+            EndKind::NoCommonCodec,
+            "There is no sound format that both sides can use.",
+        ),
+        _ => (EndKind::Refused, ""),
+    };
+    (kind, words.to_owned())
+}

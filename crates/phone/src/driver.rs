@@ -1,0 +1,411 @@
+//! The SIP thread: commands, the SIP socket, timers, vitals; calls are in [`crate::calls`].
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rollcall_sip::{Event, Failure, RegistrationEvent};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::calls::Lines;
+use crate::link::Link;
+use crate::sound::{Sound, SoundCommand, SoundReport};
+use crate::{Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Vitals, resolve};
+
+/// How long calls and the registration may take to end at shutdown.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// First and longest wait before a name is looked up again.
+const LOOKUP_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32));
+/// A loop whose timer is later than this does not keep time.
+const MAX_LATENESS: Duration = Duration::from_secs(1);
+/// Largest SIP datagram.
+const MAX_DATAGRAM: usize = 65_535;
+
+/// Everything the SIP thread owns.
+pub(crate) struct Driver {
+    pub(crate) config: EngineConfig,
+    pub(crate) sound: Sound,
+    pub(crate) link: Option<Link>,
+    pub(crate) lines: Lines,
+    events: mpsc::UnboundedSender<PhoneEvent>,
+    found: (mpsc::UnboundedSender<Found>, mpsc::UnboundedReceiver<Found>),
+    /// The account whose registrar is being looked for.
+    wanted: Option<Wanted>,
+    registered: bool,
+    /// `Registering` was told before the user agent exists that would tell it too.
+    told_registering: bool,
+    last_tick: u64,
+    timer_late: bool,
+    farewell: Option<Instant>,
+}
+
+/// What the name service said, and to which question.
+struct Found {
+    generation: u64,
+    result: Result<SocketAddr, String>,
+}
+
+struct Wanted {
+    account: Account,
+    generation: u64,
+    failures: u32,
+    retry_at: Option<Instant>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        config: EngineConfig,
+        sound: Sound,
+        events: mpsc::UnboundedSender<PhoneEvent>,
+    ) -> Self {
+        Self {
+            config,
+            sound,
+            link: None,
+            lines: Lines::default(),
+            events,
+            found: mpsc::unbounded_channel(),
+            wanted: None,
+            registered: false,
+            told_registering: false,
+            last_tick: 0,
+            timer_late: false,
+            farewell: None,
+        }
+    }
+
+    /// Runs until shutdown has ended.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<PhoneCommand>,
+        mut reports: mpsc::UnboundedReceiver<SoundReport>,
+    ) {
+        let mut vitals =
+            tokio::time::interval(self.config.vitals_every.max(Duration::from_millis(10)));
+        vitals.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut datagram = vec![0; MAX_DATAGRAM];
+        while !self.has_said_farewell() {
+            let due = self.due();
+            tokio::select! {
+                command = commands.recv(), if self.farewell.is_none() => {
+                    self.obey(command.unwrap_or(PhoneCommand::Shutdown));
+                }
+                received = receive(self.link.as_ref(), &mut datagram) => {
+                    self.receive(received, &datagram);
+                }
+                () = sleep_until(due) => self.run_timers(due),
+                Some(found) = self.found.1.recv() => self.found(found),
+                Some(report) = reports.recv() => self.hear(report),
+                _ = vitals.tick() => self.tell_vitals(),
+            }
+            self.settle().await;
+        }
+        self.sound.ask(SoundCommand::Quit);
+        self.tell(PhoneEvent::Stopped);
+    }
+
+    pub(crate) fn tell(&self, event: PhoneEvent) {
+        // Nobody listens any more: then nobody needs to know.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered
+    }
+
+    fn obey(&mut self, command: PhoneCommand) {
+        match command {
+            PhoneCommand::Register(account) => self.register(account),
+            PhoneCommand::Unregister => self.unregister(),
+            PhoneCommand::Dial { call, target } => self.dial(call, &target),
+            PhoneCommand::Answer(call) => self.answer(call),
+            PhoneCommand::Decline(call) => self.decline(call),
+            PhoneCommand::Hangup(call) => self.hang_up(call),
+            PhoneCommand::SetMuted(muted) => self.sound.ask(SoundCommand::Mute(muted)),
+            PhoneCommand::SetAudio(choice) => self.sound.ask(SoundCommand::Choose(choice)),
+            PhoneCommand::Shutdown => {
+                self.hang_up_all();
+                self.unregister();
+                self.farewell = Some(Instant::now() + FAREWELL);
+            }
+        }
+    }
+
+    fn register(&mut self, account: Account) {
+        self.close_link();
+        let generation = self.wanted.as_ref().map_or(0, |wanted| wanted.generation) + 1;
+        self.wanted = Some(Wanted {
+            account,
+            generation,
+            failures: 0,
+            retry_at: None,
+        });
+        self.look_up();
+    }
+
+    fn unregister(&mut self) {
+        let looking = self.wanted.as_mut().is_some_and(|wanted| {
+            wanted.generation += 1; // an answer that is under way is for nobody
+            wanted.retry_at.take().is_some() || self.link.is_none()
+        });
+        match &mut self.link {
+            Some(link) => link.ua.unregister(Instant::now()),
+            None if looking || self.farewell.is_none() => self.tell(PhoneEvent::Unregistered),
+            None => {}
+        }
+    }
+
+    /// Ends calls and registration of the account before, as far as that goes without waiting.
+    fn close_link(&mut self) {
+        self.hang_up_all();
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
+        if std::mem::take(&mut self.registered) {
+            link.ua.unregister(Instant::now());
+        }
+        link.flush_now();
+        self.end_all_lines();
+    }
+
+    /// Asks the name service beside the loop.
+    fn look_up(&mut self) {
+        let Some(wanted) = &mut self.wanted else {
+            return;
+        };
+        self.told_registering = true;
+        // Told first: an answer may come at once.
+        let _ = self.events.send(PhoneEvent::Registering);
+        wanted.retry_at = None;
+        let (registrar, generation) = (wanted.account.registrar.clone(), wanted.generation);
+        let found = self.found.0.clone();
+        tokio::spawn(async move {
+            let result = resolve::resolve(&registrar).await;
+            let _ = found.send(Found { generation, result });
+        });
+    }
+
+    fn found(&mut self, found: Found) {
+        let Some(wanted) = self
+            .wanted
+            .as_mut()
+            .filter(|wanted| wanted.generation == found.generation)
+        else {
+            return;
+        };
+        let account = wanted.account.clone();
+        let (code, words) = match found.result {
+            Ok(address) => match Link::open(account, address, &self.config) {
+                Ok(link) => {
+                    self.link = Some(link);
+                    return;
+                }
+                Err(words) => (
+                    FailureCode::NoNetwork,
+                    format!("this computer cannot reach it: {words}"),
+                ),
+            },
+            Err(words) => (
+                FailureCode::RegistrarNotFound,
+                format!(
+                    "the telephone server {:?} was not found: {words}",
+                    wanted.account.registrar
+                ),
+            ),
+        };
+        let wait =
+            (LOOKUP_RETRY.0 * 2u32.saturating_pow(wanted.failures.min(10))).min(LOOKUP_RETRY.1);
+        wanted.failures += 1;
+        wanted.retry_at = Some(Instant::now() + wait);
+        self.tell_failure(code, words, Some(wait));
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let sip = self.link.as_ref().and_then(|link| link.ua.poll_timeout());
+        let lookup = self.wanted.as_ref().and_then(|wanted| wanted.retry_at);
+        [sip, lookup, self.farewell].into_iter().flatten().min()
+    }
+
+    fn run_timers(&mut self, due: Option<Instant>) {
+        let now = Instant::now();
+        self.timer_late |= due.is_some_and(|due| now.saturating_duration_since(due) > MAX_LATENESS);
+        if self
+            .wanted
+            .as_ref()
+            .and_then(|wanted| wanted.retry_at)
+            .is_some_and(|at| at <= now)
+        {
+            self.look_up();
+        }
+        if let Some(link) = &mut self.link {
+            link.ua.handle_timeout(now);
+        }
+    }
+
+    fn receive(&mut self, received: std::io::Result<(usize, SocketAddr)>, datagram: &[u8]) {
+        match (received, &mut self.link) {
+            (Ok((length, from)), Some(link)) => {
+                link.ua.handle_datagram(
+                    Instant::now(),
+                    from,
+                    datagram.get(..length).unwrap_or_default(),
+                );
+            }
+            (Err(error), _) => tracing::debug!(%error, "SIP socket"),
+            (Ok(_), None) => {}
+        }
+    }
+
+    /// Carries out what the user agent wants sent and told, until it wants nothing more.
+    async fn settle(&mut self) {
+        loop {
+            let Some(link) = &mut self.link else {
+                return;
+            };
+            link.flush().await;
+            let Some(event) = link.ua.poll_event() else {
+                return;
+            };
+            self.handle_event(event);
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Registration(event) => self.handle_registration(event),
+            event => self.handle_call_event(event),
+        }
+    }
+
+    fn handle_registration(&mut self, event: RegistrationEvent) {
+        match event {
+            RegistrationEvent::Registering => {
+                if !std::mem::take(&mut self.told_registering) {
+                    self.tell(PhoneEvent::Registering);
+                }
+            }
+            RegistrationEvent::Registered {
+                contact,
+                expires,
+                registrar,
+            } => {
+                self.registered = true;
+                self.tell(PhoneEvent::Registered {
+                    contact,
+                    expires,
+                    registrar: registrar.to_string(),
+                });
+            }
+            RegistrationEvent::Failed { failure, retry_in } => {
+                self.registered = false;
+                self.tell_failure(
+                    FailureCode::from(&failure),
+                    self.words_for(&failure),
+                    retry_in,
+                );
+            }
+            RegistrationEvent::Unregistered => {
+                self.registered = false;
+                self.tell(PhoneEvent::Unregistered);
+            }
+        }
+    }
+
+    fn tell_failure(&self, code: FailureCode, message: String, retry_in: Option<Duration>) {
+        self.tell(PhoneEvent::RegistrationFailed {
+            code,
+            message,
+            next: code.next_step().to_owned(),
+            retry_in,
+        });
+    }
+
+    fn words_for(&self, failure: &Failure) -> String {
+        let registrar = self
+            .link
+            .as_ref()
+            .map(|link| link.account.registrar.as_str())
+            .unwrap_or_default();
+        match failure {
+            Failure::TimedOut => format!("The telephone server {registrar} does not answer."),
+            Failure::WrongCredentials => {
+                "The telephone server does not accept this phone's user name or password."
+                    .to_owned()
+            }
+            Failure::Refused { code, reason } => {
+                format!("The telephone server refuses this phone: {reason} ({code}).")
+            }
+            Failure::ContactMissing => {
+                "The telephone server said yes but did not store this phone's address.".to_owned()
+            }
+            Failure::UnusableChallenge(reason) => {
+                format!(
+                    "The telephone server asks for a password in a way this phone does not know: {reason}."
+                )
+            }
+        }
+    }
+
+    fn hear(&mut self, report: SoundReport) {
+        match report {
+            SoundReport::Ready {
+                microphone,
+                speaker,
+            } => {
+                self.set_available(microphone && speaker);
+                self.tell(PhoneEvent::AudioReady {
+                    microphone,
+                    speaker,
+                });
+            }
+            SoundReport::Problem { code, message } => {
+                self.set_available(false);
+                self.tell(PhoneEvent::AudioProblem { code, message });
+            }
+            SoundReport::CallFailed { call, message } => self.fail_call(call, message),
+        }
+    }
+
+    fn set_available(&mut self, available: bool) {
+        if let Some(link) = &mut self.link {
+            link.ua.set_available(available);
+        }
+    }
+
+    fn tell_vitals(&mut self) {
+        let pulse = self.sound.pulse();
+        let tick = pulse.tick();
+        let vitals = Vitals {
+            tick,
+            sip_loop_ok: !std::mem::take(&mut self.timer_late),
+            audio_loop_ok: tick > self.last_tick,
+            microphone_ok: pulse.microphone_ok(),
+            speaker_ok: pulse.speaker_ok(),
+            registered: self.registered,
+            calls: self.lines.len(),
+        };
+        self.last_tick = tick;
+        self.tell(PhoneEvent::Vitals(vitals));
+    }
+
+    fn has_said_farewell(&self) -> bool {
+        let settled = self.link.as_ref().is_none_or(|link| link.ua.is_settled());
+        self.farewell
+            .is_some_and(|deadline| settled || deadline <= Instant::now())
+    }
+}
+
+async fn receive(link: Option<&Link>, datagram: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+    match link {
+        Some(link) => link.socket.recv_from(datagram).await,
+        None => pending().await,
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,148 @@
+//! The media thread: every call's RTP and the sound devices, on one 20 ms tick.
+//!
+//! ```text
+//! RTP socket ─► session ─┐                       ┌─► session ─► RTP socket
+//!                        ├─► mix + tone ─► play  │
+//! RTP socket ─► session ─┘        capture ───────┴─► session ─► RTP socket
+//! ```
+//!
+//! It owns the devices and the sessions; it knows nothing of SIP. A device that is slow to open does not stop the
+//! tick, for it opens on a thread of its own.
+
+mod devices;
+mod thread;
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rollcall_audio::AudioChoice;
+use rollcall_media::sdp::Negotiated;
+use rollcall_sip::CallId;
+use tokio::sync::mpsc;
+
+/// What the media thread is asked.
+#[derive(Debug)]
+pub(crate) enum SoundCommand {
+    /// Let a call's sound flow.
+    Start {
+        call: CallId,
+        socket: UdpSocket,
+        negotiated: Negotiated,
+    },
+    /// Offer and answer agreed on something else.
+    Update {
+        call: CallId,
+        negotiated: Negotiated,
+    },
+    /// The call is over.
+    Stop(CallId),
+    /// Play a tone of our own, or none.
+    Tone(Option<Cue>),
+    Mute(bool),
+    Choose(AudioChoice),
+    /// Ends the thread.
+    Quit,
+}
+
+/// The tones an engine plays by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cue {
+    /// Somebody calls us.
+    Ringing,
+    /// The phone we called rings.
+    RingBack,
+}
+
+/// What the media thread tells.
+#[derive(Debug)]
+pub(crate) enum SoundReport {
+    Ready {
+        microphone: bool,
+        speaker: bool,
+    },
+    Problem {
+        code: &'static str,
+        message: String,
+    },
+    /// A call's sound cannot be coded.
+    CallFailed {
+        call: CallId,
+        message: String,
+    },
+}
+
+/// Signs of life of the media thread.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    tick: AtomicU64,
+    microphone_ok: AtomicBool,
+    speaker_ok: AtomicBool,
+}
+
+impl Pulse {
+    pub(crate) fn tick(&self) -> u64 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn microphone_ok(&self) -> bool {
+        self.microphone_ok.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn speaker_ok(&self) -> bool {
+        self.speaker_ok.load(Ordering::Relaxed)
+    }
+}
+
+/// The media thread as the SIP thread sees it.
+#[derive(Debug)]
+pub(crate) struct Sound {
+    commands: mpsc::UnboundedSender<SoundCommand>,
+    pulse: Arc<Pulse>,
+    cue: Option<Cue>,
+}
+
+impl Sound {
+    pub(crate) fn start(
+        choice: AudioChoice,
+    ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<SoundReport>)> {
+        let (commands, asked) = mpsc::unbounded_channel();
+        let (reports, told) = mpsc::unbounded_channel();
+        let pulse = Arc::new(Pulse::default());
+        let shared = pulse.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("rollcall-media".into())
+            .spawn(move || {
+                let thread = thread::Thread::new(choice, shared, reports);
+                tokio::task::LocalSet::new().block_on(&runtime, thread.run(asked));
+            })?;
+        Ok((
+            Self {
+                commands,
+                pulse,
+                cue: None,
+            },
+            told,
+        ))
+    }
+
+    /// Asks; a media thread that is gone shows in the pulse.
+    pub(crate) fn ask(&self, command: SoundCommand) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Plays this tone from now on; the one that plays already goes on.
+    pub(crate) fn set_cue(&mut self, cue: Option<Cue>) {
+        if self.cue != cue {
+            self.cue = cue;
+            self.ask(SoundCommand::Tone(cue));
+        }
+    }
+
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+}

@@ -1,0 +1,239 @@
+//! The 20 ms tick.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::UdpSocket;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rollcall_audio::AudioChoice;
+use rollcall_media::FRAME;
+use rollcall_media::sdp::Negotiated;
+use rollcall_media::session::{Config, Session};
+use rollcall_media::tone::{Region, Tone, ToneGenerator};
+use rollcall_sip::CallId;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::devices::Devices;
+use super::{Cue, Pulse, SoundCommand, SoundReport};
+
+const TICK: Duration = Duration::from_millis(20);
+/// Later than this, missed ticks are skipped rather than caught up with.
+const MAX_LAG: Duration = Duration::from_millis(200);
+/// Larger than any RTP packet we expect on Ethernet.
+const MAX_PACKET: usize = 2048;
+
+/// Everything the media thread owns.
+pub(super) struct Thread {
+    devices: Devices,
+    pulse: Arc<Pulse>,
+    reports: mpsc::UnboundedSender<SoundReport>,
+    lines: HashMap<CallId, Line>,
+    tone: Option<ToneGenerator>,
+    muted: bool,
+    next_tick: Instant,
+    heard: Vec<f32>,
+    mixed: Vec<f32>,
+    spoken: Vec<f32>,
+}
+
+/// One call's sound.
+struct Line {
+    session: Rc<RefCell<Session>>,
+    socket: Rc<tokio::net::UdpSocket>,
+    reader: JoinHandle<()>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+impl Thread {
+    pub(super) fn new(
+        choice: AudioChoice,
+        pulse: Arc<Pulse>,
+        reports: mpsc::UnboundedSender<SoundReport>,
+    ) -> Self {
+        Self {
+            devices: Devices::new(choice),
+            pulse,
+            reports,
+            lines: HashMap::new(),
+            tone: None,
+            muted: false,
+            next_tick: Instant::now(),
+            heard: vec![0.0; FRAME],
+            mixed: vec![0.0; FRAME],
+            spoken: vec![0.0; FRAME],
+        }
+    }
+
+    /// Runs until told to quit, or until nobody can tell any more.
+    pub(super) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<SoundCommand>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(self.next_tick.into()) => self.tick(Instant::now()),
+                command = commands.recv() => match command {
+                    Some(SoundCommand::Quit) | None => return,
+                    Some(command) => self.obey(command),
+                },
+            }
+        }
+    }
+
+    fn obey(&mut self, command: SoundCommand) {
+        match command {
+            SoundCommand::Start {
+                call,
+                socket,
+                negotiated,
+            } => self.start(call, socket, negotiated),
+            SoundCommand::Update { call, negotiated } => self.update(call, negotiated),
+            SoundCommand::Stop(call) => {
+                self.lines.remove(&call);
+            }
+            SoundCommand::Tone(cue) => self.tone = cue.map(|cue| ToneGenerator::new(tone_of(cue))),
+            SoundCommand::Mute(muted) => {
+                self.muted = muted;
+                for line in self.lines.values() {
+                    line.session.borrow_mut().set_muted(muted);
+                }
+            }
+            SoundCommand::Choose(choice) => self.devices.choose(choice),
+            SoundCommand::Quit => {}
+        }
+    }
+
+    fn start(&mut self, call: CallId, socket: UdpSocket, negotiated: Negotiated) {
+        match self.line(socket, negotiated) {
+            Ok(line) => {
+                if self.lines.is_empty() {
+                    // The first packet leaves now, not up to a tick later.
+                    self.next_tick = Instant::now();
+                }
+                self.lines.insert(call, line);
+            }
+            Err(message) => self.tell(SoundReport::CallFailed { call, message }),
+        }
+    }
+
+    fn line(&self, socket: UdpSocket, negotiated: Negotiated) -> Result<Line, String> {
+        let config = Config::new(negotiated, &mut rand::rng());
+        let mut session = Session::new(config).map_err(|error| error.to_string())?;
+        session.set_muted(self.muted);
+        let session = Rc::new(RefCell::new(session));
+        let socket = tokio::net::UdpSocket::from_std(socket).map_err(|error| error.to_string())?;
+        let socket = Rc::new(socket);
+        let reader = tokio::task::spawn_local(read(socket.clone(), session.clone()));
+        Ok(Line {
+            session,
+            socket,
+            reader,
+        })
+    }
+
+    fn update(&mut self, call: CallId, negotiated: Negotiated) {
+        let Some(line) = self.lines.get(&call) else {
+            return;
+        };
+        if let Err(error) = line.session.borrow_mut().update(negotiated) {
+            self.tell(SoundReport::CallFailed {
+                call,
+                message: error.to_string(),
+            });
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.next_tick += TICK;
+        if now.saturating_duration_since(self.next_tick) > MAX_LAG {
+            self.next_tick = now + TICK;
+        }
+        self.pulse.tick.fetch_add(1, Ordering::Relaxed);
+        self.look_after_devices(now);
+        // WAV files and loopback hold a call's sound and nothing else; devices are always kept moving, so that
+        // no old sound waits in them when a call begins.
+        if self.lines.is_empty() && !self.devices.are_real() {
+            return;
+        }
+        self.hear(now);
+        self.devices.play(&self.mixed);
+        self.devices.capture(&mut self.spoken);
+        self.speak();
+    }
+
+    fn look_after_devices(&mut self, now: Instant) {
+        let reports = &self.reports;
+        // The SIP thread outlives the reports it wants to hear.
+        self.devices
+            .poll(now, &mut |report| drop(reports.send(report)));
+        self.pulse
+            .microphone_ok
+            .store(self.devices.microphone_ok(), Ordering::Relaxed);
+        self.pulse
+            .speaker_ok
+            .store(self.devices.speaker_ok(), Ordering::Relaxed);
+    }
+
+    /// Mixes what all calls and our own tone sound like now.
+    fn hear(&mut self, now: Instant) {
+        self.mixed.fill(0.0);
+        if let Some(tone) = self.tone.as_mut().filter(|_| self.devices.are_real()) {
+            tone.fill(&mut self.mixed);
+        }
+        for line in self.lines.values() {
+            line.session.borrow_mut().play_frame(now, &mut self.heard);
+            for (mixed, heard) in self.mixed.iter_mut().zip(&self.heard) {
+                *mixed = (*mixed + heard).clamp(-1.0, 1.0);
+            }
+        }
+    }
+
+    fn speak(&self) {
+        for line in self.lines.values() {
+            if let Some(transmit) = line.session.borrow_mut().send_frame(&self.spoken) {
+                // A full socket buffer loses a packet, as the network would.
+                let _ = line
+                    .socket
+                    .try_send_to(transmit.bytes, transmit.destination);
+            }
+        }
+    }
+
+    fn tell(&self, report: SoundReport) {
+        let _ = self.reports.send(report);
+    }
+}
+
+/// Feeds a session with what its socket receives.
+async fn read(socket: Rc<tokio::net::UdpSocket>, session: Rc<RefCell<Session>>) {
+    let mut packet = vec![0; MAX_PACKET];
+    loop {
+        match socket.recv_from(&mut packet).await {
+            Ok((length, from)) => {
+                let bytes = packet.get(..length).unwrap_or_default();
+                session
+                    .borrow_mut()
+                    .handle_packet(Instant::now(), from, bytes);
+            }
+            // ICMP errors surface here; the next packet may be fine.
+            Err(error) => {
+                tracing::debug!(%error, "RTP socket");
+                tokio::time::sleep(TICK).await;
+            }
+        }
+    }
+}
+
+fn tone_of(cue: Cue) -> Tone {
+    match cue {
+        Cue::Ringing => Tone::ringing(),
+        Cue::RingBack => Tone::ring_back(Region::default()),
+    }
+}
