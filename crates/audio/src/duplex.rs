@@ -1,0 +1,429 @@
+//! Two open devices as one stream: pacing, conversion, health. Knows rings, not cpal.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Receiver;
+
+use rtrb::{Consumer, Producer};
+
+use crate::callback::Tally;
+use crate::convert::{self, DeviceSample};
+use crate::rate::RateConverter;
+use crate::{AudioError, AudioStream, Counters, SAMPLE_RATE, Side};
+
+/// Captured sound that may wait, beyond the frame that is asked for: 40 ms. More is dropped, or it
+/// would stay as delay.
+const CAPTURE_SLACK: usize = SAMPLE_RATE as usize / 25;
+
+/// Played sound that may wait for the device: 80 ms.
+const PLAYBACK_SLACK_MS: usize = 80;
+
+/// Silence put before sound that follows an empty ring, so that the next tick may be late: 10 ms.
+const CUSHION: usize = SAMPLE_RATE as usize / 100;
+
+/// A device that gives or takes nothing for so long has gone: 3 s.
+const STALLED: usize = 3 * SAMPLE_RATE as usize;
+
+/// Microphone and loudspeaker, each of which may be missing.
+#[derive(Debug)]
+pub(crate) struct DuplexStream {
+    pub(crate) microphone: Option<Microphone>,
+    pub(crate) speaker: Option<Speaker>,
+    pub(crate) problems: Receiver<AudioError>,
+    pub(crate) found: Vec<AudioError>,
+}
+
+impl AudioStream for DuplexStream {
+    fn play(&mut self, samples: &[f32]) {
+        if let Some(speaker) = &mut self.speaker
+            && speaker.play(samples)
+        {
+            self.found.push(AudioError::Vanished(Side::Speaker));
+        }
+    }
+
+    fn capture(&mut self, samples: &mut [f32]) {
+        let Some(microphone) = &mut self.microphone else {
+            samples.fill(0.0);
+            return;
+        };
+        if microphone.capture(samples) {
+            self.found.push(AudioError::Vanished(Side::Microphone));
+        }
+    }
+
+    fn poll_problem(&mut self) -> Option<AudioError> {
+        let problem = self.found.pop().or_else(|| self.problems.try_recv().ok())?;
+        let lost = match &problem {
+            AudioError::Vanished(side) | AudioError::Busy(side) => Some(*side),
+            _ => None,
+        };
+        match lost {
+            Some(Side::Microphone) => set_lost(&mut self.microphone, |m| &mut m.pulse),
+            Some(Side::Speaker) => set_lost(&mut self.speaker, |s| &mut s.pulse),
+            None => {}
+        }
+        Some(problem)
+    }
+
+    fn microphone_ok(&self) -> bool {
+        self.microphone.as_ref().is_some_and(|m| m.pulse.beats)
+    }
+
+    fn speaker_ok(&self) -> bool {
+        self.speaker.as_ref().is_some_and(|s| s.pulse.beats)
+    }
+
+    fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        if let Some(microphone) = &self.microphone {
+            counters.capture_underrun = microphone.underrun;
+            counters.capture_overrun =
+                microphone.overrun + microphone.pulse.tally.missed.load(Relaxed);
+        }
+        if let Some(speaker) = &self.speaker {
+            counters.playback_underrun = speaker.pulse.tally.missed.load(Relaxed);
+            counters.playback_overrun = speaker.overrun;
+        }
+        counters
+    }
+}
+
+fn set_lost<S>(side: &mut Option<S>, pulse: impl Fn(&mut S) -> &mut Pulse) {
+    if let Some(side) = side {
+        pulse(side).beats = false;
+    }
+}
+
+/// Whether a device's callback still comes, judged once a tick.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    tally: Arc<Tally>,
+    last: u64,
+    /// Samples of our side since the callback last came.
+    still: usize,
+    beats: bool,
+    reported: bool,
+}
+
+impl Pulse {
+    pub(crate) fn new(tally: Arc<Tally>) -> Pulse {
+        Pulse {
+            tally,
+            last: 0,
+            still: 0,
+            beats: false,
+            reported: false,
+        }
+    }
+
+    /// A tick of `samples` has passed. True once when the device has gone.
+    fn check(&mut self, samples: usize) -> bool {
+        let frames = self.tally.frames.load(Relaxed);
+        if frames != self.last {
+            *self = Pulse {
+                tally: Arc::clone(&self.tally),
+                last: frames,
+                still: 0,
+                beats: true,
+                reported: false,
+            };
+            return false;
+        }
+        self.still = self.still.saturating_add(samples);
+        let gone = self.still >= STALLED;
+        self.beats &= !gone;
+        gone && !std::mem::replace(&mut self.reported, gone)
+    }
+}
+
+/// Captured samples in the device's own format.
+pub(crate) trait Source: std::fmt::Debug + Send {
+    /// Append all that is there, as mono.
+    fn read(&mut self, mono: &mut Vec<f32>);
+}
+
+/// Samples to play in the device's own format.
+pub(crate) trait Sink: std::fmt::Debug + Send {
+    /// Frames that wait to be played.
+    fn waiting(&self) -> usize;
+
+    /// Hand over mono samples; what does not fit is dropped. How many were.
+    fn write(&mut self, mono: &[f32]) -> usize;
+}
+
+/// The capturing half. Keeps its device open.
+pub(crate) struct Microphone {
+    pub(crate) _device: Box<dyn std::any::Any + Send>,
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) converter: RateConverter,
+    pub(crate) pulse: Pulse,
+    pub(crate) raw: Vec<f32>,
+    pub(crate) ready: Vec<f32>,
+    pub(crate) underrun: u64,
+    pub(crate) overrun: u64,
+}
+
+impl Microphone {
+    /// True when the device has just been found gone.
+    fn capture(&mut self, samples: &mut [f32]) -> bool {
+        self.raw.clear();
+        self.source.read(&mut self.raw);
+        self.converter.process(&self.raw, &mut self.ready);
+        let surplus = self
+            .ready
+            .len()
+            .saturating_sub(samples.len() + CAPTURE_SLACK);
+        self.ready.drain(..surplus);
+        self.overrun += surplus as u64;
+        // A whole frame or none: half a frame of silence would tear the sound twice.
+        if self.ready.len() >= samples.len() {
+            let taken = self.ready.drain(..samples.len());
+            for (sample, ready) in samples.iter_mut().zip(taken) {
+                *sample = ready;
+            }
+        } else {
+            samples.fill(0.0);
+            self.underrun += samples.len() as u64;
+        }
+        self.pulse.check(samples.len())
+    }
+}
+
+impl std::fmt::Debug for Microphone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Microphone")
+            .field("source", &self.source)
+            .field("ready", &self.ready.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The playing half. Keeps its device open.
+pub(crate) struct Speaker {
+    pub(crate) _device: Box<dyn std::any::Any + Send>,
+    pub(crate) sink: Box<dyn Sink>,
+    pub(crate) converter: RateConverter,
+    pub(crate) rate: u32,
+    pub(crate) pulse: Pulse,
+    pub(crate) raw: Vec<f32>,
+    pub(crate) overrun: u64,
+}
+
+impl Speaker {
+    /// True when the device has just been found gone.
+    fn play(&mut self, samples: &[f32]) -> bool {
+        self.raw.clear();
+        if self.sink.waiting() == 0 {
+            self.converter.process(&[0.0; CUSHION], &mut self.raw);
+        }
+        self.converter.process(samples, &mut self.raw);
+        let limit = self.rate as usize * PLAYBACK_SLACK_MS / 1000;
+        if self.sink.waiting() > limit {
+            self.overrun += self.raw.len() as u64;
+        } else {
+            self.overrun += self.sink.write(&self.raw) as u64;
+        }
+        self.pulse.check(samples.len())
+    }
+}
+
+impl std::fmt::Debug for Speaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Speaker")
+            .field("sink", &self.sink)
+            .field("rate", &self.rate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The caller's end of a [`CaptureCallback`](crate::callback::CaptureCallback)'s ring.
+#[derive(Debug)]
+pub(crate) struct RingSource<T> {
+    pub(crate) ring: Consumer<T>,
+    pub(crate) channels: usize,
+}
+
+impl<T: DeviceSample> Source for RingSource<T> {
+    fn read(&mut self, mono: &mut Vec<f32>) {
+        let samples = self.ring.slots() / self.channels * self.channels;
+        if let Ok(chunk) = self.ring.read_chunk(samples) {
+            convert::to_mono(chunk.into_iter(), self.channels, mono);
+        }
+    }
+}
+
+/// The caller's end of a [`PlaybackCallback`](crate::callback::PlaybackCallback)'s ring.
+#[derive(Debug)]
+pub(crate) struct RingSink<T> {
+    pub(crate) ring: Producer<T>,
+    pub(crate) channels: usize,
+    pub(crate) capacity: usize,
+    pub(crate) converted: Vec<T>,
+}
+
+impl<T: DeviceSample> Sink for RingSink<T> {
+    fn waiting(&self) -> usize {
+        self.capacity - self.ring.slots() / self.channels
+    }
+
+    fn write(&mut self, mono: &[f32]) -> usize {
+        let fits = mono.len().min(self.ring.slots() / self.channels);
+        let (mono, dropped) = mono.split_at(fits);
+        self.converted.clear();
+        convert::from_mono(mono, self.channels, &mut self.converted);
+        let _ = self.ring.push_partial_slice(&self.converted);
+        dropped.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::callback::{CaptureCallback, PlaybackCallback};
+
+    const FRAME: usize = 960;
+
+    fn microphone(rate: u32) -> (CaptureCallback<i16>, Microphone) {
+        let (callback, ring, tally) = CaptureCallback::new(2, rate as usize / 5);
+        let microphone = Microphone {
+            _device: Box::new(()),
+            source: Box::new(RingSource { ring, channels: 2 }),
+            converter: RateConverter::new(rate, SAMPLE_RATE).unwrap(),
+            pulse: Pulse::new(tally),
+            raw: Vec::new(),
+            ready: Vec::new(),
+            underrun: 0,
+            overrun: 0,
+        };
+        (callback, microphone)
+    }
+
+    fn speaker(rate: u32) -> (PlaybackCallback<f32>, Speaker) {
+        let capacity = rate as usize / 5;
+        let (callback, ring, tally) = PlaybackCallback::new(1, capacity, 0.0);
+        let speaker = Speaker {
+            _device: Box::new(()),
+            sink: Box::new(RingSink {
+                ring,
+                channels: 1,
+                capacity,
+                converted: Vec::new(),
+            }),
+            converter: RateConverter::new(SAMPLE_RATE, rate).unwrap(),
+            rate,
+            pulse: Pulse::new(tally),
+            raw: Vec::new(),
+            overrun: 0,
+        };
+        (callback, speaker)
+    }
+
+    fn stream(microphone: Option<Microphone>, speaker: Option<Speaker>) -> DuplexStream {
+        DuplexStream {
+            microphone,
+            speaker,
+            problems: channel().1,
+            found: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn sound_flows_through_rings_of_another_rate_and_format() {
+        let (mut captured, microphone) = microphone(44_100);
+        let (mut played, speaker) = speaker(16_000);
+        let mut stream = stream(Some(microphone), Some(speaker));
+        let mut frame = [0.0; FRAME];
+        let mut heard = Vec::new();
+        for tick in 0..50 {
+            captured.run(&[8_192; 2 * 882]);
+            stream.capture(&mut frame);
+            stream.play(&frame);
+            let mut out = [9.0; 320];
+            played.run(&mut out);
+            if tick > 10 {
+                heard.extend(out);
+            }
+        }
+        assert!(heard.iter().all(|sample| (sample - 0.25).abs() < 0.01));
+        assert!(stream.microphone_ok() && stream.speaker_ok());
+        assert_eq!(stream.poll_problem(), None);
+    }
+
+    #[test]
+    fn nothing_captured_is_a_whole_frame_of_silence() {
+        let (mut callback, microphone) = microphone(48_000);
+        let mut stream = stream(Some(microphone), None);
+        callback.run(&[16_384; 2 * 500]);
+        let mut frame = [1.0; FRAME];
+        stream.capture(&mut frame);
+        assert_eq!(frame, [0.0; FRAME]);
+        callback.run(&[16_384; 2 * 500]);
+        stream.capture(&mut frame);
+        assert_eq!(frame, [0.5; FRAME]);
+        assert_eq!(stream.counters().capture_underrun, FRAME as u64);
+    }
+
+    #[test]
+    fn a_fast_microphone_does_not_build_up_delay() {
+        let (mut callback, microphone) = microphone(48_000);
+        let mut stream = stream(Some(microphone), None);
+        let mut frame = [0.0; FRAME];
+        for _ in 0..200 {
+            callback.run(&[0; 2 * 1_000]);
+            stream.capture(&mut frame);
+        }
+        let waiting = stream.microphone.as_ref().unwrap().ready.len();
+        assert!(waiting <= CAPTURE_SLACK, "{waiting}");
+        assert!(stream.counters().capture_overrun > 0);
+    }
+
+    #[test]
+    fn a_slow_loudspeaker_does_not_build_up_delay() {
+        let (mut callback, speaker) = speaker(48_000);
+        let mut stream = stream(None, Some(speaker));
+        for _ in 0..200 {
+            stream.play(&[0.5; FRAME]);
+            callback.run(&mut [0.0; 900]);
+        }
+        let waiting = stream.speaker.as_ref().unwrap().sink.waiting();
+        assert!(waiting <= 48 * PLAYBACK_SLACK_MS + FRAME, "{waiting}");
+        assert!(stream.counters().playback_overrun > 0);
+    }
+
+    #[test]
+    fn a_device_whose_callback_stops_has_vanished_and_may_come_back() {
+        let (mut callback, microphone) = microphone(48_000);
+        let mut stream = stream(Some(microphone), None);
+        let mut frame = [0.0; FRAME];
+        callback.run(&[0; 2 * FRAME]);
+        stream.capture(&mut frame);
+        assert!(stream.microphone_ok());
+        for _ in 0..400 {
+            stream.capture(&mut frame);
+        }
+        let vanished = AudioError::Vanished(Side::Microphone);
+        assert_eq!(stream.poll_problem(), Some(vanished));
+        assert_eq!(stream.poll_problem(), None, "it is said once");
+        assert!(!stream.microphone_ok());
+        callback.run(&[0; 2 * FRAME]);
+        stream.capture(&mut frame);
+        assert!(stream.microphone_ok());
+    }
+
+    #[test]
+    fn without_a_microphone_there_is_silence_and_playing_goes_on() {
+        let (mut callback, speaker) = speaker(48_000);
+        let mut stream = stream(None, Some(speaker));
+        let mut frame = [1.0; FRAME];
+        stream.capture(&mut frame);
+        assert_eq!(frame, [0.0; FRAME]);
+        stream.play(&[0.5; FRAME]);
+        let mut out = [0.0; FRAME];
+        callback.run(&mut out);
+        assert_eq!(out[CUSHION..], [0.5; FRAME][CUSHION..]);
+        assert!(!stream.microphone_ok());
+    }
+}
