@@ -1,2 +1,9 @@
 //! Rollcall, the desktop app.
-fn main() { rollcall_desktop::run() }
+
+#![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rollcall_desktop::run()
+}

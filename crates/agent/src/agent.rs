@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use rollcall_phone::{AudioChoice, Codec, Engine, EngineConfig, PhoneEvent};
 use rollcall_wire::{check, http::ErrorBody};
 use tokio::sync::{mpsc, oneshot, watch};
-use uuid::Uuid;
 
 use crate::{
     day::{Answer, Command, Day, Patience, When},
@@ -88,12 +87,7 @@ pub(crate) fn start_with<S: Server, P: Phone>(
     phone: P,
     events: mpsc::UnboundedReceiver<PhoneEvent>,
 ) -> AgentHandle {
-    let day = Day::new(
-        config.device_id.clone(),
-        Uuid::new_v4(),
-        config.patience,
-        shell::now(),
-    );
+    let day = Day::new(config.device_id.clone(), config.patience, shell::now());
     let (state, watched) = watch::channel(day.state());
     let (requests, asked) = mpsc::unbounded_channel();
     let shell = Shell::new(day, config.device_id, server, phone, config.keeper, state);

@@ -8,7 +8,6 @@ use rollcall_wire::{
     realtime::DeviceHeartbeat,
 };
 use tokio::sync::{mpsc, watch};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::day::{Failure, LinkEvent};
@@ -33,15 +32,6 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
-}
-
-/// What goes up the realtime link.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Upward {
-    /// `device:heartbeat`.
-    Heartbeat(DeviceHeartbeat),
-    /// `agents:resync`.
-    Resync,
 }
 
 /// The phone engine.
@@ -77,7 +67,6 @@ pub trait Server: Send + Sync + 'static {
         &self,
         server: String,
         token: Secret,
-        key: Uuid,
         request: AgentOnlineRequest,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
@@ -86,15 +75,14 @@ pub trait Server: Send + Sync + 'static {
         &self,
         server: String,
         token: Secret,
-        key: Uuid,
     ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
-    /// Keeps a realtime link up with whatever token is current, until dropped.
+    /// Keeps a realtime link up with whatever token is current, until dropped. Board events come whole and in order.
     fn link(
         &self,
         server: String,
         token: watch::Receiver<Secret>,
-        upward: mpsc::Receiver<Upward>,
+        heartbeats: mpsc::Receiver<DeviceHeartbeat>,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> impl Future<Output = ()> + Send;
 }

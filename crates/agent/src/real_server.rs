@@ -1,50 +1,168 @@
-//! The server behind [`Server`]: `rollcall-server-client`.
+//! The server as `rollcall-server-client` speaks with it.
 
-use rollcall_wire::http::{AgentOnlineRequest, LoginRequest, LoginResponse};
+use std::sync::{Mutex, PoisonError};
+
+use rollcall_server_client::{Client, ClientError, Realtime, RealtimeEvent};
+use rollcall_wire::http::{AgentLogoutRequest, AgentOnlineRequest, LoginRequest, LoginResponse};
+use rollcall_wire::realtime::DeviceHeartbeat;
 use tokio::sync::{mpsc, watch};
-use uuid::Uuid;
 
 use crate::{
     day::{Failure, FailureKind, LinkEvent},
-    ports::{Secret, Server, Upward},
-    problem,
+    ports::{Secret, Server},
 };
 
+/// Keeps the connections to the server that was spoken with last.
 #[derive(Debug, Default)]
-pub(crate) struct RealServer {}
+pub(crate) struct RealServer {
+    last: Mutex<Option<(String, Client)>>,
+}
 
-fn nowhere() -> Failure {
-    Failure {
-        error: problem::new("server_unreachable", "There is no server.", ""),
-        kind: FailureKind::Retry,
+impl RealServer {
+    fn client(&self, server: &str) -> Result<Client, Failure> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((address, client)) = &*last
+            && address == server
+        {
+            return Ok(client.clone());
+        }
+        let client = Client::new(server)?;
+        *last = Some((server.to_owned(), client.clone()));
+        Ok(client)
     }
 }
 
 impl Server for RealServer {
-    async fn login(&self, _: String, _: LoginRequest) -> Result<LoginResponse, Failure> {
-        Err(nowhere())
+    async fn login(&self, server: String, request: LoginRequest) -> Result<LoginResponse, Failure> {
+        Ok(self.client(&server)?.login(&request).await?)
     }
-    async fn refresh(&self, _: String, _: Secret) -> Result<LoginResponse, Failure> {
-        Err(nowhere())
+
+    async fn refresh(&self, server: String, refresh: Secret) -> Result<LoginResponse, Failure> {
+        Ok(self.client(&server)?.refresh(refresh.expose()).await?)
     }
+
     async fn agent_online(
         &self,
-        _: String,
-        _: Secret,
-        _: Uuid,
-        _: AgentOnlineRequest,
+        server: String,
+        token: Secret,
+        request: AgentOnlineRequest,
     ) -> Result<(), Failure> {
-        Err(nowhere())
+        let client = self.client(&server)?;
+        client
+            .agent_online(token.expose(), &request.extension, &request.contact_uri)
+            .await?;
+        Ok(())
     }
-    async fn agent_logout(&self, _: String, _: Secret, _: Uuid) -> Result<Vec<String>, Failure> {
-        Err(nowhere())
+
+    async fn agent_logout(&self, server: String, token: Secret) -> Result<Vec<String>, Failure> {
+        let client = self.client(&server)?;
+        let answer = client
+            .agent_logout(token.expose(), &AgentLogoutRequest::default())
+            .await?;
+        Ok(answer.pending)
     }
+
     async fn link(
         &self,
-        _: String,
-        _: watch::Receiver<Secret>,
-        _: mpsc::Receiver<Upward>,
-        _: mpsc::UnboundedSender<LinkEvent>,
+        server: String,
+        mut token: watch::Receiver<Secret>,
+        mut heartbeats: mpsc::Receiver<DeviceHeartbeat>,
+        events: mpsc::UnboundedSender<LinkEvent>,
     ) {
+        let Ok(client) = self.client(&server) else {
+            return;
+        };
+        let present = token.borrow_and_update().expose().to_owned();
+        let (realtime, mut heard) = Realtime::connect(&client, present);
+        loop {
+            tokio::select! {
+                event = heard.next() => {
+                    let Some(event) = event else { return };
+                    if events.send(in_our_words(event)).is_err() {
+                        return;
+                    }
+                }
+                Some(heartbeat) = heartbeats.recv() => realtime.heartbeat(heartbeat),
+                Ok(()) = token.changed() => {
+                    let renewed = token.borrow_and_update().expose().to_owned();
+                    realtime.set_token(renewed);
+                }
+            }
+        }
+    }
+}
+
+fn in_our_words(event: RealtimeEvent) -> LinkEvent {
+    match event {
+        RealtimeEvent::Connected => LinkEvent::Connected,
+        RealtimeEvent::Snapshot(snapshot) => LinkEvent::Snapshot(snapshot),
+        RealtimeEvent::Status(status) => LinkEvent::Status(Box::new(status)),
+        RealtimeEvent::Lost { why, .. } => LinkEvent::Lost { message: why },
+        RealtimeEvent::SessionEnded(ended) => LinkEvent::SessionEnded {
+            reason: ended.reason,
+            message: ended.message,
+        },
+        RealtimeEvent::Reregister => LinkEvent::Reregister,
+        RealtimeEvent::Rejected(_) => LinkEvent::Unauthorised,
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let kind = match &error {
+            _ if error.is_signed_out() => FailureKind::Unauthorised,
+            _ if error.is_passing() => FailureKind::Retry,
+            // A server that stumbled, is busy, or wants us slower.
+            ClientError::Refused { status, .. } if *status >= 500 || *status == 429 => {
+                FailureKind::Retry
+            }
+            _ => FailureKind::Refused,
+        };
+        Self {
+            error: error.to_body(),
+            kind,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_wire::http::ErrorBody;
+
+    use super::*;
+
+    fn refused(status: u16) -> ClientError {
+        ClientError::Refused {
+            status,
+            body: ErrorBody {
+                code: "code".to_owned(),
+                message: "message".to_owned(),
+                field: None,
+                next: None,
+            },
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_a_no_is_not() {
+        let kind = |error: ClientError| Failure::from(error).kind;
+        assert_eq!(
+            kind(ClientError::ServerAway("x".to_owned())),
+            FailureKind::Retry
+        );
+        for status in [429, 500, 502, 503] {
+            assert_eq!(kind(refused(status)), FailureKind::Retry, "{status}");
+        }
+        assert_eq!(kind(refused(401)), FailureKind::Unauthorised);
+        for status in [400, 403, 404, 409, 422] {
+            assert_eq!(kind(refused(status)), FailureKind::Refused, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_servers_own_code_and_words_reach_the_person() {
+        let failure = Failure::from(refused(403));
+        assert_eq!(failure.error.code, "code");
+        assert_eq!(failure.error.message, "message");
     }
 }

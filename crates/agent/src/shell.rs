@@ -9,7 +9,10 @@ use std::{
 };
 
 use rollcall_phone::{Account as SipAccount, Credentials, PhoneCommand, PhoneEvent};
-use rollcall_wire::http::{AgentOnlineRequest, LoginRequest, LoginResponse};
+use rollcall_wire::{
+    http::{AgentOnlineRequest, LoginRequest, LoginResponse},
+    realtime::DeviceHeartbeat,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::{AbortHandle, JoinSet},
@@ -19,7 +22,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     day::{Account, Answer, Command, CommandId, Day, Effect, Failure, Input, Now},
-    ports::{KeptSecrets, Phone, Secret, Server, SharedKeeper, Upward},
+    ports::{KeptSecrets, Phone, Secret, Server, SharedKeeper},
     state::AgentState,
 };
 
@@ -54,7 +57,7 @@ struct Sip {
 
 struct Link {
     session: u32,
-    upward: mpsc::Sender<Upward>,
+    heartbeats: mpsc::Sender<DeviceHeartbeat>,
     tasks: [AbortHandle; 2],
 }
 
@@ -291,7 +294,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
             }
             Effect::AgentOnline {
                 session,
-                key,
+                claim,
                 extension,
                 contact_uri,
             } => {
@@ -303,23 +306,22 @@ impl<S: Server, P: Phone> Shell<S, P> {
                     contact_uri,
                 };
                 tasks.spawn(async move {
-                    let result = api.agent_online(server, token, key, request).await;
-                    let _ = done.send(Done::Plain(Input::Claimed { key, result }));
+                    let result = api.agent_online(server, token, request).await;
+                    let _ = done.send(Done::Plain(Input::Claimed { claim, result }));
                 });
             }
-            Effect::AgentLogout { session, key } => {
+            Effect::AgentLogout { session } => {
                 let Some((server, token)) = self.access(session) else {
                     return;
                 };
                 tasks.spawn(async move {
-                    let result = api.agent_logout(server, token, key).await;
+                    let result = api.agent_logout(server, token).await;
                     let _ = done.send(Done::Plain(Input::LoggedOut { session, result }));
                 });
             }
             Effect::OpenLink { session } => self.open_link(session, tasks, done),
             Effect::Forget { session } => self.forget(session),
-            Effect::Heartbeat(heartbeat) => self.send_up(Upward::Heartbeat(heartbeat)),
-            Effect::Resync => self.send_up(Upward::Resync),
+            Effect::Heartbeat(heartbeat) => self.send_heartbeat(heartbeat),
             Effect::Register { session } => self.register(session),
             Effect::Phone(command) => self.ask_phone(command),
             Effect::Answer { command, answer } => {
@@ -359,11 +361,11 @@ impl<S: Server, P: Phone> Shell<S, P> {
         let Some(secrets) = self.running.secrets.get(&session) else {
             return;
         };
-        let (upward, from_day) = mpsc::channel(16);
+        let (heartbeats, beats) = mpsc::channel(4);
         let (to_day, mut events) = mpsc::unbounded_channel();
         let (server, token) = (secrets.server.clone(), secrets.access.subscribe());
         let api = Arc::clone(&self.server);
-        let link = tasks.spawn(async move { api.link(server, token, from_day, to_day).await });
+        let link = tasks.spawn(async move { api.link(server, token, beats, to_day).await });
         let forward = tasks.spawn(async move {
             while let Some(event) = events.recv().await {
                 let _ = done.send(Done::Plain(Input::Link { session, event }));
@@ -371,7 +373,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
         });
         self.running.link = Some(Link {
             session,
-            upward,
+            heartbeats,
             tasks: [link, forward],
         });
     }
@@ -390,11 +392,11 @@ impl<S: Server, P: Phone> Shell<S, P> {
         }
     }
 
-    fn send_up(&self, word: Upward) {
+    fn send_heartbeat(&self, heartbeat: DeviceHeartbeat) {
         if let Some(link) = &self.running.link
-            && link.upward.try_send(word).is_err()
+            && link.heartbeats.try_send(heartbeat).is_err()
         {
-            debug!("the realtime link takes nothing now; the word is dropped");
+            debug!("the realtime link takes nothing now; a heartbeat is dropped");
         }
     }
 

@@ -6,7 +6,6 @@ use rollcall_wire::{
     http::ErrorBody,
     ui::{PhoneState, SignInStep},
 };
-use uuid::Uuid;
 
 use super::{At, Day, Effect, Failure, FailureKind, Now};
 use crate::{backoff::Backoff, state::Claim};
@@ -18,7 +17,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_sec
 #[derive(Debug)]
 pub(super) struct Claiming {
     contact: Option<String>,
-    pub(super) key: Option<Uuid>,
+    number: u64,
     phase: Phase,
     /// The link was lost since the server took the claim.
     stale: bool,
@@ -42,7 +41,7 @@ impl Default for Claiming {
     fn default() -> Self {
         Self {
             contact: None,
-            key: None,
+            number: 0,
             phase: Phase::Idle,
             stale: false,
             backoff: BACKOFF,
@@ -77,6 +76,14 @@ impl Claiming {
     pub(super) fn mark_stale(&mut self) {
         self.stale = true;
     }
+
+    /// Nothing to claim any more; an answer that still comes finds no claim of its number.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            number: self.number + 1,
+            ..Self::default()
+        };
+    }
 }
 
 impl Day {
@@ -102,24 +109,22 @@ impl Day {
         }
     }
 
-    /// A new episode: a key of its own, a fresh series of attempts.
+    /// A new claim: a number of its own, a fresh series of attempts.
     fn claim_anew(&mut self) {
         self.claiming = Claiming {
             contact: self.contact.clone(),
-            key: Some(self.new_key()),
+            number: self.claiming.number + 1,
             ..Claiming::default()
         };
         self.ask_for_claim();
     }
 
     fn ask_for_claim(&mut self) {
-        let (Some(session), Some(key), Some(contact_uri)) = (
-            &self.session,
-            self.claiming.key,
-            self.claiming.contact.clone(),
-        ) else {
+        let (Some(session), Some(contact_uri)) = (&self.session, self.claiming.contact.clone())
+        else {
             return;
         };
+        let claim = self.claiming.number;
         let Some(extension) = session.extension().map(str::to_owned) else {
             return;
         };
@@ -127,14 +132,14 @@ impl Day {
         self.claiming.phase = Phase::Asked;
         self.push(Effect::AgentOnline {
             session,
-            key,
+            claim,
             extension,
             contact_uri,
         });
     }
 
-    pub(super) fn on_claimed(&mut self, now: Now, key: Uuid, result: Result<(), Failure>) {
-        if self.claiming.key != Some(key) {
+    pub(super) fn on_claimed(&mut self, now: Now, claim: u64, result: Result<(), Failure>) {
+        if self.claiming.number != claim || !matches!(self.claiming.phase, Phase::Asked) {
             return;
         }
         match result {

@@ -84,11 +84,8 @@ impl Day {
                 self.begin_leaving(now, When::AfterCalls, Some(error), false);
                 self.leave(now);
             }
-            At::SigningOut(leaving) => {
-                leaving.server = Half::Done;
-                self.leave(now);
-            }
-            At::SignedOut => {}
+            // Our own logout ends the session too; its answer says more than this word.
+            At::SigningOut(_) | At::SignedOut => {}
         }
     }
 
@@ -168,8 +165,7 @@ impl Day {
         leaving.server = Half::Asked {
             until: now.at + patience,
         };
-        let key = self.new_key();
-        self.push(Effect::AgentLogout { session, key });
+        self.push(Effect::AgentLogout { session });
     }
 
     /// The phone half is over: confirmed, or given up with `problem`.
@@ -274,7 +270,7 @@ impl Day {
         }
         self.phone = PhoneState::None;
         self.contact = None;
-        self.claiming = super::Claiming::default();
+        self.claiming.clear();
         self.board.clear();
         self.link_trouble = None;
         self.audio_trouble = None;

@@ -29,7 +29,6 @@ use rollcall_wire::{
     realtime::{AgentStatus, AgentsSnapshot, DeviceHeartbeat},
     ui::{Notice, PhoneState, Severity, SignInStep},
 };
-use uuid::Uuid;
 
 use self::{calls::Calls, claim::Claiming, leaving::Leaving, session::Session};
 use crate::{
@@ -112,8 +111,8 @@ pub enum Input {
     },
     /// The server answered `agent-online`.
     Claimed {
-        /// Which request.
-        key: Uuid,
+        /// Which claim.
+        claim: u64,
         /// Whether it took the claim.
         result: Result<(), Failure>,
     },
@@ -218,8 +217,8 @@ pub enum Effect {
     AgentOnline {
         /// Whose.
         session: u32,
-        /// The idempotency key, the same for each retry.
-        key: Uuid,
+        /// Which claim; a claim that is repeated keeps its number.
+        claim: u64,
         /// The own extension.
         extension: String,
         /// The Contact of the 200 OK.
@@ -229,8 +228,6 @@ pub enum Effect {
     AgentLogout {
         /// Whose.
         session: u32,
-        /// The idempotency key.
-        key: Uuid,
     },
     /// Opens the realtime link and keeps it up.
     OpenLink {
@@ -244,8 +241,6 @@ pub enum Effect {
     },
     /// Sends the engine's vitals to the server.
     Heartbeat(DeviceHeartbeat),
-    /// Asks for a new snapshot.
-    Resync,
     /// Hands the session's SIP account to the phone.
     Register {
         /// Whose.
@@ -296,9 +291,7 @@ impl Default for Patience {
 #[derive(Debug)]
 pub struct Day {
     device_id: String,
-    run: Uuid,
     patience: Patience,
-    keys_used: u64,
     effects: VecDeque<Effect>,
     stage: At,
     session: Option<Session>,
@@ -332,7 +325,7 @@ enum At {
 const VITALS_ARE_FRESH: Duration = Duration::from_secs(5);
 
 /// What the server counts as a loop that no longer turns, ms; the engine tells only that it does or does not.
-const STALLED_MS: u64 = 10_000;
+const STALLED_MS: u64 = 60_000;
 
 /// The engine's vitals in the server's words. They are sent by the SIP loop itself, so that its age is nought.
 fn heartbeat(device_id: String, vitals: &Vitals) -> DeviceHeartbeat {
@@ -350,12 +343,10 @@ fn heartbeat(device_id: String, vitals: &Vitals) -> DeviceHeartbeat {
 
 impl Day {
     /// A day on which nobody has signed in yet.
-    pub fn new(device_id: String, run: Uuid, patience: Patience, now: Now) -> Self {
+    pub fn new(device_id: String, patience: Patience, now: Now) -> Self {
         Self {
             device_id,
-            run,
             patience,
-            keys_used: 0,
             effects: VecDeque::new(),
             stage: At::SignedOut,
             session: None,
@@ -379,7 +370,7 @@ impl Day {
             Input::Command(id, command) => self.on_command(now, id, command),
             Input::LoggedIn { session, result } => self.on_logged_in(now, session, result),
             Input::Refreshed { session, result } => self.on_refreshed(now, session, result),
-            Input::Claimed { key, result } => self.on_claimed(now, key, result),
+            Input::Claimed { claim, result } => self.on_claimed(now, claim, result),
             Input::LoggedOut { session, result } => self.on_logged_out(now, session, result),
             Input::Link { session, event } => {
                 if self.is_current(session) {
@@ -499,7 +490,7 @@ impl Day {
             LinkEvent::Snapshot(snapshot) => self.board.snapshot(snapshot),
             LinkEvent::Status(status) => {
                 if self.board.status(*status) == Applied::Gap {
-                    self.push(Effect::Resync);
+                    tracing::debug!("a change does not follow; the link asks for a snapshot");
                 }
             }
             LinkEvent::SessionEnded { message, reason } => {
@@ -617,11 +608,5 @@ impl Day {
 
     fn tell(&mut self, command: CommandId, answer: Answer) {
         self.push(Effect::Answer { command, answer });
-    }
-
-    /// A key that no other request of this run has.
-    fn new_key(&mut self) -> Uuid {
-        self.keys_used += 1;
-        Uuid::new_v5(&self.run, &self.keys_used.to_be_bytes())
     }
 }

@@ -134,8 +134,7 @@ impl Day {
     ) {
         if !self.is_current(session) {
             if result.is_ok() {
-                let key = self.new_key();
-                self.push(Effect::AgentLogout { session, key });
+                self.push(Effect::AgentLogout { session });
             }
             return self.push(Effect::Forget { session });
         }

@@ -1,0 +1,136 @@
+//! The commands on Tauri's mock runtime: real capabilities, real agent, no display.
+
+use std::sync::Arc;
+
+use rollcall_wire::ui::commands;
+use serde_json::{Value, json};
+use tauri::{
+    WebviewWindow, WebviewWindowBuilder,
+    ipc::{CallbackFn, InvokeBody},
+    test::{INVOKE_KEY, MockRuntime, get_ipc_response, mock_builder},
+    webview::InvokeRequest,
+};
+
+use crate::{
+    desk::Desk,
+    make_desk,
+    settings::Preset,
+    windows::{DASHBOARD, PHONE},
+    with_commands,
+};
+
+struct Bench {
+    phone: WebviewWindow<MockRuntime>,
+    dashboard: WebviewWindow<MockRuntime>,
+    desk: Arc<Desk>,
+    _app: tauri::App<MockRuntime>,
+    _folder: tempfile::TempDir,
+}
+
+fn bench(preset: &str) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let preset: Preset =
+        toml::from_str(&format!("audio = \"none\"\nno_keychain = true\n{preset}")).unwrap();
+    let path = folder.path().to_owned();
+    let desk = tauri::async_runtime::block_on(async { make_desk(&preset, path) }).unwrap();
+    let app = with_commands(mock_builder())
+        .manage(Arc::clone(&desk))
+        .build(tauri::generate_context!(test = true))
+        .unwrap();
+    let window = |label| {
+        WebviewWindowBuilder::new(&app, label, Default::default())
+            .build()
+            .unwrap()
+    };
+    Bench {
+        phone: window(PHONE),
+        dashboard: window(DASHBOARD),
+        desk,
+        _app: app,
+        _folder: folder,
+    }
+}
+
+fn ask(window: &WebviewWindow<MockRuntime>, command: &str, body: Value) -> Result<Value, Value> {
+    let request = InvokeRequest {
+        cmd: command.to_owned(),
+        callback: CallbackFn(0),
+        error: CallbackFn(1),
+        url: "tauri://localhost".parse().unwrap(),
+        body: InvokeBody::Json(body),
+        headers: Default::default(),
+        invoke_key: INVOKE_KEY.to_owned(),
+    };
+    get_ipc_response(window, request).map(|answer| answer.deserialize().unwrap())
+}
+
+const OF_THE_PHONE: [(&str, Value); 11] = [
+    (commands::PHONE_VIEW, Value::Null),
+    (commands::SIGN_IN, Value::Null),
+    (commands::CANCEL_SIGN_IN, Value::Null),
+    (commands::SIGN_OUT, Value::Null),
+    (commands::TRY_HERE, Value::Null),
+    (commands::DIAL, Value::Null),
+    (commands::ANSWER, Value::Null),
+    (commands::DECLINE, Value::Null),
+    (commands::HANG_UP, Value::Null),
+    (commands::SET_MUTED, Value::Null),
+    (commands::OPEN_DASHBOARD, Value::Null),
+];
+
+#[test]
+fn the_phone_window_begins_with_the_presets_server_and_demo() {
+    let bench =
+        bench("server = \"http://127.0.0.1:9\"\n[demo]\nhint = \"Pick one.\"\npeople = []\n");
+    let view = ask(&bench.phone, commands::PHONE_VIEW, json!({})).unwrap();
+    assert_eq!(view["screen"]["kind"], "login");
+    assert_eq!(view["screen"]["server"], "http://127.0.0.1:9");
+    assert_eq!(view["screen"]["demo"]["hint"], "Pick one.");
+    assert_eq!(view["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_dashboard_window_may_look_at_the_board_and_ask_nothing_of_the_phone() {
+    let bench = bench("");
+    let view = ask(&bench.dashboard, commands::DASHBOARD_VIEW, json!({})).unwrap();
+    assert_eq!(view["signedIn"], false);
+    for (command, _) in OF_THE_PHONE {
+        let refused = ask(&bench.dashboard, command, json!({})).unwrap_err();
+        let words = refused.to_string();
+        assert!(words.contains("not allowed"), "{command}: {words}");
+    }
+    assert!(ask(&bench.phone, commands::DASHBOARD_VIEW, json!({})).is_err());
+}
+
+#[test]
+fn a_refused_command_answers_with_code_words_and_field() {
+    let bench = bench("");
+    let request =
+        json!({ "request": { "server": "nowhere", "username": "1001", "password": "x" } });
+    let error = ask(&bench.phone, commands::SIGN_IN, request).unwrap_err();
+    assert_eq!(error["field"], "server");
+    assert!(!error["message"].as_str().unwrap().is_empty());
+    let error = ask(&bench.phone, commands::DIAL, json!({ "target": "600" })).unwrap_err();
+    assert_eq!(error["code"], "not_signed_in");
+    let error = ask(&bench.phone, commands::ANSWER, json!({ "call": 1 })).unwrap_err();
+    assert_eq!(error["code"], "no_such_call");
+}
+
+#[test]
+fn a_failed_sign_in_keeps_what_was_typed_but_the_password() {
+    let bench = bench("");
+    let request = json!({ "request": { "server": "http://", "username": "1001", "password": "secret-word" } });
+    ask(&bench.phone, commands::SIGN_IN, request).unwrap_err();
+    let view = ask(&bench.phone, commands::PHONE_VIEW, json!({})).unwrap();
+    assert_eq!(view["screen"]["username"], "1001");
+    assert!(!view.to_string().contains("secret-word"));
+}
+
+#[test]
+fn leaving_happens_once() {
+    let bench = bench("");
+    let desk = Arc::clone(&bench.desk);
+    let (first, second) =
+        tauri::async_runtime::block_on(async { (desk.leave().await, desk.leave().await) });
+    assert!(first && !second);
+}
