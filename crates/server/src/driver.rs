@@ -48,16 +48,18 @@ pub(crate) async fn run(
     mut inbox: CoreInbox,
     stop: CancellationToken,
 ) {
-    let Some(restored) = restore(&database, &stop).await else { return };
-    let mut asterisk = match Asterisk::connect(config.ami.as_ref()) {
-        Ok(asterisk) => asterisk,
-        Err(error) => {
-            tracing::error!(%error, "Asterisk cannot be asked; every agent is Unknown");
-            return;
-        }
+    let Some(restored) = restore(&database, &stop).await else {
+        return;
     };
+    let mut asterisk = Asterisk::connect(config.ami.as_ref()).unwrap_or_else(|error| {
+        tracing::error!(%error, "Asterisk cannot be asked; every agent is Unknown");
+        Asterisk::none()
+    });
     let mut driver = Driver::new(&config, database, inbox.publisher.clone());
-    driver.take(Input::Observation(Observation::Restored(restored)), &asterisk);
+    driver.take(
+        Input::Observation(Observation::Restored(restored)),
+        &asterisk,
+    );
     loop {
         let wake = driver.core.poll_timeout();
         tokio::select! {
@@ -101,7 +103,10 @@ async fn until(at: Option<Instant>) {
 }
 
 fn now() -> Now {
-    Now { monotonic: Instant::now(), unix_ms: clock::now_ms() }
+    Now {
+        monotonic: Instant::now(),
+        unix_ms: clock::now_ms(),
+    }
 }
 
 struct Driver {
@@ -188,10 +193,13 @@ impl Driver {
                 Ok(()) => Input::Committed(id),
                 Err(error) => {
                     tracing::error!(%error, "a change could not be saved");
-                    Input::Failed(id, match error {
-                        WriteError::Conflict(_) => Failure::Refused,
-                        WriteError::Down(_) => Failure::Unavailable,
-                    })
+                    Input::Failed(
+                        id,
+                        match error {
+                            WriteError::Conflict(_) => Failure::Refused,
+                            WriteError::Down(_) => Failure::Unavailable,
+                        },
+                    )
                 }
             }
         });
@@ -202,14 +210,19 @@ impl Driver {
         for (session, reason) in self.ending.remove(&id).unwrap_or_default() {
             let (reason, message) = match reason {
                 EndReason::LoggedOut => ("logout", "Signed out."),
-                EndReason::Superseded | EndReason::TakenOver => {
-                    ("takeover", "This agent signed in again, and this session ended.")
-                }
+                EndReason::Superseded | EndReason::TakenOver => (
+                    "takeover",
+                    "This agent signed in again, and this session ended.",
+                ),
                 EndReason::Forced => ("forced", "A supervisor signed this agent out."),
                 EndReason::Expired => ("expired", "The session has ended; sign in again."),
             };
-            let ended = SessionEnded { reason: reason.into(), message: message.into() };
-            self.publisher.device(session, DeviceNotice::SessionEnded(ended));
+            let ended = SessionEnded {
+                reason: reason.into(),
+                message: message.into(),
+            };
+            self.publisher
+                .device(session, DeviceNotice::SessionEnded(ended));
         }
     }
 
@@ -233,8 +246,12 @@ impl Driver {
 }
 
 fn ended_session(write: &rollcall_alignment::Write) -> Option<(SessionId, EndReason)> {
-    let rollcall_alignment::Write::Session(row) = write else { return None };
-    let SessionState::Ended(reason) = row.state else { return None };
+    let rollcall_alignment::Write::Session(row) = write else {
+        return None;
+    };
+    let SessionState::Ended(reason) = row.state else {
+        return None;
+    };
     Some((commands::edge_id(&row.id)?, reason))
 }
 
@@ -254,7 +271,11 @@ fn core_config(config: &Config) -> rollcall_alignment::Config {
             NonQualifiedPolicy::Refuse
         },
         // Without Asterisk there are no lists to wait for.
-        first_lists: if config.ami.is_some() { defaults.first_lists } else { Duration::ZERO },
+        first_lists: if config.ami.is_some() {
+            defaults.first_lists
+        } else {
+            Duration::ZERO
+        },
         ..defaults
     }
 }

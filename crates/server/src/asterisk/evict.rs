@@ -27,7 +27,9 @@ pub(super) async fn evict(client: Client, contact: ContactRow, reason: EvictReas
 /// False when there is no such entry any more.
 async fn expire(client: &Client, contact: &ContactRow) -> Result<bool, ActionError> {
     let key = contact.id.as_str();
-    let ask = Action::new("DBGet")?.with("Family", FAMILY)?.with("Key", key)?;
+    let ask = Action::new("DBGet")?
+        .with("Family", FAMILY)?
+        .with("Key", key)?;
     let entry = match client.list(ask).await {
         Ok(Listing::Items(items)) => items.iter().find_map(|item| match &item.kind {
             EventKind::Other(packet) => packet.get("Val").and_then(expired_entry),

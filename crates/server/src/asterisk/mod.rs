@@ -9,7 +9,9 @@ mod observe;
 use std::time::{Duration, Instant};
 
 use rollcall_alignment::{Ask, Observation};
-use rollcall_ami::{Action, ActionError, Client, ClientConfig, ClientEvent, Listing, session::SessionConfig};
+use rollcall_ami::{
+    Action, ActionError, Client, ClientConfig, ClientEvent, Listing, session::SessionConfig,
+};
 use tokio::sync::mpsc;
 
 use crate::config::{AmiConfig, ConfigError};
@@ -30,27 +32,39 @@ pub(crate) struct Asterisk {
 }
 
 impl Asterisk {
-    /// Begins to connect, and goes on trying. Without a configuration there is no Asterisk, and
-    /// nothing is ever observed.
+    /// Begins to connect, and goes on trying. Without a configuration there is no Asterisk.
     pub(crate) fn connect(config: Option<&AmiConfig>) -> Result<Self, ConfigError> {
-        let (lists_to_driver, lists) = mpsc::channel(LISTS);
-        let (client, events) = match config {
-            None => (None, mpsc::channel(1).1),
-            Some(config) => {
-                let secret = rollcall_ami::Secret::new(config.resolve_secret()?.expose());
-                let mut session = SessionConfig::new(config.username.as_str(), secret);
-                session.ping_after = PING_AFTER;
-                session.ping_timeout = PING_TIMEOUT;
-                let address = if config.host.contains(':') {
-                    format!("[{}]:{}", config.host, config.port)
-                } else {
-                    format!("{}:{}", config.host, config.port)
-                };
-                let (client, events) = Client::start(ClientConfig::new(address, session));
-                (Some(client), events)
-            }
+        let Some(config) = config else {
+            return Ok(Self::none());
         };
-        Ok(Self { client, events, lists, lists_to_driver })
+        let secret = rollcall_ami::Secret::new(config.resolve_secret()?.expose());
+        let mut session = SessionConfig::new(config.username.as_str(), secret);
+        session.ping_after = PING_AFTER;
+        session.ping_timeout = PING_TIMEOUT;
+        let address = if config.host.contains(':') {
+            format!("[{}]:{}", config.host, config.port)
+        } else {
+            format!("{}:{}", config.host, config.port)
+        };
+        let (client, events) = Client::start(ClientConfig::new(address, session));
+        let (lists_to_driver, lists) = mpsc::channel(LISTS);
+        Ok(Self {
+            client: Some(client),
+            events,
+            lists,
+            lists_to_driver,
+        })
+    }
+
+    /// No Asterisk: nothing is ever observed.
+    pub(crate) fn none() -> Self {
+        let (lists_to_driver, lists) = mpsc::channel(LISTS);
+        Self {
+            client: None,
+            events: mpsc::channel(1).1,
+            lists,
+            lists_to_driver,
+        }
     }
 
     /// The next thing seen. Events come before lists that were complete after them.
@@ -70,7 +84,9 @@ impl Asterisk {
 
     /// Carries out what the core asks of Asterisk. The answers come back as observations.
     pub(crate) fn carry_out(&self, ask: Ask) {
-        let Some(client) = self.client.clone() else { return };
+        let Some(client) = self.client.clone() else {
+            return;
+        };
         match ask {
             Ask::Resync { asked_at, reason } => {
                 tracing::debug!(reason = reason.as_str(), "reading Asterisk's full lists");

@@ -24,9 +24,9 @@ pub(super) fn event(event: ClientEvent) -> Option<Observation> {
             EventKind::Newchannel(changed) | EventKind::Newstate(changed) => {
                 channel(&changed).map(Observation::Channel)
             }
-            EventKind::Hangup(hangup) => {
-                Some(Observation::Hangup { unique_id: hangup.channel.unique_id })
-            }
+            EventKind::Hangup(hangup) => Some(Observation::Hangup {
+                unique_id: hangup.channel.unique_id,
+            }),
             _ => None,
         },
     }
@@ -34,7 +34,9 @@ pub(super) fn event(event: ClientEvent) -> Option<Observation> {
 
 /// An item of `PJSIPShowContacts`.
 pub(super) fn listed_contact(item: &Event) -> Option<Contact> {
-    let EventKind::Contact(listed) = &item.kind else { return None };
+    let EventKind::Contact(listed) = &item.kind else {
+        return None;
+    };
     Some(Contact {
         id: ContactId::new(listed.id.as_str()),
         endpoint: endpoint(&listed.endpoint, &listed.aor)?,

@@ -57,11 +57,23 @@ impl Driver {
                 }
                 self.intend(sign_in(&session), Waiter::SignIn(reply), asterisk);
             }
-            Command::Online { session, extension, contact_uri, key, reply } => {
+            Command::Online {
+                session,
+                extension,
+                contact_uri,
+                key,
+                reply,
+            } => {
                 let intent = online(&session, &extension, contact_uri, key.as_deref());
                 self.intend(intent, Waiter::Online(reply), asterisk);
             }
-            Command::Logout { session, device_id, reason, key, reply } => {
+            Command::Logout {
+                session,
+                device_id,
+                reason,
+                key,
+                reply,
+            } => {
                 if let Some(reason) = reason {
                     tracing::debug!(session = %session.id, reason, "logout asked");
                 }
@@ -146,11 +158,7 @@ fn online(
     })
 }
 
-fn logout(
-    session: &Session,
-    device: Option<&str>,
-    key: Option<&str>,
-) -> Result<Intent, NameError> {
+fn logout(session: &Session, device: Option<&str>, key: Option<&str>) -> Result<Intent, NameError> {
     Ok(Intent::AgentLogout {
         session: core_id(session.id)?,
         device: device.map(DeviceId::new).transpose()?,
@@ -174,28 +182,42 @@ pub(super) fn edge_id(session: &rollcall_alignment::SessionId) -> Option<Session
 /// The core's refusals in the edge's shape.
 fn refusal(no: No) -> Refusal {
     let (kind, field, next) = match no {
-        No::NotReady => (RefusalKind::Unavailable, None, Some("Try again in a moment.")),
+        No::NotReady => (
+            RefusalKind::Unavailable,
+            None,
+            Some("Try again in a moment."),
+        ),
         No::DatabaseUnavailable => return Refusal::database_down(),
         No::UnknownExtension => (RefusalKind::NotFound, Some("extension"), None),
         No::UnknownSession | No::SessionEnded => {
             (RefusalKind::Forbidden, None, Some("Sign in again."))
         }
-        No::WrongExtension => {
-            (RefusalKind::Forbidden, Some("extension"), Some("Send your own extension."))
-        }
+        No::WrongExtension => (
+            RefusalKind::Forbidden,
+            Some("extension"),
+            Some("Send your own extension."),
+        ),
         No::UnknownDevice => (RefusalKind::NotFound, Some("deviceId"), None),
-        No::BadContact(_) => {
-            (RefusalKind::Invalid, Some("contactUri"), Some("Send the Contact as sip:user@host."))
-        }
+        No::BadContact(_) => (
+            RefusalKind::Invalid,
+            Some("contactUri"),
+            Some("Send the Contact as sip:user@host."),
+        ),
         No::AmbiguousContact => (
             RefusalKind::Conflict,
             Some("contactUri"),
             Some("Send the Contact that this phone registered."),
         ),
-        No::InUse => (RefusalKind::Conflict, None, Some("Sign out on the other device first.")),
-        No::KeyReused => {
-            (RefusalKind::Conflict, None, Some("Use a new idempotency key for a new request."))
-        }
+        No::InUse => (
+            RefusalKind::Conflict,
+            None,
+            Some("Sign out on the other device first."),
+        ),
+        No::KeyReused => (
+            RefusalKind::Conflict,
+            None,
+            Some("Use a new idempotency key for a new request."),
+        ),
     };
     let message = no.to_string();
     let mut letters = message.chars();
@@ -203,5 +225,11 @@ fn refusal(no: No) -> Refusal {
         .next()
         .map(|first| first.to_uppercase().chain(letters).chain(['.']).collect())
         .unwrap_or_default();
-    Refusal { kind, code: no.as_str(), message, field, next }
+    Refusal {
+        kind,
+        code: no.as_str(),
+        message,
+        field,
+        next,
+    }
 }

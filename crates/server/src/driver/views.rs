@@ -10,7 +10,9 @@ pub(super) fn agent(view: &AgentView) -> board::Agent {
     board::Agent {
         extension: view.extension.to_string(),
         status: status(view.status),
-        contact_status: view.contact_status.map_or(board::ContactStatus::Unknown, contact_status),
+        contact_status: view
+            .contact_status
+            .map_or(board::ContactStatus::Unknown, contact_status),
         online: view.online,
         sip_registered: view.sip_registered,
         reasons: view.reasons.iter().map(reason).collect(),
@@ -71,8 +73,12 @@ fn device(device: &DeviceView) -> board::Device {
             (None, hash) => hash.clone().unwrap_or_default(),
         },
         lease: device.lease == LeaseView::Live,
-        contact_status: device.contact_status.map_or(board::ContactStatus::Unknown, contact_status),
-        contact_expires: device.expires_unix.and_then(|expires| i64::try_from(expires).ok()),
+        contact_status: device
+            .contact_status
+            .map_or(board::ContactStatus::Unknown, contact_status),
+        contact_expires: device
+            .expires_unix
+            .and_then(|expires| i64::try_from(expires).ok()),
         user_agent: device.user_agent.clone(),
     }
 }
@@ -90,23 +96,53 @@ pub(super) fn log_change(before: Option<&AgentView>, view: &AgentView) {
     let extension = &view.extension;
     let old_devices = before.map_or(&[][..], |before| &before.devices);
     for device in &view.devices {
-        let Some(contact) = &device.contact_hash else { continue };
-        let old = old_devices.iter().find(|old| old.contact_hash.as_ref() == Some(contact));
-        log_contact(view, device.device.as_ref(), contact, old.and_then(|old| old.contact_status), device.contact_status);
+        let Some(contact) = &device.contact_hash else {
+            continue;
+        };
+        let old = old_devices
+            .iter()
+            .find(|old| old.contact_hash.as_ref() == Some(contact));
+        log_contact(
+            view,
+            device.device.as_ref(),
+            contact,
+            old.and_then(|old| old.contact_status),
+            device.contact_status,
+        );
     }
     for old in old_devices {
-        let Some(contact) = &old.contact_hash else { continue };
-        if !view.devices.iter().any(|device| device.contact_hash.as_ref() == Some(contact)) {
+        let Some(contact) = &old.contact_hash else {
+            continue;
+        };
+        if !view
+            .devices
+            .iter()
+            .any(|device| device.contact_hash.as_ref() == Some(contact))
+        {
             let expired = Some(ContactStatus::Expired);
-            log_contact(view, old.device.as_ref(), contact, old.contact_status, expired);
+            log_contact(
+                view,
+                old.device.as_ref(),
+                contact,
+                old.contact_status,
+                expired,
+            );
         }
     }
     if before.is_some_and(|before| before.online) != view.online {
-        let word = if view.online { "agent online" } else { "agent offline" };
+        let word = if view.online {
+            "agent online"
+        } else {
+            "agent offline"
+        };
         tracing::info!(%extension, event = "agent:status", "{word}");
     }
     if before.is_none_or(|before| before.status != view.status) {
-        let reasons: Vec<_> = view.reasons.iter().map(|reason| reason.code.as_str()).collect();
+        let reasons: Vec<_> = view
+            .reasons
+            .iter()
+            .map(|reason| reason.code.as_str())
+            .collect();
         tracing::info!(
             %extension,
             event = "extension:availability_changed",

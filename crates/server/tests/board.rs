@@ -1,0 +1,147 @@
+//! The board over Socket.IO: snapshot first, then every change in order.
+
+mod common;
+
+use common::{House, next, until, watch};
+use rollcall_server_client::{Realtime, RealtimeEvent};
+use rollcall_wire::http::AgentLogoutRequest;
+
+#[tokio::test]
+async fn a_connection_hears_the_snapshot_and_then_every_change() {
+    let house = House::open().await;
+    let supervisor = house.sign_in("supervisor").await.tokens.sip;
+    // Whoever was added while the server ran is on the board once signed in.
+    let agent = house.sign_in("agent1001").await.tokens.sip;
+    let (_watching, mut events, snapshot) = watch(&house.client, &supervisor).await;
+    let known = snapshot
+        .agents
+        .iter()
+        .find(|agent| agent.extension == "1001");
+    assert!(!known.expect("1001 is on the board").online);
+
+    let answer = house
+        .client
+        .agent_online(&agent, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    assert!(answer.agent.online);
+    let seen = until(&mut events, |status| {
+        status.agent.extension == "1001" && status.agent.online
+    })
+    .await;
+    assert_eq!(seen.epoch, snapshot.epoch);
+    assert!(seen.seq > snapshot.seq);
+
+    house
+        .client
+        .agent_logout(&agent, &AgentLogoutRequest::default())
+        .await
+        .unwrap();
+    until(&mut events, |status| {
+        status.agent.extension == "1001" && !status.agent.online
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_later_starts_where_the_board_stands() {
+    let house = House::open().await;
+    let agent = house.sign_in("agent1001").await.tokens.sip;
+    house
+        .client
+        .agent_online(&agent, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    let supervisor = house.sign_in("supervisor").await.tokens.sip;
+    let (_watching, _, snapshot) = watch(&house.client, &supervisor).await;
+    let known = snapshot
+        .agents
+        .iter()
+        .find(|agent| agent.extension == "1001");
+    assert!(known.expect("1001 is on the board").online);
+    assert!(snapshot.seq > 0);
+}
+
+#[tokio::test]
+async fn without_a_living_token_there_is_no_connection_and_no_board() {
+    let house = House::open().await;
+    let signed_out = house.sign_in("agent1001").await.tokens.sip;
+    house
+        .client
+        .agent_logout(&signed_out, &AgentLogoutRequest::default())
+        .await
+        .unwrap();
+    for token in ["", "nonsense", signed_out.as_str()] {
+        let (_realtime, mut events) = Realtime::connect(&house.client, token.to_owned());
+        let RealtimeEvent::Rejected(body) = next(&mut events).await else {
+            panic!("{token:?} was taken");
+        };
+        assert_eq!(body.code, "invalid_token");
+    }
+}
+
+#[tokio::test]
+async fn a_rejected_connection_comes_back_with_a_new_token() {
+    let house = House::open().await;
+    let (realtime, mut events) = Realtime::connect(&house.client, "nonsense".into());
+    assert!(matches!(
+        next(&mut events).await,
+        RealtimeEvent::Rejected(_)
+    ));
+    realtime.set_token(house.sign_in("agent1001").await.tokens.sip);
+    assert_eq!(next(&mut events).await, RealtimeEvent::Connected);
+    assert!(matches!(
+        next(&mut events).await,
+        RealtimeEvent::Snapshot(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_device_that_logs_out_is_told_that_its_session_ended() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let (_realtime, mut events, _) = watch(&house.client, &token).await;
+    house
+        .client
+        .agent_online(&token, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    house
+        .client
+        .agent_logout(&token, &AgentLogoutRequest::default())
+        .await
+        .unwrap();
+    loop {
+        match next(&mut events).await {
+            RealtimeEvent::Status(_) => {}
+            RealtimeEvent::SessionEnded(ended) => {
+                assert!(!ended.message.is_empty());
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_goes_is_lost_once_and_found_again_with_its_board() {
+    let house = House::open().await;
+    let token = house.sign_in("supervisor").await.tokens.sip;
+    let address = house.running.http_addr();
+    let (_watching, mut events, before) = watch(&house.client, &token).await;
+    let common::House { running, dir, .. } = house;
+    running.shutdown().await;
+    assert!(matches!(
+        next(&mut events).await,
+        RealtimeEvent::Lost { .. }
+    ));
+    let mut config = common::config(dir.path());
+    config.listen = address;
+    let _again = rollcall_server::start(config).await.unwrap();
+    assert_eq!(next(&mut events).await, RealtimeEvent::Connected);
+    let RealtimeEvent::Snapshot(after) = next(&mut events).await else {
+        panic!("the board was awaited");
+    };
+    assert_ne!(after.epoch, before.epoch);
+    assert_eq!(after.agents.len(), 2);
+}

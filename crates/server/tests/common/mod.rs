@@ -1,0 +1,199 @@
+//! A real server on a free port, and the real client.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use rollcall_server::{Config, NewPerson, Running, config::Secret};
+use rollcall_server_client::{Client, Realtime, RealtimeEvent, RealtimeEvents};
+use rollcall_wire::{
+    http::{LoginRequest, LoginResponse, Role},
+    realtime::{AgentStatus, AgentsSnapshot},
+};
+use sqlx::{
+    Column as _, Connection as _, Row as _, SqliteConnection, sqlite::SqliteConnectOptions,
+};
+use tempfile::TempDir;
+
+pub(crate) const PASSWORD: &str = "correct horse";
+pub(crate) const SIP_PASSWORD: &str = "sip-battery-staple";
+/// Longer than anything here takes; reaching it is a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server with agents 1001 and 1002 and a supervisor.
+pub(crate) struct House {
+    pub(crate) running: Running,
+    pub(crate) client: Client,
+    pub(crate) dir: TempDir,
+}
+
+impl House {
+    pub(crate) async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    pub(crate) async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        change(&mut config);
+        let running = rollcall_server::start(config).await.unwrap();
+        for (username, extension, role) in [
+            ("agent1001", Some("1001"), Role::Agent),
+            ("agent1002", Some("1002"), Role::Agent),
+            ("supervisor", None, Role::Supervisor),
+        ] {
+            running
+                .add_person(person(username, extension, role))
+                .await
+                .unwrap();
+        }
+        let client = Client::new(&base_url(&running)).unwrap();
+        Self {
+            running,
+            client,
+            dir,
+        }
+    }
+
+    /// Ends the server and starts another on the same data.
+    pub(crate) async fn reopen(self) -> Self {
+        let Self { running, dir, .. } = self;
+        running.shutdown().await;
+        let running = rollcall_server::start(config(dir.path())).await.unwrap();
+        let client = Client::new(&base_url(&running)).unwrap();
+        Self {
+            running,
+            client,
+            dir,
+        }
+    }
+
+    pub(crate) async fn sign_in(&self, username: &str) -> LoginResponse {
+        self.client.login(&login(username)).await.unwrap()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", base_url(&self.running))
+    }
+
+    /// Every row of every table but the ledger's and the counters', as text.
+    pub(crate) async fn tables(&self) -> BTreeMap<String, Vec<String>> {
+        tables(self.dir.path()).await
+    }
+}
+
+pub(crate) fn config(dir: &Path) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data_dir: dir.join("data"),
+        ..Config::default()
+    }
+}
+
+pub(crate) fn base_url(running: &Running) -> String {
+    format!("http://{}", running.http_addr())
+}
+
+pub(crate) fn person(username: &str, extension: Option<&str>, role: Role) -> NewPerson {
+    NewPerson {
+        username: username.into(),
+        extension: extension.map(Into::into),
+        role,
+        password: Secret::new(PASSWORD),
+        sip_password: extension.map(|_| Secret::new(SIP_PASSWORD)),
+    }
+}
+
+pub(crate) fn login(username: &str) -> LoginRequest {
+    LoginRequest {
+        username: username.into(),
+        password: PASSWORD.into(),
+        device_id: Some(device_of(username)),
+    }
+}
+
+pub(crate) fn device_of(username: &str) -> String {
+    format!("device-of-{username}")
+}
+
+pub(crate) async fn query(dir: &Path, sql: &'static str) -> Vec<Vec<(String, String)>> {
+    let options = SqliteConnectOptions::new()
+        .filename(dir.join("data/rollcall.db"))
+        .read_only(true);
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    let rows = sqlx::query(sql).fetch_all(&mut db).await.unwrap();
+    rows.iter()
+        .map(|row| {
+            row.columns()
+                .iter()
+                .map(|column| {
+                    let value = row.try_get_unchecked::<Option<String>, _>(column.ordinal());
+                    (
+                        column.name().to_owned(),
+                        value.unwrap().unwrap_or_else(|| "NULL".into()),
+                    )
+                })
+                .collect()
+        })
+        .collect()
+}
+
+async fn tables(dir: &Path) -> BTreeMap<String, Vec<String>> {
+    let mut all = BTreeMap::new();
+    let tables = [
+        (
+            "users",
+            "SELECT id, username, extension, role, online, sipRegistered FROM users",
+        ),
+        (
+            "sessions",
+            "SELECT id, user_id, device_id, state, claim, ended_at FROM sessions",
+        ),
+        (
+            "tokens",
+            "SELECT hex(hash), session_id, kind, expires_at, used_at FROM tokens",
+        ),
+        ("ps_contacts", "SELECT id, uri, status FROM ps_contacts"),
+    ];
+    for (name, sql) in tables {
+        let rows = query(dir, sql).await;
+        all.insert(
+            name.to_owned(),
+            rows.iter().map(|row| format!("{row:?}")).collect(),
+        );
+    }
+    all
+}
+
+/// A connection to the board, past its first snapshot.
+pub(crate) async fn watch(
+    client: &Client,
+    token: &str,
+) -> (Realtime, RealtimeEvents, AgentsSnapshot) {
+    let (realtime, mut events) = Realtime::connect(client, token.to_owned());
+    assert_eq!(next(&mut events).await, RealtimeEvent::Connected);
+    let RealtimeEvent::Snapshot(snapshot) = next(&mut events).await else {
+        panic!("the first thing a connection hears is the snapshot");
+    };
+    (realtime, events, snapshot)
+}
+
+pub(crate) async fn next(events: &mut RealtimeEvents) -> RealtimeEvent {
+    tokio::time::timeout(PATIENCE, events.next())
+        .await
+        .expect("an event in time")
+        .expect("an open connection")
+}
+
+/// The next change that `fits`, every one before it being the next in sequence.
+pub(crate) async fn until(
+    events: &mut RealtimeEvents,
+    fits: impl Fn(&AgentStatus) -> bool,
+) -> AgentStatus {
+    loop {
+        match next(events).await {
+            RealtimeEvent::Status(status) if fits(&status) => return status,
+            RealtimeEvent::Status(_) => {}
+            other => panic!("a change was awaited, and {other:?} came"),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Whatever is wrong is refused in one shape, and nothing is written.
+
+mod common;
+
+use common::House;
+use reqwest::{RequestBuilder, StatusCode};
+use rollcall_wire::http::ErrorBody;
+use serde_json::json;
+
+/// Sends, and holds the answer to the one shape; answers the code and the field.
+async fn refusal(request: RequestBuilder, status: StatusCode) -> (String, Option<String>) {
+    let response = request.send().await.unwrap();
+    let (got, kind) = (
+        response.status(),
+        response.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned(),
+    );
+    let text = response.text().await.unwrap();
+    assert_eq!(got, status, "{text}");
+    assert!(kind.starts_with("application/json"), "{kind}");
+    let body: ErrorBody = serde_json::from_str(&text).expect("the one shape");
+    assert!(!body.message.is_empty());
+    (body.code, body.field)
+}
+
+fn post(house: &House, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    reqwest::Client::new()
+        .post(house.url(path))
+        .header("content-type", "application/json")
+        .body(body)
+}
+
+const ONLINE: &str = "/api/users/agent-online";
+const LOGIN: &str = "/api/users/login";
+
+#[tokio::test]
+async fn malformed_bodies_are_refused_with_what_is_wrong() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let before = house.tables().await;
+    let too_deep = "[".repeat(10_000);
+    for (body, code, field) in [
+        ("", "malformed_json", None),
+        ("{", "malformed_json", None),
+        (too_deep.as_str(), "invalid_value", None),
+        (
+            "{\"extension\": \"1001\", \"contactUri\": \"sip:a@h\"} x",
+            "malformed_json",
+            None,
+        ),
+        ("[]", "invalid_value", None),
+        (
+            "{\"extension\": 1001, \"contactUri\": \"sip:a@h\"}",
+            "invalid_value",
+            Some("extension"),
+        ),
+        (
+            "{\"extension\": \"1001\", \"contactUri\": null}",
+            "invalid_value",
+            Some("contactUri"),
+        ),
+        (
+            "{\"extension\": \"1001\"}",
+            "missing_field",
+            Some("contactUri"),
+        ),
+        (
+            "{\"extension\": \"1001\", \"contactUri\": \"sip:a@h\", \"admin\": true}",
+            "unknown_field",
+            Some("admin"),
+        ),
+        (
+            "{\"extension\": \"1001\", \"extension\": \"1002\", \"contactUri\": \"sip:a@h\"}",
+            "invalid_value",
+            None,
+        ),
+    ] {
+        let request = post(&house, ONLINE, body.to_owned()).bearer_auth(&token);
+        let got = refusal(request, StatusCode::BAD_REQUEST).await;
+        let shown = &body[..body.len().min(80)];
+        assert_eq!(got.0, code, "{shown}");
+        if field.is_some() {
+            assert_eq!(got.1.as_deref(), field, "{shown}");
+        }
+    }
+    assert_eq!(house.tables().await, before);
+}
+
+#[tokio::test]
+async fn line_ends_quotes_and_sql_in_any_field_are_refused_with_the_fields_name() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let before = house.tables().await;
+    let nasty = [
+        "1001\r\nAction: Logoff",
+        "1001\n",
+        "1001\"",
+        "1001'",
+        "1001'; DROP TABLE users; --",
+        "1001 OR 1=1",
+        "1001;transport=udp",
+        "1001\0",
+        "%s%n",
+        "../../etc",
+        "\u{202e}1001",
+        "",
+    ];
+    for value in nasty {
+        let body = json!({"extension": value, "contactUri": "sip:a@h"}).to_string();
+        let got = refusal(
+            post(&house, ONLINE, body).bearer_auth(&token),
+            StatusCode::BAD_REQUEST,
+        )
+        .await;
+        assert_eq!(
+            got,
+            ("invalid_value".into(), Some("extension".into())),
+            "{value:?}"
+        );
+        let body = json!({"username": value, "password": "x"}).to_string();
+        let got = refusal(post(&house, LOGIN, body), StatusCode::BAD_REQUEST).await;
+        assert_eq!(got.1.as_deref(), Some("username"), "{value:?}");
+    }
+    for value in [
+        "sip:1001@h\r\nContact: <sip:evil@h>",
+        "sip:1001@h\"",
+        "sip:1001@h'; DELETE FROM ps_contacts; --",
+        "<sip:1001@h>",
+        "sip:1001@h, sip:1002@h",
+        "http://h",
+        "1001",
+        "",
+    ] {
+        let body = json!({"extension": "1001", "contactUri": value}).to_string();
+        let got = refusal(
+            post(&house, ONLINE, body).bearer_auth(&token),
+            StatusCode::BAD_REQUEST,
+        )
+        .await;
+        assert_eq!(got.1.as_deref(), Some("contactUri"), "{value:?}");
+    }
+    assert_eq!(house.tables().await, before);
+}
+
+#[tokio::test]
+async fn another_agents_extension_is_refused_403_and_nothing_is_written() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let before = house.tables().await;
+    let body = json!({"extension": "1002", "contactUri": "sip:1002@h"}).to_string();
+    let request = post(&house, ONLINE, body).bearer_auth(&token);
+    let got = refusal(request, StatusCode::FORBIDDEN).await;
+    assert_eq!(got, ("wrong_extension".into(), Some("extension".into())));
+    let supervisor = house.sign_in("supervisor").await.tokens.sip;
+    let body = json!({"extension": "1001", "contactUri": "sip:1001@h"}).to_string();
+    let request = post(&house, ONLINE, body).bearer_auth(&supervisor);
+    assert_eq!(
+        refusal(request, StatusCode::FORBIDDEN).await.0,
+        "wrong_extension"
+    );
+    let after = house.tables().await;
+    assert_eq!(
+        (&after["users"], &after["ps_contacts"]),
+        (&before["users"], &before["ps_contacts"])
+    );
+}
+
+#[tokio::test]
+async fn without_a_token_that_lives_nothing_is_answered() {
+    let house = House::open().await;
+    let body = || json!({"extension": "1001", "contactUri": "sip:a@h"}).to_string();
+    let none = refusal(post(&house, ONLINE, body()), StatusCode::UNAUTHORIZED).await;
+    assert_eq!(none.0, "missing_token");
+    for token in ["x", "' OR 1=1 --", &"A".repeat(43), &"A".repeat(4_000)] {
+        let request = post(&house, ONLINE, body()).bearer_auth(token);
+        assert_eq!(
+            refusal(request, StatusCode::UNAUTHORIZED).await.0,
+            "invalid_token"
+        );
+    }
+    let logout = post(&house, "/api/users/agent-logout", "");
+    assert_eq!(
+        refusal(logout, StatusCode::UNAUTHORIZED).await.0,
+        "missing_token"
+    );
+}
+
+#[tokio::test]
+async fn a_body_over_64_kib_is_refused_whether_it_says_so_or_not() {
+    let house = House::open().await;
+    let big = format!("{{\"username\": \"{}\"}}", "a".repeat(65_536));
+    let said = refusal(
+        post(&house, LOGIN, big.clone()),
+        StatusCode::PAYLOAD_TOO_LARGE,
+    )
+    .await;
+    assert_eq!(said.0, "body_too_large");
+    let chunks = big
+        .into_bytes()
+        .chunks(8_000)
+        .map(<[u8]>::to_vec)
+        .collect::<Vec<_>>();
+    let stream = futures_util::stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>));
+    let unsaid = post(&house, LOGIN, reqwest::Body::wrap_stream(stream));
+    assert_eq!(
+        refusal(unsaid, StatusCode::PAYLOAD_TOO_LARGE).await.0,
+        "body_too_large"
+    );
+    house.sign_in("agent1001").await;
+}
+
+#[tokio::test]
+async fn an_unknown_address_a_wrong_method_and_a_wrong_kind_have_the_same_shape() {
+    let house = House::open().await;
+    let client = reqwest::Client::new();
+    let nowhere = client.get(house.url("/nowhere"));
+    assert_eq!(refusal(nowhere, StatusCode::NOT_FOUND).await.0, "not_found");
+    let method = client.get(house.url(LOGIN));
+    assert_eq!(
+        refusal(method, StatusCode::METHOD_NOT_ALLOWED).await.0,
+        "method_not_allowed"
+    );
+    let form = client
+        .post(house.url(LOGIN))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("username=a");
+    assert_eq!(
+        refusal(form, StatusCode::UNSUPPORTED_MEDIA_TYPE).await.0,
+        "not_json"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_answered_in_time() {
+    let house = House::open_with(|config| config.limits.request_timeout_ms = 50).await;
+    let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let request = post(&house, LOGIN, reqwest::Body::wrap_stream(never));
+    assert_eq!(
+        refusal(request, StatusCode::SERVICE_UNAVAILABLE).await.0,
+        "too_slow"
+    );
+}
+
+#[tokio::test]
+async fn health_and_readiness_are_told() {
+    let house = House::open().await;
+    house.client.healthz().await.unwrap();
+    let ready = reqwest::get(house.url("/readyz")).await.unwrap();
+    assert_eq!(ready.status(), StatusCode::OK);
+}

@@ -1,0 +1,224 @@
+//! Signing in, staying in, and out: what the seed's clients read, and what a guesser learns.
+
+mod common;
+
+use common::{House, PASSWORD, SIP_PASSWORD, login};
+use reqwest::StatusCode;
+use rollcall_server_client::ClientError;
+use rollcall_wire::http::{AgentLogoutRequest, LoginRequest, Role};
+use serde_json::{Value, json};
+
+fn refused(error: &ClientError) -> (u16, &str) {
+    match error {
+        ClientError::Refused { status, body } => (*status, body.code.as_str()),
+        other => panic!("a refusal was awaited: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_login_answers_the_tokens_and_the_sip_account() {
+    let house = House::open().await;
+    let answer = house.sign_in("agent1001").await;
+    assert_eq!(answer.user.extension.as_deref(), Some("1001"));
+    assert_eq!(answer.user.role, Role::Agent);
+    let sip = answer.user.pjsip.unwrap();
+    assert_eq!(sip.server, "127.0.0.1:5060");
+    assert_eq!(
+        (sip.transport.as_str(), sip.username.as_str()),
+        ("udp", "1001")
+    );
+    assert_eq!(sip.password, SIP_PASSWORD);
+    assert_ne!(answer.tokens.sip, answer.tokens.refresh);
+    let supervisor = house.sign_in("supervisor").await;
+    assert!(supervisor.user.extension.is_none() && supervisor.user.pjsip.is_none());
+}
+
+#[tokio::test]
+async fn no_table_holds_a_password_or_a_token_in_the_clear() {
+    let house = House::open().await;
+    let answer = house.sign_in("agent1001").await;
+    let data = house.dir.path().join("data");
+    let everything: Vec<u8> = ["rollcall.db", "rollcall.db-wal"]
+        .iter()
+        .flat_map(|name| std::fs::read(data.join(name)).unwrap_or_default())
+        .collect();
+    assert!(everything.len() > 1_000);
+    for secret in [
+        PASSWORD,
+        SIP_PASSWORD,
+        &answer.tokens.sip,
+        &answer.tokens.refresh,
+    ] {
+        let found = everything
+            .windows(secret.len())
+            .any(|part| part == secret.as_bytes());
+        assert!(!found);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing() {
+    let house = House::open().await;
+    let mut answers = Vec::new();
+    for username in ["agent1001", "nobody"] {
+        let request = LoginRequest {
+            password: "wrong".into(),
+            ..login(username)
+        };
+        answers.push(house.client.login(&request).await.unwrap_err());
+    }
+    assert_eq!(refused(&answers[0]), (401, "wrong_credentials"));
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test]
+async fn guessing_is_answered_429_with_the_time_to_wait_and_hashes_nothing() {
+    let house = House::open_with(|config| config.auth.failures_allowed = 2).await;
+    let wrong = LoginRequest {
+        password: "wrong".into(),
+        ..login("agent1001")
+    };
+    for _ in 0..2 {
+        assert_eq!(
+            refused(&house.client.login(&wrong).await.unwrap_err()).0,
+            401
+        );
+    }
+    let response = reqwest::Client::new()
+        .post(house.url("/api/users/login"))
+        .json(&login("agent1001"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.headers().contains_key("retry-after"));
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["code"], "too_many_attempts");
+    // Another account from the same place is not held back.
+    house.sign_in("agent1002").await;
+}
+
+#[tokio::test]
+async fn the_token_is_taken_with_bearer_and_bare() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    for authorization in [format!("Bearer {token}"), token.clone()] {
+        let response = reqwest::Client::new()
+            .post(house.url("/api/users/agent-online"))
+            .header("authorization", authorization)
+            .json(&json!({"extension": "1001", "contactUri": "sip:1001@127.0.0.1"}))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(body["success"], true);
+        assert_eq!(body["agent"]["extension"], "1001");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_good_for_one_exchange_and_its_reuse_ends_the_session() {
+    let house = House::open().await;
+    let first = house.sign_in("agent1001").await;
+    let second = house.client.refresh(&first.tokens.refresh).await.unwrap();
+    assert_eq!(second.user.extension.as_deref(), Some("1001"));
+    let online = |token: String| {
+        let client = house.client.clone();
+        async move { client.agent_online(&token, "1001", "sip:1001@h").await }
+    };
+    let old = online(first.tokens.sip.clone()).await.unwrap_err();
+    assert_eq!(refused(&old), (401, "invalid_token"));
+    online(second.tokens.sip.clone()).await.unwrap();
+    let stolen = house
+        .client
+        .refresh(&first.tokens.refresh)
+        .await
+        .unwrap_err();
+    assert_eq!(refused(&stolen), (401, "invalid_token"));
+    let after = online(second.tokens.sip).await.unwrap_err();
+    assert!(after.is_signed_out());
+    assert!(house.client.refresh(&second.tokens.refresh).await.is_err());
+}
+
+#[tokio::test]
+async fn an_access_token_does_not_refresh_and_a_refresh_token_authorises_nothing() {
+    let house = House::open().await;
+    let tokens = house.sign_in("agent1001").await.tokens;
+    assert!(
+        house
+            .client
+            .refresh(&tokens.sip)
+            .await
+            .unwrap_err()
+            .is_signed_out()
+    );
+    let online = house
+        .client
+        .agent_online(&tokens.refresh, "1001", "sip:1001@h")
+        .await;
+    assert!(online.unwrap_err().is_signed_out());
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_token_and_its_retry_hears_the_same_answer() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    house
+        .client
+        .agent_online(&token, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    let logout = || {
+        reqwest::Client::new()
+            .post(house.url("/api/users/agent-logout"))
+            .header("authorization", &token)
+            .header("content-type", "application/json")
+            .header("idempotency-key", "5f0c7a54-5a8e-4f0e-9d53-000000000001")
+            .send()
+    };
+    let first = logout().await.unwrap();
+    assert_eq!(first.status(), StatusCode::OK);
+    let first: Value = first.json().await.unwrap();
+    assert_eq!(first["success"], true);
+    let again = logout().await.unwrap();
+    assert_eq!(again.status(), StatusCode::OK);
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    let without_key = house
+        .client
+        .agent_logout(&token, &AgentLogoutRequest::default())
+        .await;
+    assert!(without_key.unwrap_err().is_signed_out());
+}
+
+#[tokio::test]
+async fn an_idempotency_key_used_for_another_request_is_a_conflict() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let online = |contact: &str| {
+        reqwest::Client::new()
+            .post(house.url("/api/users/agent-online"))
+            .bearer_auth(&token)
+            .header("idempotency-key", "one-key")
+            .json(&json!({"extension": "1001", "contactUri": contact}))
+            .send()
+    };
+    assert_eq!(online("sip:a@h").await.unwrap().status(), StatusCode::OK);
+    assert_eq!(online("sip:a@h").await.unwrap().status(), StatusCode::OK);
+    let other = online("sip:b@h").await.unwrap();
+    assert_eq!(other.status(), StatusCode::CONFLICT);
+    assert_eq!(
+        other.json::<Value>().await.unwrap()["code"],
+        "idempotency_key_reused"
+    );
+}
+
+#[tokio::test]
+async fn a_name_or_an_extension_is_one_persons_only() {
+    let house = House::open().await;
+    for (username, extension) in [("AGENT1001", Some("1009")), ("other", Some("1001"))] {
+        let person = common::person(username, extension, Role::Agent);
+        let error = house.running.add_person(person).await.unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+    }
+}
