@@ -8,8 +8,8 @@ export default defineConfig({
     host: "127.0.0.1",
     port: 5173,
     strictPort: true,
-    // The mark is kept beside the icons made of it.
-    fs: { allow: [".", "../src-tauri/icons"] },
+    // The mark is kept beside the icons made of it; a test holds the names of commands to the wire.
+    fs: { allow: [".", "../src-tauri/icons", "../crates/wire/src"] },
   },
   build: {
     outDir: "dist",
@@ -25,5 +25,7 @@ export default defineConfig({
     setupFiles: ["tests/setup.ts"],
     include: ["src/**/*.test.{ts,tsx}"],
     restoreMocks: true,
+    // A busy machine is no failure.
+    testTimeout: 30_000,
   },
 });

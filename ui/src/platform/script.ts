@@ -66,7 +66,7 @@ class Script extends Double {
 
   private playSignIn({ username, password }: SignIn): void {
     const person = demo.people.find((one) => one.username === username);
-    const steps = STEPS.map((progress) => () => this.showPhone(login({ username, progress })));
+    const steps = STEPS.map((progress) => () => this.showPhone(login({ username, demo, progress })));
     if (person?.password !== password) {
       const error = {
         code: "wrong_credentials",

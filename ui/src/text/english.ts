@@ -316,7 +316,7 @@ export const english: Text = {
       contact: "Contact",
     },
     sources: "What the board can see",
-    sourceNames: { server: "Server link", ami: "AMI", database: "Database", app: "App" },
+    sourceNames: { server: "Server", ami: "AMI", database: "Database", app: "App" },
     sourceOk: "ok",
     sourceLostFor: (duration) => `unknown for ${duration}`,
     sourceHearsay: "unknown",

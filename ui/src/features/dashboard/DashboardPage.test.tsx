@@ -88,13 +88,13 @@ describe("a lost source", () => {
         sources: { server: { ok: false, asOf: ago(74_000) }, ami: { ok: true, asOf: ago(74_000) } },
       }),
     );
-    expect(screen.getByRole("alert")).toHaveTextContent("Out of sight: Server link");
+    expect(screen.getByRole("alert")).toHaveTextContent("Out of sight: Server");
     expect(row("1001")).toHaveTextContent("Unknown");
     expect(row("1001")).toHaveTextContent("was Available");
     expect(screen.getByRole("button", { name: "Available 0" })).toBeVisible();
     expect(screen.getByRole("button", { name: "Unknown 3" })).toBeVisible();
     const sources = screen.getByRole("list", { name: "What the board can see" });
-    expect(sources).toHaveTextContent(/Server link unknown for 01:1\d/);
+    expect(sources).toHaveTextContent(/Server unknown for 01:1\d/);
     expect(sources).toHaveTextContent("AMI unknown");
     expect(sources).not.toHaveTextContent("ok");
   });
@@ -103,7 +103,7 @@ describe("a lost source", () => {
     await showBoard(board({ sources: { server: { ok: true }, ami: { ok: false, asOf: ago(13_000) } } }));
     expect(screen.getByRole("alert")).toHaveTextContent("Out of sight: AMI");
     const sources = screen.getByRole("list", { name: "What the board can see" });
-    expect(within(sources).getByText(/Server link/)).toHaveTextContent("Server link ok");
+    expect(within(sources).getByText(/Server/)).toHaveTextContent("Server ok");
     expect(within(sources).getByText(/AMI/)).toHaveTextContent(/AMI unknown for 00:1\d/);
   });
 

@@ -6,8 +6,14 @@ import type { DemoPerson } from "../../generated/DemoPerson";
 import { text } from "../../text";
 import css from "./LoginPage.module.css";
 
+interface DemoCardProps {
+  demo: Demo;
+  onFillIn: (person: DemoPerson) => void;
+  isDisabled: boolean;
+}
+
 /** How to sign in to the demo. Its passwords open nothing else, and are shown on purpose. */
-export function DemoCard({ demo, onFillIn }: { demo: Demo; onFillIn: (person: DemoPerson) => void }) {
+export function DemoCard({ demo, onFillIn, isDisabled }: DemoCardProps) {
   return (
     <section className={css.demo} aria-label={text.login.demoTitle}>
       <div className={css.demoHint}>
@@ -23,7 +29,12 @@ export function DemoCard({ demo, onFillIn }: { demo: Demo; onFillIn: (person: De
                 {person.username} / {person.password}
               </span>
             </p>
-            <Button size="small" aria-label={text.login.fillIn(person.label)} onPress={() => onFillIn(person)}>
+            <Button
+              size="small"
+              aria-label={text.login.fillIn(person.label)}
+              isDisabled={isDisabled}
+              onPress={() => onFillIn(person)}
+            >
               {text.login.fillInShort}
             </Button>
           </li>

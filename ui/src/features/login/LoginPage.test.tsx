@@ -82,6 +82,9 @@ describe("signing in", () => {
     await expectAccessible(container);
     await user.click(screen.getByRole("button", { name: "Cancel" }));
     expect(app.asked).toEqual([["cancelSignIn"]]);
+    act(() => app.showPhone(login({ error: { code: "cancelled", message: "The sign-in was cancelled." } })));
+    expect(screen.queryByRole("alert")).not.toBeInTheDocument();
+    expect(signIn()).toBeEnabled();
   });
 
   it("shows and hides the password", async () => {

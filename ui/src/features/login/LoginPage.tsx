@@ -33,7 +33,7 @@ export function LoginPage({ screen, version }: { screen: LoginScreen; version: s
     password: "",
   }));
   const [serverOpen, setServerOpen] = useState(screen.server === "");
-  const [failure, setFailure] = useState<ErrorBody | null>(screen.error);
+  const [failure, setFailure] = useState<ErrorBody | null>(worthSaying(screen.error));
   const inputs = { server: useInput(), username: useInput(), password: useInput() };
 
   const busy = screen.progress !== null || command.running;
@@ -43,9 +43,9 @@ export function LoginPage({ screen, version }: { screen: LoginScreen; version: s
   useEffect(() => setRequest((before) => ({ ...before, server: screen.server })), [screen.server]);
 
   // The app's word on the last sign-in, and a command's own refusal, are shown the same way.
-  useEffect(() => setFailure(screen.error), [screen.error]);
+  useEffect(() => setFailure(worthSaying(screen.error)), [screen.error]);
   useEffect(() => {
-    if (command.error) setFailure(command.error);
+    if (command.error) setFailure(worthSaying(command.error));
   }, [command.error]);
 
   // Once there is something to do, the cursor goes there: to the wrong field, else to the first empty one. An error
@@ -93,7 +93,7 @@ export function LoginPage({ screen, version }: { screen: LoginScreen; version: s
         {!screen.demo && <p className={css.subtitle}>{text.login.subtitle}</p>}
       </header>
 
-      {screen.demo && !busy && <DemoCard demo={screen.demo} onFillIn={fillIn} />}
+      {screen.demo && <DemoCard demo={screen.demo} onFillIn={fillIn} isDisabled={busy} />}
 
       {failure && !field && <Notice severity="error" what={failure.message} next={failure.next} />}
 
@@ -197,6 +197,11 @@ function missingField(request: SignIn): ErrorBody | undefined {
   };
   const field = FIELDS.find((name) => request[name].trim() === "");
   return field && { code: "missing", message: words[field], field };
+}
+
+/** Who cancels knows it. */
+function worthSaying(error: ErrorBody | null): ErrorBody | null {
+  return error?.code === "cancelled" ? null : error;
 }
 
 function host(address: string): string {
