@@ -20,8 +20,10 @@ impl DeviceSample for f32 {
     }
 
     fn from_f32(sample: f32) -> f32 {
-        // max and min, unlike clamp, do away with NaN.
-        sample.max(-1.0).min(1.0)
+        if sample.is_nan() {
+            return Self::SILENCE;
+        }
+        sample.clamp(-1.0, 1.0)
     }
 }
 

@@ -33,37 +33,59 @@ pub(crate) struct DuplexStream {
     pub(crate) found: Vec<AudioError>,
 }
 
+impl DuplexStream {
+    fn pulse(&mut self, side: Side) -> Option<&mut Pulse> {
+        match side {
+            Side::Microphone => self.microphone.as_mut().map(|m| &mut m.pulse),
+            Side::Speaker => self.speaker.as_mut().map(|s| &mut s.pulse),
+        }
+    }
+
+    /// A tick of `samples` has passed on one side.
+    fn watch(&mut self, side: Side, samples: usize) {
+        if let Some(pulse) = self.pulse(side)
+            && pulse.has_gone(samples)
+            && pulse.report()
+        {
+            self.found.push(AudioError::Vanished(side));
+        }
+    }
+
+    /// A device may be heard of several times, by its own word and by its silence.
+    fn is_news(&mut self, problem: &AudioError) -> bool {
+        match problem {
+            AudioError::Vanished(side) => self.pulse(*side).is_none_or(Pulse::report),
+            _ => true,
+        }
+    }
+}
+
 impl AudioStream for DuplexStream {
     fn play(&mut self, samples: &[f32]) {
-        if let Some(speaker) = &mut self.speaker
-            && speaker.play(samples)
-        {
-            self.found.push(AudioError::Vanished(Side::Speaker));
+        if let Some(speaker) = &mut self.speaker {
+            speaker.play(samples);
         }
+        self.watch(Side::Speaker, samples.len());
     }
 
     fn capture(&mut self, samples: &mut [f32]) {
-        let Some(microphone) = &mut self.microphone else {
-            samples.fill(0.0);
-            return;
-        };
-        if microphone.capture(samples) {
-            self.found.push(AudioError::Vanished(Side::Microphone));
+        match &mut self.microphone {
+            Some(microphone) => microphone.capture(samples),
+            None => samples.fill(0.0),
         }
+        self.watch(Side::Microphone, samples.len());
     }
 
     fn poll_problem(&mut self) -> Option<AudioError> {
-        let problem = self.found.pop().or_else(|| self.problems.try_recv().ok())?;
-        let lost = match &problem {
-            AudioError::Vanished(side) | AudioError::Busy(side) => Some(*side),
-            _ => None,
-        };
-        match lost {
-            Some(Side::Microphone) => set_lost(&mut self.microphone, |m| &mut m.pulse),
-            Some(Side::Speaker) => set_lost(&mut self.speaker, |s| &mut s.pulse),
-            None => {}
+        if let Some(problem) = self.found.pop() {
+            return Some(problem);
         }
-        Some(problem)
+        while let Ok(problem) = self.problems.try_recv() {
+            if self.is_news(&problem) {
+                return Some(problem);
+            }
+        }
+        None
     }
 
     fn microphone_ok(&self) -> bool {
@@ -89,12 +111,6 @@ impl AudioStream for DuplexStream {
     }
 }
 
-fn set_lost<S>(side: &mut Option<S>, pulse: impl Fn(&mut S) -> &mut Pulse) {
-    if let Some(side) = side {
-        pulse(side).beats = false;
-    }
-}
-
 /// Whether a device's callback still comes, judged once a tick.
 #[derive(Debug)]
 pub(crate) struct Pulse {
@@ -117,23 +133,24 @@ impl Pulse {
         }
     }
 
-    /// A tick of `samples` has passed. True once when the device has gone.
-    fn check(&mut self, samples: usize) -> bool {
+    /// A tick of `samples` has passed. True when the device has given nothing for too long.
+    fn has_gone(&mut self, samples: usize) -> bool {
         let frames = self.tally.frames.load(Relaxed);
         if frames != self.last {
-            *self = Pulse {
-                tally: Arc::clone(&self.tally),
-                last: frames,
-                still: 0,
-                beats: true,
-                reported: false,
-            };
-            return false;
+            self.last = frames;
+            self.still = 0;
+            self.beats = true;
+            self.reported = false;
+        } else {
+            self.still = self.still.saturating_add(samples);
         }
-        self.still = self.still.saturating_add(samples);
-        let gone = self.still >= STALLED;
-        self.beats &= !gone;
-        gone && !std::mem::replace(&mut self.reported, gone)
+        self.still >= STALLED
+    }
+
+    /// The device is known to be gone. True when that is news.
+    fn report(&mut self) -> bool {
+        self.beats = false;
+        !std::mem::replace(&mut self.reported, true)
     }
 }
 
@@ -165,8 +182,7 @@ pub(crate) struct Microphone {
 }
 
 impl Microphone {
-    /// True when the device has just been found gone.
-    fn capture(&mut self, samples: &mut [f32]) -> bool {
+    fn capture(&mut self, samples: &mut [f32]) {
         self.raw.clear();
         self.source.read(&mut self.raw);
         self.converter.process(&self.raw, &mut self.ready);
@@ -186,7 +202,6 @@ impl Microphone {
             samples.fill(0.0);
             self.underrun += samples.len() as u64;
         }
-        self.pulse.check(samples.len())
     }
 }
 
@@ -211,8 +226,7 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    /// True when the device has just been found gone.
-    fn play(&mut self, samples: &[f32]) -> bool {
+    fn play(&mut self, samples: &[f32]) {
         self.raw.clear();
         if self.sink.waiting() == 0 {
             self.converter.process(&[0.0; CUSHION], &mut self.raw);
@@ -224,7 +238,6 @@ impl Speaker {
         } else {
             self.overrun += self.sink.write(&self.raw) as u64;
         }
-        self.pulse.check(samples.len())
     }
 }
 
@@ -319,6 +332,26 @@ mod tests {
             overrun: 0,
         };
         (callback, speaker)
+    }
+
+    #[test]
+    fn what_the_device_says_of_its_end_is_told_once_and_at_once() {
+        let (mut callback, microphone) = microphone(48_000);
+        let (said, problems) = channel();
+        let mut stream = stream(Some(microphone), None);
+        stream.problems = problems;
+        callback.run(&[0; 2 * FRAME]);
+        stream.capture(&mut [0.0; FRAME]);
+        for _ in 0..2 {
+            said.send(AudioError::Vanished(Side::Microphone)).unwrap();
+        }
+        let vanished = AudioError::Vanished(Side::Microphone);
+        assert_eq!(stream.poll_problem(), Some(vanished));
+        assert!(!stream.microphone_ok());
+        for _ in 0..400 {
+            stream.capture(&mut [0.0; FRAME]);
+            assert_eq!(stream.poll_problem(), None);
+        }
     }
 
     fn stream(microphone: Option<Microphone>, speaker: Option<Speaker>) -> DuplexStream {
