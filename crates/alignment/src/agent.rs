@@ -25,6 +25,8 @@ pub(crate) struct SessionRecord {
     pub(crate) lease: Lease,
     pub(crate) online_unix_ms: Option<u64>,
     pub(crate) ended_unix_ms: Option<u64>,
+    /// When it went online; what the engine said before that says nothing of its registration.
+    pub(crate) online_at: Option<Instant>,
     /// Until when a missing contact is awaited rather than missed.
     pub(crate) registering_until: Option<Instant>,
     /// It owned a contact since it went online.
@@ -56,6 +58,7 @@ impl SessionRecord {
                 vitals: None,
             },
             online_unix_ms: None,
+            online_at: None,
             ended_unix_ms: None,
             registering_until: None,
             had_contact: false,

@@ -154,7 +154,11 @@ fn vitals_terms(session: &SessionRecord, reasons: &mut BTreeSet<ReasonCode>) {
     if !vitals.microphone_ok {
         reasons.insert(ReasonCode::NoAudioDevice);
     }
-    if vitals.registered == Some(false) && session.had_contact {
+    let said_since_online = match (session.lease.renewed, session.online_at) {
+        (Some(renewed), Some(online)) => renewed.monotonic > online,
+        _ => true,
+    };
+    if vitals.registered == Some(false) && session.had_contact && said_since_online {
         reasons.insert(ReasonCode::SipDown);
     }
 }

@@ -271,6 +271,7 @@ fn record_online(
     record.adopted = None;
     record.had_contact = false;
     record.online_unix_ms.get_or_insert(now.unix_ms);
+    record.online_at = Some(now.monotonic);
     record.registering_until = Some(now.monotonic + registering);
     let device = record.session.device.clone();
     slot.agent.reclaim_contacts_of(session);
