@@ -10,9 +10,9 @@ use thiserror::Error;
 pub enum AudioChoice {
     /// The computer's devices; `None` is the system's default.
     Devices {
-        /// Microphone, by the name [`crate::devices`] lists.
+        /// Microphone, by the id or the name that [`crate::devices`] lists.
         input: Option<String>,
-        /// Loudspeaker, by the name [`crate::devices`] lists.
+        /// Loudspeaker, by the id or the name that [`crate::devices`] lists.
         output: Option<String>,
     },
     /// What is played comes back at the microphone in the same tick.

@@ -61,6 +61,9 @@ pub(crate) fn list() -> Result<Vec<DeviceName>, AudioError> {
             let id = device.id().ok();
             let mut add = |side, default| {
                 names.push(DeviceName {
+                    id: id
+                        .as_ref()
+                        .map_or_else(|| device.to_string(), ToString::to_string),
                     name: device.to_string(),
                     side,
                     default,
@@ -164,27 +167,30 @@ fn open_speaker(
 }
 
 fn find(host: &Host, side: Side, name: Option<&str>) -> Result<Device, AudioError> {
-    let missing = || AudioError::NoDevice {
-        microphone: side == Side::Microphone,
-        speaker: side == Side::Speaker,
-    };
-    let Some(name) = name else {
+    let Some(wanted) = name else {
         return match side {
             Side::Microphone => host.default_input_device(),
             Side::Speaker => host.default_output_device(),
         }
-        .ok_or_else(missing);
+        .ok_or(AudioError::NoDevice {
+            microphone: side == Side::Microphone,
+            speaker: side == Side::Speaker,
+        });
+    };
+    let serves = |device: &Device| match side {
+        Side::Microphone => device.supports_input(),
+        Side::Speaker => device.supports_output(),
+    };
+    let is_wanted = |device: &Device| {
+        device.to_string() == wanted || device.id().is_ok_and(|id| id.to_string() == wanted)
     };
     let mut devices = host.devices().map_err(|error| failed(side, &error))?;
     devices
-        .find(|device| {
-            device.to_string() == name
-                && match side {
-                    Side::Microphone => device.supports_input(),
-                    Side::Speaker => device.supports_output(),
-                }
+        .find(|device| is_wanted(device) && serves(device))
+        .ok_or_else(|| AudioError::NotFound {
+            side,
+            name: wanted.to_owned(),
         })
-        .ok_or_else(missing)
 }
 
 /// The device's own format, at 48 kHz where it can.
@@ -213,7 +219,15 @@ fn configuration(side: Side, device: &Device) -> Result<SupportedStreamConfig, A
     let usable: Vec<SupportedStreamConfigRange> = ranges.into_iter().filter(ours).collect();
     let best = usable.iter().filter(like_default).find_map(at_48_khz);
     let next = || usable.iter().find_map(at_48_khz);
-    Ok(best.or_else(next).unwrap_or(default))
+    let chosen = best.or_else(next).unwrap_or(default);
+    tracing::debug!(
+        %side,
+        rate = chosen.sample_rate(),
+        channels = chosen.channels(),
+        format = %chosen.sample_format(),
+        "opening a device"
+    );
+    Ok(chosen)
 }
 
 type Opened<Half> = (Stream, Half, Pulse);

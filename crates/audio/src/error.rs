@@ -24,6 +24,14 @@ pub enum AudioError {
         /// No loudspeaker.
         speaker: bool,
     },
+    /// The computer has no device of the chosen name.
+    #[error("the {side} {name:?} is not connected to this computer")]
+    NotFound {
+        /// Which device.
+        side: Side,
+        /// The name that was chosen.
+        name: String,
+    },
     /// The device went away while it was in use.
     #[error("the {0} was unplugged or switched off")]
     Vanished(Side),
@@ -70,10 +78,11 @@ pub enum AudioError {
 }
 
 impl AudioError {
-    /// Stable code for clients.
+    /// Stable code for clients: `no_audio_device`, `device_vanished`, `device_busy`,
+    /// `unsupported_format`, `device_denied`, `device_failed` or `audio_file`.
     pub fn code(&self) -> &'static str {
         match self {
-            AudioError::NoDevice { .. } => "no_audio_device",
+            AudioError::NoDevice { .. } | AudioError::NotFound { .. } => "no_audio_device",
             AudioError::Vanished(_) => "device_vanished",
             AudioError::Busy(_) => "device_busy",
             AudioError::UnsupportedFormat { .. } | AudioError::Rate { .. } => "unsupported_format",

@@ -87,7 +87,10 @@ pub fn open(choice: &AudioChoice) -> Result<Box<dyn AudioStream>, AudioError> {
 /// A device of this computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceName {
-    /// Its name, as [`AudioChoice::Devices`] takes it.
+    /// What [`AudioChoice::Devices`] takes: unique, and the same after a restart where the system
+    /// allows it.
+    pub id: String,
+    /// What a person calls it; several devices may share it.
     pub name: String,
     /// Which side it serves.
     pub side: Side,

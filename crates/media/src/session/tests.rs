@@ -291,7 +291,7 @@ fn a_frame_of_another_length_is_not_sent() {
 }
 
 proptest! {
-    #![proptest_config(crate::repeatable(200))]
+    #![proptest_config(crate::repeatable(60))]
 
     #[test]
     fn any_datagrams_leave_the_call_going_on(
