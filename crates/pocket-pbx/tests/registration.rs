@@ -199,10 +199,14 @@ fn an_expiration_time_put_into_the_past_stops_calls_at_once_and_is_swept_with_al
     let listed = site.action("Action: PJSIPShowContacts\n");
     let id = listed[1].get("ObjectName").unwrap().to_owned();
     site.story();
-    let val = r#"{"expiration_time":"1"}"#;
-    let answer = site.action(&format!(
-        "Action: DBPut\nFamily: registrar/contact\nKey: {id}\nVal: {val}\n"
+    let stored = site.action(&format!(
+        "Action: DBGet\nFamily: registrar/contact\nKey: {id}\n"
     ));
+    let mut entry: serde_json::Value = serde_json::from_str(stored[1].get("Val").unwrap()).unwrap();
+    assert_eq!(entry["endpoint"], "1001");
+    entry["expiration_time"] = "1".into();
+    let put = format!("Action: DBPut\nFamily: registrar/contact\nKey: {id}\nVal: {entry}\n");
+    let answer = site.action(&put);
     assert_eq!(answer[0].get("Response"), Some("Success"));
     site.dial(caller, "1001", &rollcall_media::codec::Codec::DEFAULT);
     site.run(Duration::from_secs(1));

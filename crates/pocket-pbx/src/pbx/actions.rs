@@ -10,6 +10,9 @@ use super::manager::ManagerId;
 use super::registrar::StoredContact;
 use super::{Pbx, extension_status_fields};
 
+/// Where Asterisk's registrar keeps contacts in astdb.
+const CONTACT_FAMILY: &str = "registrar/contact";
+
 impl Pbx {
     pub(super) fn handle_action(&mut self, now: Instant, id: ManagerId, request: &Request) {
         let answer = match request.name().to_ascii_lowercase().as_str() {
@@ -40,6 +43,7 @@ impl Pbx {
             ),
             "coresettings" => vec![self.core_settings(request)],
             "pjsipqualify" => vec![self.qualify_endpoint(now, request)],
+            "dbget" => self.get(now, request),
             "dbput" => vec![self.put(now, request)],
             "hangup" => vec![self.hang_up_channel(now, request)],
             "queuepause" => vec![request.error("Interface not found")],
@@ -238,12 +242,41 @@ impl Pbx {
         request.success("Endpoint found, will qualify")
     }
 
+    /// `DBGet` of a contact from the registrar's family, in the form that sorcery stores: every value a text.
+    fn get(&self, now: Instant, request: &Request) -> Vec<Packet> {
+        let key = request
+            .get("Key")
+            .filter(|_| request.get("Family") == Some(CONTACT_FAMILY));
+        let id = ContactId::new(key.unwrap_or_default());
+        let Some((aor, contact)) = self.registrar.all().find(|(_, contact)| contact.id == id)
+        else {
+            return vec![request.error("Database entry not found")];
+        };
+        let value = serde_json::json!({
+            "uri": contact.uri_text,
+            "expiration_time": self.expiration_time(now, contact).to_string(),
+            "qualify_frequency": self.config.aor.qualify_frequency.to_string(),
+            "user_agent": contact.user_agent,
+            "endpoint": aor,
+            "reg_server": self.config.system_name,
+            "via_addr": contact.source.ip().to_string(),
+            "via_port": contact.source.port().to_string(),
+            "call_id": contact.call_id,
+            "prune_on_boot": "no",
+        });
+        let item = Packet::event("DBGetResponse")
+            .with("Family", CONTACT_FAMILY)
+            .with("Key", id.as_str())
+            .with("Val", &value.to_string());
+        request.list("Result will follow", vec![item], "DBGetComplete")
+    }
+
     /// `DBPut` into the registrar's family with a past `expiration_time` is the slow eviction (F6): not called from
     /// now on, gone with all events at the next check. Nothing else is stored.
     fn put(&mut self, now: Instant, request: &Request) -> Packet {
         let expiration = request
             .get("Val")
-            .filter(|_| request.get("Family") == Some("registrar/contact"))
+            .filter(|_| request.get("Family") == Some(CONTACT_FAMILY))
             .and_then(|value| serde_json::from_str::<serde_json::Value>(value).ok())
             .and_then(|value| expiration_of(&value));
         let (Some(expiration), Some(key)) = (expiration, request.get("Key")) else {

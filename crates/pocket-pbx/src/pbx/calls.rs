@@ -13,14 +13,14 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use rand::Rng;
-use rollcall_ami::Packet;
 use rollcall_media::codec::Codec;
 use rollcall_media::sdp::{self, Direction, Local, Negotiated, SdpError};
 use rollcall_sip::message::{Request, parse_uri};
 use rollcall_sip::{CallId, EndReason, Event, InviteRequest, NameAddr, Reply};
 
-use super::channel::{ChannelId, ChannelState, NewChannel, Party};
-use super::manager::Class;
+use super::cause::{self, cause_of, dial_status, more_telling, response_code};
+use super::channel::{ChannelState, NewChannel};
+use super::legs::Leg;
 use super::registrar::StoredContact;
 use super::{MediaId, Output, Pbx};
 use crate::relay::Aim;
@@ -29,20 +29,6 @@ use crate::relay::Aim;
 const ECHO: &str = "600";
 /// Calls at a time; more are refused with 503.
 const MAX_CALLS: usize = 256;
-
-/// Q.850 causes that occur here, as Asterisk numbers them.
-mod cause {
-    pub(super) const UNKNOWN: u16 = 0;
-    pub(super) const NORMAL_CLEARING: u16 = 16;
-    pub(super) const BUSY: u16 = 17;
-    pub(super) const NO_ANSWER: u16 = 19;
-    pub(super) const SUBSCRIBER_ABSENT: u16 = 20;
-    pub(super) const REJECTED: u16 = 21;
-    pub(super) const ANSWERED_ELSEWHERE: u16 = 26;
-    pub(super) const CONGESTION: u16 = 34;
-    pub(super) const BEARER_CAPABILITY: u16 = 58;
-    pub(super) const INTERWORKING: u16 = 127;
-}
 
 /// A call, from its INVITE to its end.
 #[derive(Debug)]
@@ -55,13 +41,6 @@ pub(super) struct Call {
     /// What of it we can pass, best first.
     codecs: Vec<Codec>,
     stage: Stage,
-}
-
-/// A dialog and its channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Leg {
-    ua: CallId,
-    channel: ChannelId,
 }
 
 #[derive(Debug)]
@@ -380,23 +359,6 @@ impl Pbx {
         self.tell_answered(now, caller, callee, &bridge);
     }
 
-    fn tell_answered(&mut self, now: Instant, caller: Leg, callee: Leg, bridge: &str) {
-        self.set_channel_state(now, callee.channel, ChannelState::Up);
-        self.tell_dial(now, "DialEnd", caller, callee.channel, |event| {
-            event.with("DialStatus", "ANSWER")
-        });
-        self.set_channel_state(now, caller.channel, ChannelState::Up);
-        self.tell_leg_device(now, callee);
-        self.tell_leg_device(now, caller);
-        self.tell_bridge(now, "BridgeCreate", bridge, 0, None);
-        for (leg, members) in [(callee, 1), (caller, 2)] {
-            if let Some(channel) = self.channels.get_mut(leg.channel) {
-                channel.bridge = Some(bridge.to_owned());
-            }
-            self.tell_bridge(now, "BridgeEnter", bridge, members, Some(leg.channel));
-        }
-    }
-
     /// A phone changes its session (hold, another address): answered here, the other phone is not bothered.
     fn handle_offer(&mut self, now: Instant, ua: CallId, offer: &[u8]) {
         let Some((id, (side, stream))) = self
@@ -601,18 +563,6 @@ impl Pbx {
             .push_back(Output::AimMedia { media, side, aim });
     }
 
-    fn party(&self, extension: &str) -> Party {
-        let name = self
-            .people
-            .get(extension)
-            .map(|person| person.display_name.clone())
-            .unwrap_or_default();
-        Party {
-            number: extension.to_owned(),
-            name,
-        }
-    }
-
     /// Who calls, as the callee's phone shows it.
     fn identity(&self, caller: Leg) -> Option<NameAddr> {
         let person = &self.channels.get(caller.channel)?.caller;
@@ -633,129 +583,6 @@ impl Pbx {
             b & 0xfff,
             c & 0xfff
         )
-    }
-
-    fn create_channel(&mut self, now: Instant, new: NewChannel<'_>) -> ChannelId {
-        let epoch = self.epoch(now).as_secs();
-        let id = self
-            .channels
-            .create(now, &self.config.system_name, epoch, new);
-        self.tell_channel(now, "Newchannel", id, |event| event);
-        id
-    }
-
-    fn create_branch_channel(&mut self, now: Instant, caller: Leg, exten: &str) -> ChannelId {
-        let callee = self.party(exten);
-        let calling = self.channels.get(caller.channel).cloned();
-        let new = NewChannel {
-            person: callee.clone(),
-            state: ChannelState::Down,
-            exten: "s",
-            linked_id: calling.as_ref().map(|channel| channel.linked_id.clone()),
-            application: "AppDial",
-        };
-        let id = self.create_channel(now, new);
-        if let (Some(channel), Some(calling)) = (self.channels.get_mut(id), calling) {
-            channel.connected = Some(calling.caller);
-            channel.exten = exten.to_owned();
-        }
-        if let Some(channel) = self.channels.get_mut(caller.channel) {
-            channel.connected = Some(callee);
-        }
-        self.tell_channel(now, "NewConnectedLine", id, |event| event);
-        id
-    }
-
-    fn set_channel_state(&mut self, now: Instant, id: ChannelId, state: ChannelState) {
-        if let Some(channel) = self.channels.get_mut(id) {
-            channel.state = state;
-        }
-        self.tell_channel(now, "Newstate", id, |event| event);
-    }
-
-    fn hang_up_channel_leg(&mut self, now: Instant, leg: Leg, why: u16) {
-        let Some(channel) = self.channels.remove(leg.channel) else {
-            return;
-        };
-        let event = self.channel_event(now, "Hangup", &channel);
-        self.tell(
-            Class::Call,
-            event
-                .with("Cause", &why.to_string())
-                .with("Cause-txt", cause_text(why)),
-        );
-        self.tell_device_state(now, &channel.endpoint);
-    }
-
-    fn tell_leg_device(&mut self, now: Instant, leg: Leg) {
-        if let Some(endpoint) = self
-            .channels
-            .get(leg.channel)
-            .map(|channel| channel.endpoint.clone())
-        {
-            self.tell_device_state(now, &endpoint);
-        }
-    }
-
-    fn tell_channel(
-        &mut self,
-        now: Instant,
-        name: &str,
-        id: ChannelId,
-        more: impl FnOnce(Packet) -> Packet,
-    ) {
-        let Some(channel) = self.channels.get(id) else {
-            return;
-        };
-        let event = more(self.channel_event(now, name, channel));
-        self.tell(Class::Call, event);
-    }
-
-    fn tell_hangup_request(&mut self, now: Instant, leg: Leg) {
-        let why = cause::NORMAL_CLEARING.to_string();
-        self.tell_channel(now, "HangupRequest", leg.channel, |event| {
-            event.with("Cause", &why)
-        });
-    }
-
-    fn tell_dial(
-        &mut self,
-        now: Instant,
-        name: &str,
-        caller: Leg,
-        dialled: ChannelId,
-        more: impl FnOnce(Packet) -> Packet,
-    ) {
-        let Some(channel) = self.channels.get(dialled).cloned() else {
-            return;
-        };
-        self.tell_channel(now, name, caller.channel, |event| {
-            more(channel.describe("Dest", event))
-        });
-    }
-
-    fn tell_bridge(
-        &mut self,
-        now: Instant,
-        name: &str,
-        bridge: &str,
-        members: u8,
-        channel: Option<ChannelId>,
-    ) {
-        let event = self
-            .event(now, Class::Call, name)
-            .with("BridgeUniqueid", bridge)
-            .with("BridgeType", "basic")
-            .with("BridgeTechnology", "simple_bridge")
-            .with("BridgeCreator", "<unknown>")
-            .with("BridgeName", "<unknown>")
-            .with("BridgeNumChannels", &members.to_string())
-            .with("BridgeVideoSourceMode", "none");
-        let event = match channel.and_then(|id| self.channels.get(id)) {
-            Some(channel) => channel.describe("", event),
-            None => event,
-        };
-        self.tell(Class::Call, event);
     }
 }
 
@@ -785,65 +612,4 @@ fn agree(
         Direction::SendRecv,
     )?;
     Ok((own, [with_caller, with_callee]))
-}
-
-/// The cause that Asterisk makes of the end of a called leg.
-fn cause_of(reason: &EndReason) -> u16 {
-    match reason {
-        EndReason::Refused { code, .. } => match code {
-            486 | 600 => cause::BUSY,
-            401 | 403 | 407 | 603 => cause::REJECTED,
-            408 | 480 => cause::NO_ANSWER,
-            488 | 606 => cause::BEARER_CAPABILITY,
-            503 => cause::CONGESTION,
-            _ => cause::INTERWORKING,
-        },
-        EndReason::TimedOut => cause::NO_ANSWER,
-        _ => cause::NORMAL_CLEARING,
-    }
-}
-
-fn dial_status(why: u16) -> &'static str {
-    match why {
-        cause::BUSY | cause::REJECTED => "BUSY",
-        cause::NO_ANSWER => "NOANSWER",
-        _ => "CONGESTION",
-    }
-}
-
-/// Of two devices' reasons the one that says more to the caller: busy, then rejected, then the rest.
-fn more_telling(old: u16, new: u16) -> u16 {
-    let rank = |why| match why {
-        cause::BUSY => 3,
-        cause::REJECTED => 2,
-        cause::UNKNOWN => 0,
-        _ => 1,
-    };
-    if rank(new) > rank(old) { new } else { old }
-}
-
-/// What the caller is answered. A rejection is 603 here, where Asterisk says 403, so that a phone shows it as declined.
-fn response_code(why: u16) -> u16 {
-    match why {
-        cause::BUSY => 486,
-        cause::REJECTED => 603,
-        cause::BEARER_CAPABILITY => 488,
-        cause::CONGESTION => 503,
-        _ => 480,
-    }
-}
-
-fn cause_text(why: u16) -> &'static str {
-    match why {
-        cause::NORMAL_CLEARING => "Normal Clearing",
-        cause::BUSY => "User busy",
-        cause::NO_ANSWER => "User alerting, no answer",
-        cause::SUBSCRIBER_ABSENT => "Subscriber absent",
-        cause::REJECTED => "Call Rejected",
-        cause::ANSWERED_ELSEWHERE => "Answered elsewhere",
-        cause::CONGESTION => "Circuit/channel congestion",
-        cause::BEARER_CAPABILITY => "Bearer capability not available",
-        cause::INTERWORKING => "Interworking, unspecified",
-        _ => "Unknown",
-    }
 }

@@ -10,8 +10,10 @@
 
 mod actions;
 mod calls;
+mod cause;
 mod channel;
 mod device;
+mod legs;
 mod manager;
 mod registrar;
 mod registration;
