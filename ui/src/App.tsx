@@ -37,7 +37,7 @@ function PhoneWindow() {
   const { screen, version, notices } = loaded.view;
   switch (screen.kind) {
     case "login":
-      return <LoginPage screen={screen} version={version} />;
+      return <LoginPage screen={screen} version={version} notices={notices} />;
     case "phone":
       return <PhonePage screen={screen} notices={notices} />;
   }

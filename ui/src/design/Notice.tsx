@@ -1,6 +1,7 @@
 import { CircleAlert, Info, TriangleAlert, X } from "lucide-react";
-import type { ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 
+import type { Notice as NoticeView } from "../generated/Notice";
 import { text } from "../text";
 import { IconButton } from "./Button";
 import { classes } from "./classes";
@@ -39,4 +40,20 @@ export function Notice({ severity, what, next, onDismiss }: NoticeProps) {
       )}
     </div>
   );
+}
+
+/** Those of the app, in its order: the most urgent first. What is only good to know can be put away. */
+export function Notices({ notices }: { notices: NoticeView[] }) {
+  const [putAway, setPutAway] = useState<readonly string[]>([]);
+  const keyOf = ({ error }: NoticeView) => `${error.code} ${error.message}`;
+  const shown = notices.filter((notice) => !putAway.includes(keyOf(notice)));
+  return shown.map((notice) => (
+    <Notice
+      key={keyOf(notice)}
+      severity={notice.severity}
+      what={notice.error.message}
+      next={notice.error.next}
+      onDismiss={notice.severity === "info" ? () => setPutAway([...putAway, keyOf(notice)]) : undefined}
+    />
+  ));
 }

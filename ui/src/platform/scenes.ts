@@ -157,6 +157,15 @@ const microphoneGone: Notice = {
   },
 };
 
+const noKeychain: Notice = {
+  severity: "info",
+  error: {
+    code: "no_keychain",
+    message: "This computer has no keychain that can be used, so your session is kept in memory only.",
+    next: "After a restart, sign in again.",
+  },
+};
+
 const serverLost: Notice = {
   severity: "warning",
   error: {
@@ -191,6 +200,7 @@ export const phoneScenes: Record<string, () => PhoneView> = {
     }),
   loginNoServer: () => login({ server: "", canTryHere: true }),
   available: () => phone(),
+  noKeychain: () => phone({}, [noKeychain]),
   registering: () =>
     phone({
       own: own({

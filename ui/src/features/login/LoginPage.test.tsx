@@ -87,6 +87,23 @@ describe("signing in", () => {
     expect(signIn()).toBeEnabled();
   });
 
+  it("does not bring an error back, or move the cursor, when the app repeats it", async () => {
+    const { app, user } = await showPhone(login({ username: "agent1001", error: wrongPassword }));
+    await user.type(password(), "se");
+    expect(password()).toBeValid();
+    act(() => app.showPhone(login({ username: "agent1001", error: { ...wrongPassword } })));
+    expect(password()).toBeValid();
+    await user.click(username());
+    act(() => app.showPhone(login({ username: "agent1001", error: { ...wrongPassword } })));
+    expect(username()).toHaveFocus();
+  });
+
+  it("shows the app's notices", async () => {
+    const error = { code: "no_keychain", message: "There is no keychain.", next: "You sign in at each start." };
+    await showPhone({ ...login(), notices: [{ severity: "info", error }] });
+    expect(screen.getByText(/There is no keychain./)).toBeVisible();
+  });
+
   it("shows and hides the password", async () => {
     const { user } = await showPhone(login());
     await user.type(password(), "secret");

@@ -7,10 +7,11 @@ import { classes } from "../../design/classes";
 import controls from "../../design/controls.module.css";
 import { PasswordField, TextField } from "../../design/fields";
 import { Logo } from "../../design/Logo";
-import { Notice } from "../../design/Notice";
+import { Notice, Notices } from "../../design/Notice";
 import { Progress } from "../../design/Progress";
 import type { DemoPerson } from "../../generated/DemoPerson";
 import type { ErrorBody } from "../../generated/ErrorBody";
+import type { Notice as NoticeView } from "../../generated/Notice";
 import type { PhoneScreen } from "../../generated/PhoneScreen";
 import type { SignIn } from "../../generated/SignIn";
 import { useCommand, usePlatform } from "../../platform";
@@ -24,7 +25,13 @@ type Field = keyof SignIn;
 
 const FIELDS: readonly Field[] = ["server", "username", "password"];
 
-export function LoginPage({ screen, version }: { screen: LoginScreen; version: string }) {
+interface LoginPageProps {
+  screen: LoginScreen;
+  version: string;
+  notices: NoticeView[];
+}
+
+export function LoginPage({ screen, version, notices }: LoginPageProps) {
   const platform = usePlatform();
   const command = useCommand();
   const [request, setRequest] = useState<SignIn>(() => ({
@@ -43,7 +50,9 @@ export function LoginPage({ screen, version }: { screen: LoginScreen; version: s
   useEffect(() => setRequest((before) => ({ ...before, server: screen.server })), [screen.server]);
 
   // The app's word on the last sign-in, and a command's own refusal, are shown the same way.
-  useEffect(() => setFailure(worthSaying(screen.error)), [screen.error]);
+  // It repeats an error with every view; only another one is news.
+  const errorNow = JSON.stringify(screen.error);
+  useEffect(() => setFailure(worthSaying(screen.error)), [errorNow]);
   useEffect(() => {
     if (command.error) setFailure(worthSaying(command.error));
   }, [command.error]);
@@ -95,6 +104,7 @@ export function LoginPage({ screen, version }: { screen: LoginScreen; version: s
 
       {screen.demo && <DemoCard demo={screen.demo} onFillIn={fillIn} isDisabled={busy} />}
 
+      <Notices notices={notices} />
       {failure && !field && <Notice severity="error" what={failure.message} next={failure.next} />}
 
       <Form

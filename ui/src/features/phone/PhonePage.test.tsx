@@ -41,6 +41,25 @@ describe("the own state", () => {
   });
 });
 
+describe("a notice", () => {
+  it("that is only good to know can be put away, and stays away", async () => {
+    const { app, user } = await showPhone(phoneScenes.noKeychain!());
+    const words = /kept in memory only/;
+    expect(screen.getByText(words)).toBeVisible();
+    await user.click(screen.getByRole("button", { name: "Dismiss" }));
+    act(() => app.showPhone(phoneScenes.noKeychain!()));
+    expect(screen.queryByText(words)).not.toBeInTheDocument();
+  });
+
+  it("of a problem stays as long as the problem", async () => {
+    const { app } = await showPhone(phoneScenes.noMicrophone!());
+    expect(screen.getByRole("alert")).toHaveTextContent("There is no working microphone.");
+    expect(screen.queryByRole("button", { name: "Dismiss" })).not.toBeInTheDocument();
+    act(() => app.showPhone(phone()));
+    expect(screen.queryByRole("alert")).not.toBeInTheDocument();
+  });
+});
+
 describe("dialling", () => {
   it("takes digits from the keyboard wherever the focus is, and Enter calls", async () => {
     const { app, user } = await showPhone(phone());

@@ -2,7 +2,7 @@ import { LayoutList } from "lucide-react";
 
 import { Button } from "../../design/Button";
 import { Empty } from "../../design/Empty";
-import { Notice } from "../../design/Notice";
+import { Notice, Notices } from "../../design/Notice";
 import { Progress } from "../../design/Progress";
 import type { Notice as NoticeView } from "../../generated/Notice";
 import type { PhoneScreen } from "../../generated/PhoneScreen";
@@ -33,9 +33,7 @@ export function PhonePage({ screen, notices }: { screen: Screen; notices: Notice
           {command.error && (
             <Notice severity="error" what={command.error.message} next={command.error.next} onDismiss={command.forget} />
           )}
-          {allNotices(screen, notices).map(({ severity, error }) => (
-            <Notice key={error.code} severity={severity} what={error.message} next={error.next} />
-          ))}
+          <Notices notices={allNotices(screen, notices)} />
         </section>
 
         {signingOut && (
