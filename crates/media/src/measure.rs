@@ -20,21 +20,30 @@ pub fn tone_dbfs(samples: &[f32], sample_rate: u32, hertz: f64) -> Option<f64> {
     decibels(amplitude(samples, sample_rate, hertz).powi(2))
 }
 
-/// The strongest frequency between `from` and `to` hertz, to about a tenth of
+/// The strongest frequency between `from` and `to` hertz: looked for in the loudest
+/// [`GLANCE`] samples, then measured on all of them to about a tenth of
 /// `sample_rate / samples.len()`.
 pub fn strongest_hertz(samples: &[f32], sample_rate: u32, from: f64, to: f64) -> Option<f64> {
     level_dbfs(samples)?;
     let to = to.min(f64::from(sample_rate) / 2.0);
+    let glance = samples
+        .chunks(GLANCE)
+        .max_by(|a, b| energy(a).total_cmp(&energy(b)))?;
     // Half the width of the window's main lobe: no peak falls between two steps.
-    let mut step = f64::from(sample_rate) / samples.len() as f64;
-    let mut best = strongest_of(samples, sample_rate, from, to, step)?;
-    for _ in 0..2 {
-        let (low, high) = (best - step, best + step);
-        step /= 5.0;
-        best = strongest_of(samples, sample_rate, low.max(from), high.min(to), step)?;
+    let resolution = |length: usize| f64::from(sample_rate) / length as f64;
+    let mut around = resolution(glance.len());
+    let mut best = strongest_of(glance, sample_rate, from, to, around)?;
+    let finest = resolution(samples.len());
+    for step in [finest, finest / 5.0, finest / 25.0] {
+        let (low, high) = ((best - around).max(from), (best + around).min(to));
+        best = strongest_of(samples, sample_rate, low, high, step)?;
+        around = step;
     }
     Some(best)
 }
+
+/// Samples looked at for a first idea of the frequency: to look through hours would take hours.
+pub const GLANCE: usize = 9_600;
 
 fn strongest_of(samples: &[f32], rate: u32, from: f64, to: f64, step: f64) -> Option<f64> {
     let steps = ((to - from) / step).ceil().max(0.0) as usize;
@@ -62,8 +71,11 @@ fn amplitude(samples: &[f32], sample_rate: u32, hertz: f64) -> f64 {
 }
 
 fn mean_power(samples: &[f32]) -> Option<f64> {
-    let sum: f64 = samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum();
-    (!samples.is_empty()).then(|| sum / samples.len() as f64)
+    (!samples.is_empty()).then(|| energy(samples) / samples.len() as f64)
+}
+
+fn energy(samples: &[f32]) -> f64 {
+    samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum()
 }
 
 fn decibels(power: f64) -> Option<f64> {
@@ -103,6 +115,15 @@ mod tests {
             .collect();
         let found = strongest_hertz(&samples, 48_000, 100.0, 4000.0).unwrap();
         assert!((found - 437.3).abs() < 0.5, "{found}");
+    }
+
+    #[test]
+    fn a_tone_is_found_in_a_long_recording_that_is_mostly_silent() {
+        let mut samples = vec![0.0; 96_000];
+        samples.extend(sine(440.0, 0.3, 24_000));
+        samples.extend(vec![0.0; 96_000]);
+        let found = strongest_hertz(&samples, 48_000, 100.0, 4000.0).unwrap();
+        assert!((found - 440.0).abs() < 1.0, "{found}");
     }
 
     #[test]
