@@ -8,7 +8,7 @@ use rsip::{Header, Headers, Method, Request, Response, StatusCode, Version};
 
 use super::names::{header, name_and_value};
 use super::uri::parse_uri;
-use super::{HeadersView, Message, Refusal, text, write};
+use super::{HeadersView, Message, NameAddr, Refusal, Via, text, write};
 
 /// Largest message that is accepted, in bytes: more than a UDP datagram holds.
 pub const MAX_MESSAGE: usize = 65_535;
@@ -235,6 +235,22 @@ fn check_mandatory(message: &Message) -> Result<(), Refusal> {
         Message::Request(request) if request.method != cseq.method => {
             Err(Refusal::bad_request("CSeq names another method"))
         }
-        _ => Ok(()),
+        Message::Request(request) => check_addresses(&request.headers),
+        Message::Response(_) => Ok(()),
     }
+}
+
+/// Every Via and Contact of a request can be read. Answers are taken as they are: their sender cannot be told.
+fn check_addresses(headers: &Headers) -> Result<(), Refusal> {
+    for via in headers.texts("Via") {
+        Via::parse(via)?;
+    }
+    for contact in headers.texts("Contact").filter(|contact| *contact != "*") {
+        match NameAddr::parse(contact) {
+            // A scheme we cannot dial is none of our business until we have to (RFC 4475 section 3.3.4).
+            Err(refusal) if refusal.code != 416 => return Err(refusal),
+            _ => {}
+        }
+    }
+    Ok(())
 }

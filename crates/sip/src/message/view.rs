@@ -90,6 +90,10 @@ impl NameAddr {
     pub fn parse(input: &str) -> Result<Self, Refusal> {
         let input = input.trim();
         let Some(open) = text::find_outside_quotes(input, '<') else {
+            if input.contains('?') {
+                // RFC 3261 section 20.10: without brackets nobody knows whose the rest is.
+                return Err(Refusal::bad_request("address with ? outside brackets"));
+            }
             let (uri, params) = input.split_once(';').unwrap_or((input, ""));
             return Ok(Self {
                 display: None,

@@ -18,6 +18,8 @@ pub(super) struct Call {
     pub(super) digest: Option<ClientDigest>,
     /// A 200 of ours to INVITE or re-INVITE that waits for ACK.
     pub(super) unacked: Option<Unacked>,
+    /// When an incoming call that nobody answers is refused.
+    pub(super) ring_until: Option<Instant>,
     /// A re-INVITE or UPDATE that waits for our answer.
     pub(super) offered: Option<Offered>,
     /// Our ACK to the last 2xx, by its number, for when the 2xx comes again.
@@ -73,8 +75,12 @@ impl Call {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        self.unacked
-            .as_ref()
+        let ring_until = self
+            .ring_until
+            .filter(|_| matches!(self.state, State::Incoming { .. }));
+        let unacked = self.unacked.as_ref();
+        unacked
             .map(|unacked| unacked.resend_at.min(unacked.give_up_at))
+            .or(ring_until)
     }
 }

@@ -1,7 +1,7 @@
 //! Calls that come to us (RFC 3261 sections 13.3, 9.2).
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -10,6 +10,9 @@ use super::{CallId, EndReason, Event, Reply, UserAgent};
 use crate::dialog::{Dialog, DialogKey};
 use crate::message::{HeadersView, Request};
 use crate::transaction::{ServerId, Transmit};
+
+/// An unanswered call is refused after this, in case its caller is gone without a CANCEL.
+const LONGEST_RING: Duration = Duration::from_secs(180);
 
 impl UserAgent {
     /// A new INVITE: refuse what cannot become a call, else say 100 and tell.
@@ -59,6 +62,7 @@ impl UserAgent {
             credentials: None,
             digest: None,
             unacked: None,
+            ring_until: Some(now + LONGEST_RING),
             offered: None,
             last_ack: None,
         };
@@ -162,8 +166,8 @@ impl UserAgent {
         }
     }
 
-    /// Sends 200s again whose ACK has not come, and gives up after 64 T1.
-    pub(super) fn resend_answers(&mut self, now: Instant) {
+    /// Sends 200s again whose ACK has not come, and gives up after 64 T1; refuses what rang too long.
+    pub(super) fn run_calls(&mut self, now: Instant) {
         let due: Vec<CallId> = self
             .calls
             .iter()
@@ -180,7 +184,11 @@ impl UserAgent {
                     unacked.interval = (unacked.interval * 2).min(self.config.timers.t2);
                     self.layer.transmit(unacked.transmit.clone());
                 }
-                _ => self.give_up_on_ack(now, id),
+                Some(_) => self.give_up_on_ack(now, id),
+                None => {
+                    self.reply_to_invite(now, id, Reply::new(480));
+                    self.finish(id, EndReason::Cancelled);
+                }
             }
         }
     }

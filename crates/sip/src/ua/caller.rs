@@ -51,6 +51,7 @@ impl UserAgent {
             credentials: invite.credentials,
             digest: None,
             unacked: None,
+            ring_until: None,
             offered: None,
             last_ack: None,
         };

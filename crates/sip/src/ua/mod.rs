@@ -126,9 +126,11 @@ impl UserAgent {
             self.layer.forget(client);
         }
         self.refresh_registration(now);
-        self.resend_answers(now);
+        self.run_calls(now);
         self.pending
             .retain(|client, _| self.layer.sent(*client).is_some());
+        self.requests
+            .retain(|_, (server, _)| self.layer.is_pending(*server));
     }
 
     /// When [`Self::handle_timeout`] is next needed.
