@@ -24,7 +24,7 @@ CREATE TABLE sessions (
     ended_at   INTEGER,
     end_reason TEXT
 ) WITHOUT ROWID;
-CREATE INDEX sessions_live ON sessions (user_id) WHERE ended_at IS NULL;
+CREATE INDEX sessions_live ON sessions (ended_at, user_id);
 
 -- Opaque tokens, as SHA-256 only. A used refresh token stays until it ends, so that its reuse shows.
 CREATE TABLE tokens (

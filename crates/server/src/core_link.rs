@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use rollcall_alignment::Person;
 use rollcall_wire::{
     board::Agent,
     realtime::{AgentStatus, AgentsSnapshot, DeviceHeartbeat, SessionEnded},
@@ -63,6 +64,8 @@ pub enum Command {
         /// Answered after the commit.
         reply: oneshot::Sender<Result<LoggedOut, Refusal>>,
     },
+    /// Everybody who has an extension, said again whenever that has changed.
+    People(Vec<Person>),
     /// All tokens of a session have ended without a logout.
     Expired {
         /// Which.
@@ -219,6 +222,11 @@ impl CoreHandle {
     /// Opens a session.
     pub async fn sign_in(&self, session: Arc<Session>) -> Result<(), Refusal> {
         self.ask(|reply| Command::SignIn { session, reply }).await
+    }
+
+    /// Tells who has an extension now.
+    pub async fn people(&self, people: Vec<Person>) {
+        let _ = self.commands.send(Command::People(people)).await;
     }
 
     /// Tells that a session's tokens have ended without a logout.

@@ -187,9 +187,10 @@ impl Driver {
             self.ending.insert(id, ended);
         }
         let writes = commit.writes.into_iter().map(Write::Core).collect();
-        let database = self.database.clone();
+        // Queued here, so that the database keeps the core's order whatever the tasks' is.
+        let answer = self.database.commit(writes);
         self.commits.spawn(async move {
-            match database.commit(writes).await {
+            match answer.await {
                 Ok(()) => Input::Committed(id),
                 Err(error) => {
                     tracing::error!(%error, "a change could not be saved");

@@ -85,13 +85,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         config: Arc::clone(&config),
     });
     let stop = CancellationToken::new();
-    let (sockets, layer, board) = realtime::edge(Arc::clone(&edge), stop.clone());
+    let stop_core = CancellationToken::new();
+    let (sockets, layer, board) = realtime::edge(Arc::clone(&edge), stop_core.clone());
     let app = routes::router(Arc::clone(&edge)).layer(layer);
+    let core_task = driver::run(config, database.clone(), inbox, stop_core.clone());
     let tasks = vec![
-        tokio::spawn(serve(listener, app, sockets, stop.clone())),
+        tokio::spawn(serve(listener, app, sockets, stop.clone(), stop_core)),
         tokio::spawn(board),
         tokio::spawn(expiry::run(edge, stop.clone())),
-        tokio::spawn(driver::run(config, database.clone(), inbox, stop.clone())),
+        tokio::spawn(core_task),
     ];
     Ok(Running {
         address,
@@ -103,8 +105,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     })
 }
 
-/// Serves until stopped; then ends the Socket.IO connections and lets requests under way finish.
-async fn serve(listener: TcpListener, app: Router, sockets: SocketIo, stop: CancellationToken) {
+/// Serves until stopped; then lets requests under way finish while the core still answers them,
+/// and only then stops the core and ends the Socket.IO connections.
+async fn serve(
+    listener: TcpListener,
+    app: Router,
+    sockets: SocketIo,
+    stop: CancellationToken,
+    stop_core: CancellationToken,
+) {
+    let _core_stops_with_us = stop_core.clone().drop_guard();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let stopping = stop.clone();
     let serving = axum::serve(listener, app)
@@ -112,11 +122,13 @@ async fn serve(listener: TcpListener, app: Router, sockets: SocketIo, stop: Canc
         .into_future();
     tokio::pin!(serving);
     tokio::select! {
-        _ = &mut serving => return,
-        () = stop.cancelled() => {}
+        _ = &mut serving => {}
+        () = stop.cancelled() => {
+            let _ = tokio::time::timeout(FAREWELL, serving).await;
+        }
     }
+    stop_core.cancel();
     sockets.close().await;
-    let _ = tokio::time::timeout(FAREWELL, serving).await;
 }
 
 impl Running {
@@ -140,7 +152,9 @@ impl Running {
 
     /// Adds a person while it serves.
     pub async fn add_person(&self, person: NewPerson) -> Result<(), PersonError> {
-        people::add(&self.database, &self.seal, person).await
+        people::add(&self.database, &self.seal, person).await?;
+        self.core.people(self.database.people().await?).await;
+        Ok(())
     }
 
     /// Ends it: takes no more requests, finishes those under way, writes what waits, closes.

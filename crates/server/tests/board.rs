@@ -145,3 +145,55 @@ async fn a_server_that_goes_is_lost_once_and_found_again_with_its_board() {
     assert_ne!(after.epoch, before.epoch);
     assert_eq!(after.agents.len(), 2);
 }
+
+#[tokio::test]
+async fn agents_see_colleagues_codes_without_words_and_supervisors_see_the_words() {
+    let house = House::open().await;
+    let own = house.sign_in("agent1001").await.tokens.sip;
+    let colleague = house.sign_in("agent1002").await.tokens.sip;
+    let supervisor = house.sign_in("supervisor").await.tokens.sip;
+    let (_a, mut own_events, _) = watch(&house.client, &own).await;
+    let (_b, mut colleagues, _) = watch(&house.client, &colleague).await;
+    let (_c, mut supervisors, _) = watch(&house.client, &supervisor).await;
+    house
+        .client
+        .agent_online(&own, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    let about = |status: &rollcall_wire::realtime::AgentStatus| {
+        status.agent.extension == "1001" && status.agent.online
+    };
+    let own_view = until(&mut own_events, about).await;
+    let colleagues_view = until(&mut colleagues, about).await;
+    let supervisors_view = until(&mut supervisors, about).await;
+    let words = |status: &rollcall_wire::realtime::AgentStatus| {
+        let reasons = &status.agent.reasons;
+        assert!(!reasons.is_empty(), "nothing proves 1001 available");
+        reasons
+            .iter()
+            .filter(|reason| reason.message.is_some())
+            .count()
+    };
+    assert!(words(&own_view) > 0);
+    assert!(words(&supervisors_view) > 0);
+    assert_eq!(words(&colleagues_view), 0);
+    assert_eq!(own_view.seq, supervisors_view.seq);
+    assert_eq!(own_view.seq, colleagues_view.seq);
+}
+
+#[tokio::test]
+async fn two_servers_live_in_one_process_and_do_not_know_each_other() {
+    let (one, other) = tokio::join!(House::open(), House::open());
+    let token = one.sign_in("agent1001").await.tokens.sip;
+    let elsewhere = other
+        .client
+        .agent_online(&token, "1001", "sip:1001@h")
+        .await;
+    assert!(elsewhere.unwrap_err().is_signed_out());
+    one.client
+        .agent_online(&token, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    one.running.shutdown().await;
+    other.sign_in("agent1001").await;
+}

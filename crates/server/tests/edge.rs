@@ -250,3 +250,21 @@ async fn health_and_readiness_are_told() {
     let ready = reqwest::get(house.url("/readyz")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_database_that_cannot_be_written_is_said_so_and_nothing_is_down() {
+    let house = House::open_with(|config| {
+        config.database.busy_timeout_ms = 20;
+        config.limits.request_timeout_ms = 60_000;
+    })
+    .await;
+    let token = house.sign_in("supervisor").await.tokens.sip;
+    let mut other = common::lock(house.dir.path()).await;
+    let body = serde_json::to_string(&common::login("agent1001")).unwrap();
+    let refused = refusal(post(&house, LOGIN, body), StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(refused.0, "database_down");
+    // What is known is still served.
+    common::watch(&house.client, &token).await;
+    common::unlock(&mut other).await;
+    house.sign_in("agent1001").await;
+}

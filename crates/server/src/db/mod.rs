@@ -88,9 +88,13 @@ impl Database {
     }
 
     /// Carries out a list of changes in one transaction. Answers once it is on disk, or was not
-    /// done at all.
-    pub async fn commit(&self, writes: Vec<Write>) -> Result<(), WriteError> {
-        self.inner.writer.commit(writes).await
+    /// done at all. The place in the order is taken by the call, not by the first await: lists are
+    /// carried out in the order of the calls.
+    pub fn commit(
+        &self,
+        writes: Vec<Write>,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send + 'static + use<> {
+        self.inner.writer.commit(writes)
     }
 
     /// Whether the last write could be made.
@@ -101,8 +105,9 @@ impl Database {
 
     /// Finishes the writes that wait, and closes.
     pub async fn close(&self) {
-        self.inner.writer.close().await;
+        // The writer last: only it can fold the write-ahead log into the file.
         self.inner.reads.close().await;
+        self.inner.writer.close().await;
     }
 
     fn reads(&self) -> &SqlitePool {

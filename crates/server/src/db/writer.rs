@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
+    time::timeout,
 };
 
 use super::{sqlite, write::Write};
@@ -55,17 +56,18 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 enum Job {
-    Commit {
-        writes: Vec<Write>,
-        answer: oneshot::Sender<Result<(), WriteError>>,
-    },
+    Commit(List),
     Close,
 }
 
-type Pending = (
-    oneshot::Sender<Result<(), WriteError>>,
-    Result<(), WriteError>,
-);
+/// Changes that are made together, and where the answer goes.
+#[derive(Debug)]
+struct List {
+    writes: Vec<Write>,
+    answer: Answer,
+}
+
+type Answer = oneshot::Sender<Result<(), WriteError>>;
 
 impl Writer {
     pub(super) fn start(connection: SqliteConnection) -> Self {
@@ -79,14 +81,19 @@ impl Writer {
         }
     }
 
-    pub(super) async fn commit(&self, writes: Vec<Write>) -> Result<(), WriteError> {
+    /// The list has its place in the queue when this returns; the future is its answer.
+    pub(super) fn commit(
+        &self,
+        writes: Vec<Write>,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send + 'static + use<> {
         let (answer, answered) = oneshot::channel();
-        self.jobs
-            .try_send(Job::Commit { writes, answer })
-            .map_err(|_| WriteError::Down("too many writes wait, or it is closed".into()))?;
-        answered
-            .await
-            .unwrap_or_else(|_| Err(WriteError::Down("it is closed".into())))
+        let queued = self.jobs.try_send(Job::Commit(List { writes, answer }));
+        async move {
+            queued.map_err(|_| WriteError::Down("too many writes wait, or it is closed".into()))?;
+            answered
+                .await
+                .unwrap_or_else(|_| Err(WriteError::Down("it is closed".into())))
+        }
     }
 
     pub(super) fn healthy(&self) -> bool {
@@ -117,9 +124,11 @@ async fn run(
         let mut lists = Vec::with_capacity(jobs.len());
         for job in jobs.drain(..) {
             match job {
-                Job::Commit { writes, answer } if open => lists.push((writes, answer)),
-                Job::Commit { answer, .. } => {
-                    let _ = answer.send(Err(WriteError::Down("it is closing".into())));
+                Job::Commit(list) if open => lists.push(list),
+                Job::Commit(list) => {
+                    let _ = list
+                        .answer
+                        .send(Err(WriteError::Down("it is closing".into())));
                 }
                 Job::Close => open = false,
             }
@@ -132,37 +141,22 @@ async fn run(
 
 /// One transaction for all lists; a list that fails is undone alone. The answers leave after the
 /// commit, so that none speaks of what a crash could take back.
-async fn commit_together(
-    db: &mut SqliteConnection,
-    lists: Vec<(Vec<Write>, oneshot::Sender<Result<(), WriteError>>)>,
-) -> bool {
-    let mut pending: Vec<Pending> = Vec::with_capacity(lists.len());
+async fn commit_together(db: &mut SqliteConnection, lists: Vec<List>) -> bool {
+    let mut done: Vec<(Answer, Result<(), WriteError>)> = Vec::with_capacity(lists.len());
     let mut waiting = lists.into_iter();
-    let outcome = tokio::time::timeout(PATIENCE, async {
-        db.execute("BEGIN IMMEDIATE").await?;
-        for (writes, answer) in waiting.by_ref() {
-            let result = one_list(db, &writes).await;
-            let lost = matches!(result, Err(WriteError::Down(_)));
-            pending.push((answer, result));
-            if lost {
-                break;
-            }
-        }
-        db.execute("COMMIT").await?;
-        Ok::<(), sqlx::Error>(())
-    })
-    .await;
-    let failure = match outcome {
-        Ok(Ok(())) => None,
+    let made = timeout(PATIENCE, make_all(db, &mut waiting, &mut done)).await;
+    let failure = match made {
+        // Waited for however long it takes: a commit that is given up may still be made.
+        Ok(Ok(())) => db.execute("COMMIT").await.err().map(|e| e.to_string()),
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("it took too long".into()),
     };
     if let Some(words) = &failure {
         tracing::error!(error = %words, "the database refused a batch of writes");
-        let _ = tokio::time::timeout(PATIENCE, db.execute("ROLLBACK")).await;
+        let _ = timeout(PATIENCE, db.execute("ROLLBACK")).await;
     }
     let mut ok = failure.is_none();
-    for (answer, result) in pending {
+    for (answer, result) in done {
         let result = match &failure {
             Some(words) => Err(WriteError::Down(words.clone())),
             None => result,
@@ -170,10 +164,37 @@ async fn commit_together(
         ok &= !matches!(result, Err(WriteError::Down(_)));
         let _ = answer.send(result);
     }
-    for (_, answer) in waiting {
-        let _ = answer.send(Err(WriteError::Down("the batch before it failed".into())));
+    for list in waiting {
+        let words = failure
+            .clone()
+            .unwrap_or("the list before it failed".into());
+        let _ = list.answer.send(Err(WriteError::Down(words)));
     }
     ok
+}
+
+async fn make_all(
+    db: &mut SqliteConnection,
+    waiting: &mut impl Iterator<Item = List>,
+    done: &mut Vec<(Answer, Result<(), WriteError>)>,
+) -> Result<(), sqlx::Error> {
+    db.execute("BEGIN IMMEDIATE").await?;
+    for list in waiting {
+        // Its place among the done is taken first: a list that is cut short is answered too.
+        done.push((
+            list.answer,
+            Err(WriteError::Down("it was cut short".into())),
+        ));
+        let result = one_list(db, &list.writes).await;
+        let lost = matches!(result, Err(WriteError::Down(_)));
+        if let Some((_, place)) = done.last_mut() {
+            *place = result;
+        }
+        if lost {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn one_list(db: &mut SqliteConnection, writes: &[Write]) -> Result<(), WriteError> {

@@ -80,6 +80,9 @@ impl Driver {
                 let intent = logout(&session, device_id.as_deref(), key.as_deref());
                 self.intend(intent, Waiter::Logout(reply), asterisk);
             }
+            Command::People(people) => {
+                self.take(Input::Observation(Observation::People(people)), asterisk);
+            }
             Command::Expired { session } => {
                 self.seen(session, Observation::SessionExpired, asterisk);
             }

@@ -112,7 +112,9 @@ pub(crate) fn login(username: &str) -> LoginRequest {
 }
 
 pub(crate) fn device_of(username: &str) -> String {
-    format!("device-of-{username}")
+    // No name in it: logs may name devices, and never people.
+    let digits: String = username.chars().filter(char::is_ascii_digit).collect();
+    format!("device-{digits:0>8}")
 }
 
 pub(crate) async fn query(dir: &Path, sql: &'static str) -> Vec<Vec<(String, String)>> {
@@ -135,6 +137,21 @@ pub(crate) async fn query(dir: &Path, sql: &'static str) -> Vec<Vec<(String, Str
                 .collect()
         })
         .collect()
+}
+
+/// Holds the database as another process would that writes and does not end.
+pub(crate) async fn lock(dir: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(dir.join("data/rollcall.db"));
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    db
+}
+
+pub(crate) async fn unlock(db: &mut SqliteConnection) {
+    sqlx::raw_sql("ROLLBACK").execute(db).await.unwrap();
 }
 
 async fn tables(dir: &Path) -> BTreeMap<String, Vec<String>> {

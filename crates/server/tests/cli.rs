@@ -1,0 +1,199 @@
+//! The binary as an admin runs it.
+#![cfg(unix)]
+
+mod common;
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use common::{PASSWORD, SIP_PASSWORD, login};
+use rollcall_server_client::Client;
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Admin {
+    dir: TempDir,
+    config: PathBuf,
+}
+
+impl Admin {
+    fn new(more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("server.toml");
+        let data = dir.path().join("data");
+        let text = format!("listen = \"127.0.0.1:0\"\ndata_dir = {data:?}\n{more}");
+        std::fs::write(&config, text).unwrap();
+        Self { dir, config }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall-server"));
+        command.args(words).arg("--config").arg(&self.config);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn add_agent(&self) -> Output {
+        self.command(&[
+            "user",
+            "add",
+            "--username",
+            "agent1001",
+            "--extension",
+            "1001",
+        ])
+        .args(["--password-env", "ONE", "--sip-password-env", "TWO"])
+        .env("ONE", PASSWORD)
+        .env("TWO", SIP_PASSWORD)
+        .output()
+        .unwrap()
+    }
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+/// The first line of a server's standard output, as JSON.
+fn ready(child: &mut Child) -> Value {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"))
+}
+
+fn end(mut child: Child) -> Output {
+    let kill = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(kill.unwrap().success());
+    drop(child.stdin.take());
+    child.wait_with_output().unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_that_was_added_signs_in_and_term_ends_the_server_well() {
+    let admin = Admin::new("[log]\nformat = \"json\"\nfilter = \"debug\"\n");
+    let added = admin.add_agent();
+    assert!(added.status.success(), "{}", words(&added));
+    let mut child = admin
+        .command(&["serve", "--ready-json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let url = ready(&mut child)["http"].as_str().unwrap().to_owned();
+    let answer = Client::new(&url)
+        .unwrap()
+        .login(&login("agent1001"))
+        .await
+        .unwrap();
+    assert_eq!(answer.user.pjsip.unwrap().password, SIP_PASSWORD);
+    let output = end(child);
+    assert!(output.status.success(), "{}", words(&output));
+    let said = words(&output);
+    assert!(said.contains("signed in"), "{said}");
+    for secret in [
+        PASSWORD,
+        SIP_PASSWORD,
+        &answer.tokens.sip,
+        &answer.tokens.refresh,
+    ] {
+        assert!(!said.contains(secret), "a secret is in the log");
+    }
+    assert!(!said.contains("agent1001"), "a name is in the log: {said}");
+}
+
+#[test]
+fn a_person_is_added_once_and_what_is_wrong_is_said_in_words() {
+    let admin = Admin::new("");
+    assert!(admin.add_agent().status.success());
+    let again = admin.add_agent();
+    assert!(!again.status.success());
+    assert!(words(&again).contains("taken"), "{}", words(&again));
+    let bad = admin
+        .command(&["user", "add", "--username", "a b", "--password-env", "ONE"])
+        .env("ONE", "x")
+        .output()
+        .unwrap();
+    assert!(!bad.status.success());
+    assert!(words(&bad).contains("username"), "{}", words(&bad));
+    let unset = admin
+        .command(&[
+            "user",
+            "add",
+            "--username",
+            "ab",
+            "--password-env",
+            "NOT_SET_ANYWHERE",
+        ])
+        .output()
+        .unwrap();
+    assert!(!unset.status.success());
+    assert!(
+        words(&unset).contains("NOT_SET_ANYWHERE"),
+        "{}",
+        words(&unset)
+    );
+}
+
+#[test]
+fn passwords_come_by_standard_input_too() {
+    let admin = Admin::new("");
+    let mut child = admin
+        .command(&["user", "add", "--username", "boss", "--role", "supervisor"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"a password\n").unwrap();
+    drop(stdin);
+    assert!(child.wait_with_output().unwrap().status.success());
+}
+
+#[test]
+fn an_unknown_key_ends_it_with_the_key_and_the_nearest() {
+    let admin = Admin::new("[alignment]\nleese_ms = 1\n");
+    let output = admin.command(&["serve"]).output().unwrap();
+    assert!(!output.status.success());
+    let said = words(&output);
+    assert!(
+        said.contains("alignment.leese_ms") && said.contains("`lease_ms`"),
+        "{said}"
+    );
+    assert!(!Path::new(&admin.dir.path().join("data")).exists());
+}
+
+#[test]
+fn migrate_can_be_run_again_and_a_variable_overrides_the_file() {
+    let admin = Admin::new("");
+    let elsewhere = admin.dir.path().join("elsewhere");
+    for _ in 0..2 {
+        let output = admin
+            .command(&["migrate"])
+            .env("ROLLCALL_DATA_DIR", &elsewhere)
+            .env("ROLLCALL_NOT_OURS", "x")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+    }
+    assert!(elsewhere.join("rollcall.db").exists());
+    assert!(!admin.dir.path().join("data").exists());
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_in_words() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = Admin::new("");
+    let address = taken.local_addr().unwrap().to_string();
+    let output = admin
+        .command(&["serve"])
+        .env("ROLLCALL_LISTEN", &address)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(words(&output).contains(&address), "{}", words(&output));
+}
