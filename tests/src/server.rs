@@ -234,27 +234,42 @@ impl Server {
         }
     }
 
-    /// How many rows all tables hold together: whether something was written.
+    /// All that the tables hold, but for what was merely observed: whether something was written on somebody's word.
     ///
     /// # Panics
     ///
     /// If the database cannot be read.
-    pub async fn row_count(&self) -> i64 {
+    pub async fn everything_written(&self) -> Vec<String> {
         let mut database = self.database().await;
-        let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table'")
-            .fetch_all(&mut database)
+        let mut written = Vec::new();
+        for table in texts(
+            &mut database,
+            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name".to_owned(),
+        )
+        .await
+        {
+            let columns = texts(
+                &mut database,
+                format!("SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}')"),
+            )
             .await;
-        let mut count = 0;
-        for table in tables.unwrap_or_else(|error| panic!("{error}")) {
-            let name: String = table.get(0);
-            let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM \"{name}\""));
-            let row = sqlx::query(query)
-                .fetch_one(&mut database)
-                .await
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
-            count += row.get::<i64, _>(0);
+            let which = if table == "ledger" {
+                " WHERE kind = 'intent'"
+            } else {
+                ""
+            };
+            let rows = format!(
+                "SELECT {} FROM \"{table}\"{which} ORDER BY 1",
+                columns.join(" || ',' || ")
+            );
+            written.extend(
+                texts(&mut database, rows)
+                    .await
+                    .into_iter()
+                    .map(|row| format!("{table}: {row}")),
+            );
         }
-        count
+        written
     }
 
     async fn database(&self) -> SqliteConnection {
@@ -326,6 +341,17 @@ failures_allowed = 1000
             String::from_utf8_lossy(&output.stderr)
         );
     }
+}
+
+/// The first column of all rows.
+async fn texts(database: &mut SqliteConnection, query: String) -> Vec<String> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query.clone()))
+        .fetch_all(database)
+        .await;
+    rows.unwrap_or_else(|error| panic!("{query}: {error}"))
+        .iter()
+        .map(|row| row.get(0))
+        .collect()
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {

@@ -107,29 +107,40 @@ impl Recording {
         rms(&self.samples)
     }
 
-    /// Its strongest frequency in Hz, within 100 to 3400, to the nearest Hz.
+    /// Its strongest frequency in Hz, within 100 to 3400, to the nearest half.
     pub fn frequency(&self) -> f64 {
-        (100..=3400)
-            .map(f64::from)
-            .max_by(|a, b| self.power_at(*a).total_cmp(&self.power_at(*b)))
-            .unwrap_or(0.0)
+        // A fifth of a second tells 5 Hz apart; the whole second then half a Hz around what was found.
+        let part =
+            |seconds: f64| &self.samples[..self.samples.len().min((seconds * self.rate) as usize)];
+        let strongest = |samples: &[f64], candidates: &mut dyn Iterator<Item = f64>| {
+            let power = |hertz: &f64| power_at(samples, self.rate, *hertz);
+            candidates
+                .max_by(|a, b| power(a).total_cmp(&power(b)))
+                .unwrap_or(0.0)
+        };
+        let near = strongest(part(0.2), &mut (20..=680).map(|n| f64::from(n) * 5.0));
+        strongest(
+            part(1.0),
+            &mut (-10..=10).map(|n| near + f64::from(n) * 0.5),
+        )
     }
 
-    /// How much of its power lies at `hertz` (within the resolution of its length), 0.0 to 1.0.
+    /// How much of its first second's power lies at `hertz`, 0.0 to 1.0.
     pub fn share_of(&self, hertz: f64) -> f64 {
-        let total: f64 = self.samples.iter().map(|sample| sample * sample).sum();
-        2.0 * self.power_at(hertz) / (self.samples.len() as f64 * total)
+        let second = &self.samples[..self.samples.len().min(self.rate as usize)];
+        let total: f64 = second.iter().map(|sample| sample * sample).sum();
+        2.0 * power_at(second, self.rate, hertz) / (second.len() as f64 * total)
     }
+}
 
-    /// Goertzel's algorithm: the squared magnitude of one bin.
-    fn power_at(&self, hertz: f64) -> f64 {
-        let coefficient = 2.0 * (TAU * hertz / self.rate).cos();
-        let (mut one, mut two) = (0.0, 0.0);
-        for sample in &self.samples {
-            (one, two) = (sample + coefficient * one - two, one);
-        }
-        one * one + two * two - coefficient * one * two
+/// Goertzel's algorithm: the squared magnitude of one bin.
+fn power_at(samples: &[f64], rate: f64, hertz: f64) -> f64 {
+    let coefficient = 2.0 * (TAU * hertz / rate).cos();
+    let (mut one, mut two) = (0.0, 0.0);
+    for sample in samples {
+        (one, two) = (sample + coefficient * one - two, one);
     }
+    one * one + two * two - coefficient * one * two
 }
 
 fn rms(samples: &[f64]) -> f64 {

@@ -51,6 +51,7 @@ async fn a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second(
 async fn a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second() {
     let scene = Scene::start().await;
     let mut agent = scene.signed_in("1001").await;
+    let online = time_of(&agent, "online").await;
     assert!(
         agent.terminate().await.success(),
         "signed out, and every view agrees"
@@ -59,7 +60,7 @@ async fn a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second
     scene.board.shows("1001", "Offline", PROMPTLY).await;
     let took = scene
         .board
-        .first_said("1001", "Offline", 0)
+        .first_said("1001", "Offline", online)
         .map(|t| t.saturating_sub(signed_out));
     assert!(
         took.is_some_and(|took| took <= ON_EVERY_BOARD),

@@ -169,7 +169,7 @@ impl Demo {
             &self.log(SERVER),
         )?;
         household.line(SERVER, READY, |line| {
-            json::text(line, "http").map(|address| format!("http://{address}"))
+            json::text(line, "http").map(str::to_owned)
         })
     }
 
