@@ -44,13 +44,15 @@ async fn malformed_bodies_are_refused_with_what_is_wrong() {
     for (body, code, field) in [
         ("", "malformed_json", None),
         ("{", "malformed_json", None),
-        (too_deep.as_str(), "invalid_value", None),
+        (too_deep.as_str(), "malformed_json", None),
         (
             "{\"extension\": \"1001\", \"contactUri\": \"sip:a@h\"} x",
             "malformed_json",
             None,
         ),
         ("[]", "invalid_value", None),
+        ("[\"1001\", \"sip:a@h\"]", "invalid_value", None),
+        ("null", "invalid_value", None),
         (
             "{\"extension\": 1001, \"contactUri\": \"sip:a@h\"}",
             "invalid_value",
@@ -208,7 +210,30 @@ async fn a_body_over_64_kib_is_refused_whether_it_says_so_or_not() {
         refusal(unsaid, StatusCode::PAYLOAD_TOO_LARGE).await.0,
         "body_too_large"
     );
+    let huge = refusal(
+        post(&house, LOGIN, vec![b'1'; 1 << 21]),
+        StatusCode::PAYLOAD_TOO_LARGE,
+    );
+    assert_eq!(huge.await.0, "body_too_large");
     house.sign_in("agent1001").await;
+}
+
+#[tokio::test]
+async fn an_array_is_no_logout() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let logout =
+        |body: &'static str| post(&house, "/api/users/agent-logout", body).bearer_auth(&token);
+    for body in [
+        "[]",
+        "null",
+        "{\"reason\": \"a\\r\\nb\"}",
+        "{\"deviceId\": \"'; --\"}",
+    ] {
+        let got = refusal(logout(body), StatusCode::BAD_REQUEST).await;
+        assert_eq!(got.0, "invalid_value", "{body}");
+    }
+    assert_eq!(logout("").send().await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]

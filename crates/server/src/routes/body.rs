@@ -1,43 +1,59 @@
 //! Request bodies: bounded, JSON to the letter, and refused with the field's name.
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     http::{HeaderMap, StatusCode, header},
 };
-use serde::de::DeserializeOwned;
+use futures_util::StreamExt as _;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::ApiError;
 
+/// What is read and thrown away of a body that is too large: a client that is still sending would
+/// otherwise see its connection reset and never read the answer.
+const DRAINED: usize = 4 * 1024 * 1024;
+
 /// Reads a body of at most `limit` bytes.
-pub(super) async fn read(
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-) -> Result<Vec<u8>, ApiError> {
-    if declared(headers).is_some_and(|length| length > limit as u64) {
+pub(super) async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let mut kept = Vec::new();
+    let mut seen = 0_usize;
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| {
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "body_cut",
+                "The body ended before it was whole.",
+            )
+        })?;
+        seen = seen.saturating_add(chunk.len());
+        if seen <= limit {
+            kept.extend_from_slice(&chunk);
+        } else if seen > DRAINED {
+            break;
+        }
+    }
+    if seen > limit {
         return Err(too_large(limit));
     }
-    match to_bytes(body, limit).await {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) if is_over_limit(&error) => Err(too_large(limit)),
-        Err(_) => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "body_cut",
-            "The body ended before it was whole.",
-        )),
-    }
+    Ok(kept)
 }
 
-/// Reads bytes as a `T` and nothing else.
+/// Reads bytes as a `T`, written as an object, and nothing else.
 pub(super) fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, ApiError> {
     require_json(headers)?;
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| refuse(".", &error))?;
+    // serde would take an array as the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_value",
+            "The body must be a JSON object.",
+        ));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        refuse(&path, error.inner())
-    })?;
-    reader.end().map_err(|error| refuse(".", &error))?;
-    Ok(value)
+    serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| refuse(&error.path().to_string(), error.inner()))
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -80,20 +96,6 @@ fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
         "." | "?" => refused,
         field => refused.field(field),
     }
-}
-
-fn declared(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-}
-
-fn is_over_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error)
-        .is_some_and(|source| source.to_string().contains("length limit"))
 }
 
 fn too_large(limit: usize) -> ApiError {

@@ -40,7 +40,7 @@ pub(super) async fn login(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let bytes = body::read(body, edge.config.limits.body_bytes).await?;
     let request: LoginRequest = body::parse(&headers, &bytes)?;
     check::username(&request.username).map_err(|why| ApiError::invalid("username", why))?;
     check::password(&request.password).map_err(|why| ApiError::invalid("password", why))?;
@@ -66,7 +66,7 @@ pub(super) async fn refresh(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let bytes = body::read(body, edge.config.limits.body_bytes).await?;
     let key = replay::key(&headers)?;
     let request: RefreshRequest = body::parse(&headers, &bytes)?;
     let used = tokens::hash(&request.refresh).ok_or_else(ended)?;
@@ -83,7 +83,7 @@ pub(super) async fn agent_online(
 ) -> Result<Response, ApiError> {
     let token = signed::token(&headers)?;
     let key = replay::key(&headers)?;
-    let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let bytes = body::read(body, edge.config.limits.body_bytes).await?;
     let work = async {
         let session = signed::session(&edge, &token).await?;
         let request: AgentOnlineRequest = body::parse(&headers, &bytes)?;
@@ -103,7 +103,7 @@ pub(super) async fn agent_logout(
 ) -> Result<Response, ApiError> {
     let token = signed::token(&headers)?;
     let key = replay::key(&headers)?;
-    let bytes = body::read(&headers, body, edge.config.limits.body_bytes).await?;
+    let bytes = body::read(body, edge.config.limits.body_bytes).await?;
     let work = async {
         let session = signed::session(&edge, &token).await?;
         let request = logout_request(&headers, &bytes)?;
