@@ -1,10 +1,11 @@
 //! Digest against the examples of RFC 2617 and RFC 7616, and the two sides against each other.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rollcall_sip::Credentials;
 use rollcall_sip::digest::{Algorithm, Authenticator, Challenge, ClientDigest, Verdict};
 use rollcall_sip::message::{Headers, HeadersView};
+use rollcall_testkit::Clock;
 
 const LIFETIME: Duration = Duration::from_secs(30);
 
@@ -75,7 +76,7 @@ fn a_challenge_that_cannot_be_answered_says_why() {
 }
 
 fn both_sides(algorithm: Algorithm) {
-    let start = Instant::now();
+    let start = Clock::new().now();
     let mut server =
         Authenticator::new("pbx", [1; 32], LIFETIME, start).with_algorithms(vec![algorithm]);
     let headers = challenged(&server.challenges(start, false));
@@ -120,7 +121,7 @@ fn both_sides_agree_and_old_or_replayed_nonces_are_stale() {
 
 #[test]
 fn a_nonce_nobody_made_is_not_fresh() {
-    let start = Instant::now();
+    let start = Clock::new().now();
     let mut server = Authenticator::new("pbx", [1; 32], LIFETIME, start);
     let forged = Challenge {
         realm: "pbx".into(),

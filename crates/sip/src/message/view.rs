@@ -220,6 +220,10 @@ pub trait HeadersView {
     fn add(&mut self, name: &str, value: impl Into<String>);
 
     /// From.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "it is the header's name, not a conversion"
+    )]
     fn from_view(&self) -> Result<NameAddr, Refusal> {
         NameAddr::parse(self.text("From").ok_or_else(|| missing("From"))?)
     }

@@ -1,0 +1,220 @@
+//! Retransmission, absorption and time-outs of transactions, seen from outside.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{PBX, PHONE, World, address, name_addr};
+use rollcall_sip::message::{Method, parse_uri};
+use rollcall_sip::{EndReason, Event, OutgoingId, OutgoingOutcome, OutgoingRequest};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn qualify(world: &mut World) -> OutgoingId {
+    let (pbx, now) = world.ua(PBX);
+    let request = OutgoingRequest {
+        method: Method::Options,
+        target: parse_uri("sip:1001-aa-bb@127.0.0.1:5070").expect("a URI"),
+        destination: address(5070),
+        from: name_addr("<sip:pbx@127.0.0.1>"),
+        headers: Vec::new(),
+        body: bytes::Bytes::new(),
+    };
+    let id = pbx.request(now, request);
+    world.drain();
+    id
+}
+
+#[test]
+fn a_request_without_an_answer_is_repeated_as_timer_e_says_and_fails_after_timer_f() {
+    let mut world = World::perfect();
+    world.network.cut(address(5070));
+    let id = qualify(&mut world);
+    world.run(60 * SECOND);
+    let sent: Vec<_> = world.wire.iter().map(|(_, at, _)| at.as_millis()).collect();
+    assert_eq!(
+        sent,
+        [
+            0, 500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500
+        ]
+    );
+    let (_, at, event) = world.told.last().expect("a time-out");
+    assert_eq!(
+        *event,
+        Event::Outgoing {
+            id,
+            outcome: OutgoingOutcome::TimedOut
+        }
+    );
+    assert_eq!(*at, 32 * SECOND);
+    assert!(world.agents[PBX].1.is_quiet());
+}
+
+#[test]
+fn a_repeated_request_gets_the_same_answer_and_is_told_once() {
+    let mut world = World::perfect();
+    let message = "MESSAGE sip:pbx@127.0.0.1:5060 SIP/2.0
+Via: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bKsame;rport
+From: <sip:1001@127.0.0.1>;tag=1
+To: <sip:pbx@127.0.0.1>
+Call-ID: repeated
+CSeq: 1 MESSAGE
+Content-Length: 2
+
+hi";
+    world.inject(address(5070), PBX, message);
+    let id = world.expect(PBX, |event| match event {
+        Event::Request { id, .. } => Some(*id),
+        _ => None,
+    });
+    world.inject(address(5070), PBX, message);
+    assert!(world.wire.is_empty(), "nothing is said before the answer");
+    let (pbx, now) = world.ua(PBX);
+    pbx.respond(now, id, 200);
+    world.drain();
+    world.inject(address(5070), PBX, message);
+    let answers = world
+        .wire
+        .iter()
+        .map(|(_, _, bytes)| bytes.clone())
+        .collect::<Vec<_>>();
+    assert_eq!(answers.len(), 2);
+    assert_eq!(answers[0], answers[1], "tag and all");
+    assert_eq!(
+        world.count(PBX, |event| matches!(event, Event::Request { .. })),
+        1
+    );
+}
+
+#[test]
+fn a_refused_invite_is_refused_again_until_its_ack_comes() {
+    let mut world = World::perfect();
+    world.call(PHONE, "offer");
+    let (theirs, _) = world.expect_incoming(PBX);
+    world.run(SECOND / 100); // 100 Trying arrives, the INVITE is not repeated
+    world.network.cut(address(5070));
+    let (pbx, now) = world.ua(PBX);
+    pbx.reject(now, theirs, 486);
+    world.run(5 * SECOND);
+    world.network.heal(address(5070));
+    world.run(60 * SECOND);
+    let refusals = world
+        .start_lines(PBX)
+        .iter()
+        .filter(|line| line.starts_with("SIP/2.0 486"))
+        .count();
+    assert_eq!(
+        refusals, 5,
+        "at 0, 0.5, 1.5, 3.5 s and, heard at last, 7.5 s"
+    );
+    assert_eq!(
+        world
+            .start_lines(PHONE)
+            .iter()
+            .filter(|line| line.starts_with("ACK"))
+            .count(),
+        1
+    );
+    assert!(world.agents.iter().all(|(_, ua)| ua.is_quiet()));
+}
+
+#[test]
+fn an_answer_goes_to_the_port_it_came_from_when_rport_asks_for_it() {
+    let mut world = World::perfect();
+    let options = |via: &str| {
+        format!(
+            "OPTIONS sip:1001@127.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP {via}\nFrom: <sip:a@b>;tag=1\n\
+             To: <sip:c@d>\nCall-ID: {via}\nCSeq: 1 OPTIONS\n\n"
+        )
+    };
+    let now = world.clock.now();
+    for (via, port) in [
+        ("10.9.9.9:7777;branch=z9hG4bKa;rport", 5060),
+        ("10.9.9.9:7777;branch=z9hG4bKb", 7777),
+    ] {
+        let bytes = options(via).replace('\n', "\r\n");
+        world.agents[PHONE]
+            .1
+            .handle_datagram(now, address(5060), bytes.as_bytes());
+        let transmit = world.agents[PHONE].1.poll_transmit().expect("an answer");
+        assert_eq!(transmit.destination, address(port), "{via}");
+        let text = String::from_utf8_lossy(&transmit.bytes).into_owned();
+        assert!(text.contains("received=127.0.0.1"), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_answered_with_its_own_code() {
+    let mut world = World::perfect();
+    let request = |line: &str| {
+        format!(
+            "{line}\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKz;rport\nFrom: <sip:a@b>;tag=1\n\
+             To: <sip:c@d>\nCall-ID: z\nCSeq: 1 X\n\n"
+        )
+    };
+    for (line, answer) in [
+        (
+            "FROBNICATE sip:c@d SIP/2.0",
+            "SIP/2.0 501 method is not known",
+        ),
+        (
+            "OPTIONS http://c SIP/2.0",
+            "SIP/2.0 416 URI scheme is not sip, sips or tel",
+        ),
+        ("OPTIONS sip:c@d SIP/3.0", "SIP/2.0 505 not SIP/2.0"),
+    ] {
+        world.wire.clear();
+        world.inject(address(5060), PHONE, &request(line));
+        let said = world.start_lines(PHONE);
+        assert_eq!(said, [answer], "{line}");
+    }
+    world.wire.clear();
+    world.inject(address(6666), PHONE, &request("FROBNICATE sip:c@d SIP/2.0"));
+    assert!(world.wire.is_empty(), "strangers are not answered");
+}
+
+#[test]
+fn required_extensions_and_foreign_bodies_are_refused_by_name() {
+    let mut world = World::perfect();
+    let invite = |extra: &str, body: &str| {
+        format!(
+            "INVITE sip:1001@127.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK{};rport\n\
+             From: <sip:a@b>;tag=1\nTo: <sip:c@d>\nCall-ID: {0}\nCSeq: 1 INVITE\nContact: <sip:a@b>\n{extra}\n\n{body}",
+            extra.len()
+        )
+    };
+    world.inject(address(5060), PHONE, &invite("Require: nothing-known", ""));
+    assert!(world.start_lines(PHONE)[0].starts_with("SIP/2.0 420"));
+    assert!(String::from_utf8_lossy(&world.wire[0].2).contains("Unsupported: nothing-known"));
+    world.inject(
+        address(5060),
+        PHONE,
+        &invite("Content-Type: text/plain", "hello"),
+    );
+    assert!(world.start_lines(PHONE)[1].starts_with("SIP/2.0 415"));
+    assert_eq!(
+        world.count(PHONE, |event| matches!(event, Event::Incoming { .. })),
+        0
+    );
+}
+
+#[test]
+fn a_call_that_nobody_takes_is_refused_in_the_end() {
+    let mut world = World::perfect();
+    world.call(PHONE, "offer");
+    let (theirs, _) = world.expect_incoming(PBX);
+    let (pbx, now) = world.ua(PBX);
+    pbx.ring(now, theirs, None);
+    world.run(200 * SECOND);
+    let ended = |event: &Event| {
+        matches!(
+            event,
+            Event::Ended {
+                reason: EndReason::Cancelled,
+                ..
+            }
+        )
+    };
+    assert_eq!(world.count(PBX, ended), 1);
+    assert!(world.agents.iter().all(|(_, ua)| ua.call_count() == 0));
+}
