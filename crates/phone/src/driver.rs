@@ -33,6 +33,8 @@ pub(crate) struct Driver {
     /// The account whose registrar is being looked for.
     wanted: Option<Wanted>,
     registered: bool,
+    /// Whether sound works both ways, as far as is known.
+    available: bool,
     /// `Registering` was told before the user agent exists that would tell it too.
     told_registering: bool,
     last_tick: u64,
@@ -68,6 +70,7 @@ impl Driver {
             found: mpsc::unbounded_channel(),
             wanted: None,
             registered: false,
+            available: true,
             told_registering: false,
             last_tick: 0,
             timer_late: false,
@@ -197,19 +200,20 @@ impl Driver {
         let account = wanted.account.clone();
         let (code, words) = match found.result {
             Ok(address) => match Link::open(account, address, &self.config) {
-                Ok(link) => {
+                Ok(mut link) => {
+                    link.ua.set_available(self.available);
                     self.link = Some(link);
                     return;
                 }
                 Err(words) => (
                     FailureCode::NoNetwork,
-                    format!("this computer cannot reach it: {words}"),
+                    format!("This computer cannot reach the telephone server: {words}."),
                 ),
             },
             Err(words) => (
                 FailureCode::RegistrarNotFound,
                 format!(
-                    "the telephone server {:?} was not found: {words}",
+                    "The telephone server {:?} was not found: {words}.",
                     wanted.account.registrar
                 ),
             ),
@@ -368,6 +372,7 @@ impl Driver {
     }
 
     fn set_available(&mut self, available: bool) {
+        self.available = available;
         if let Some(link) = &mut self.link {
             link.ua.set_available(available);
         }
