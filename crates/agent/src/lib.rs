@@ -19,6 +19,8 @@ pub mod ports;
 pub mod problem;
 mod real_server;
 mod shell;
+#[cfg(test)]
+mod shell_tests;
 mod state;
 
 pub use agent::{Agent, AgentConfig, AgentHandle, StartError};

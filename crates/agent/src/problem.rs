@@ -6,10 +6,21 @@ use rollcall_wire::http::ErrorBody;
 pub fn new(code: &str, message: impl Into<String>, next: &str) -> ErrorBody {
     ErrorBody {
         code: code.to_owned(),
-        message: message.into(),
+        message: sentence(message.into()),
         field: None,
         next: (!next.is_empty()).then(|| next.to_owned()),
     }
+}
+
+/// Words from a program's depths, as a sentence for a person.
+pub fn sentence(mut words: String) -> String {
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    if !words.is_empty() && !words.ends_with(['.', '!', '?']) {
+        words.push('.');
+    }
+    words
 }
 
 /// A value in a form is not usable.

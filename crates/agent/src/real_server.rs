@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     day::{Failure, FailureKind, LinkEvent},
     ports::{Secret, Server},
+    problem,
 };
 
 /// Keeps the connections to the server that was spoken with last.
@@ -118,10 +119,9 @@ impl From<ClientError> for Failure {
             }
             _ => FailureKind::Refused,
         };
-        Self {
-            error: error.to_body(),
-            kind,
-        }
+        let mut error = error.to_body();
+        error.message = problem::sentence(error.message);
+        Self { error, kind }
     }
 }
 
@@ -163,6 +163,6 @@ mod tests {
     fn the_servers_own_code_and_words_reach_the_person() {
         let failure = Failure::from(refused(403));
         assert_eq!(failure.error.code, "code");
-        assert_eq!(failure.error.message, "message");
+        assert_eq!(failure.error.message, "Message.");
     }
 }

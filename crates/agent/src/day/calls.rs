@@ -209,7 +209,7 @@ impl Day {
         if let Some(call) = self.calls.live(call) {
             call.view.state = CallState::Active;
             call.view.answered_at = Some(now.ms);
-            call.view.codec = Some(codec.to_string());
+            call.view.codec = Some(codec_name(codec).to_owned());
         }
     }
 
@@ -237,6 +237,14 @@ impl Day {
             call.view.ended = Some("The phone stopped.".to_owned());
             call.forget_at = Some(forget_at);
         }
+    }
+}
+
+/// As people write it.
+fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "Opus",
+        Codec::Pcmu => "PCMU",
     }
 }
 

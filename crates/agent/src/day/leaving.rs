@@ -130,7 +130,10 @@ impl Day {
 
     fn leave_registrar(&mut self, now: Now) {
         let until = now.at + self.patience.unregister;
-        let gone = matches!(self.phone, PhoneState::None);
+        let (has_phone, was_registered) = self
+            .session
+            .as_ref()
+            .map_or((false, false), |s| (s.has_phone(), s.was_registered));
         let talking = self.calls.any_live();
         let At::SigningOut(leaving) = &mut self.stage else {
             return;
@@ -138,12 +141,15 @@ impl Day {
         if leaving.phone != Half::Waiting || (talking && leaving.when == When::AfterCalls) {
             return;
         }
-        if gone {
-            leaving.phone = Half::Done;
-            return;
+        leaving.phone = if was_registered {
+            Half::Asked { until }
+        } else {
+            Half::Done
+        };
+        // Also stops a phone that is still trying; there is nothing at the registrar to wait for then.
+        if has_phone {
+            self.push(Effect::Phone(PhoneCommand::Unregister));
         }
-        leaving.phone = Half::Asked { until };
-        self.push(Effect::Phone(PhoneCommand::Unregister));
     }
 
     fn leave_server(&mut self, now: Now) {

@@ -551,9 +551,10 @@ impl Day {
     }
 
     fn registered(&mut self, now: Now, contact: String) {
-        if self.session.is_none() {
+        let Some(session) = &mut self.session else {
             return;
-        }
+        };
+        session.was_registered = true;
         self.phone = PhoneState::Registered;
         self.contact = Some(contact);
         self.claim_contact(now);

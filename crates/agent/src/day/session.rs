@@ -23,6 +23,8 @@ pub(super) struct Session {
     /// Over for the server; the app lets a call end, then signs out.
     pub(super) over: Option<ErrorBody>,
     link_open: bool,
+    /// The registrar has held our Contact in this session.
+    pub(super) was_registered: bool,
 }
 
 impl Session {
@@ -36,6 +38,7 @@ impl Session {
             trouble: None,
             over: None,
             link_open: false,
+            was_registered: false,
         }
     }
 

@@ -408,10 +408,13 @@ fn a_sign_in_cancelled_while_the_phone_registers_leaves_registrar_and_server() {
     bench.ask(Command::CancelSignIn);
     assert_eq!(
         bench.effects(),
-        ["Answer(cancelled)", "Answer(ok)", "Phone::Unregister"]
+        [
+            "Answer(cancelled)",
+            "Answer(ok)",
+            "Phone::Unregister",
+            "AgentLogout"
+        ]
     );
-    bench.phone(PhoneEvent::Unregistered);
-    assert_eq!(bench.effects(), ["AgentLogout"]);
 }
 
 #[test]
@@ -765,6 +768,22 @@ fn a_registrar_that_does_not_answer_keeps_the_server_from_nothing() {
     });
     let answer = bench.answer_to(id).unwrap().unwrap().unwrap();
     assert_eq!(answer.pending, ["phone"]);
+}
+
+#[test]
+fn a_phone_that_never_registered_is_stopped_and_not_waited_for() {
+    let mut bench = Bench::new();
+    bench.begin().password_right();
+    bench.phone(registration_failed(FailureCode::RegistrarUnreachable));
+    bench.effects();
+    let id = bench.ask(Command::SignOut(When::AfterCalls));
+    assert_eq!(bench.effects(), ["Phone::Unregister", "AgentLogout"]);
+    bench.hear(Input::LoggedOut {
+        session: 1,
+        result: Ok(vec![]),
+    });
+    let answer = bench.answer_to(id).unwrap().unwrap().unwrap();
+    assert!(answer.pending.is_empty());
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub(crate) fn between(before: &AgentState, after: &AgentState) -> Vec<Event> {
         }
     }
     for notice in &after.notices {
-        if !before.notices.contains(notice) {
+        if !before.notices.contains(notice) && !is_told_already(after, notice) {
             events.push(Event::Notice(notice.clone()));
         }
     }
@@ -85,6 +85,13 @@ pub(crate) fn between(before: &AgentState, after: &AgentState) -> Vec<Event> {
         }
     }
     events
+}
+
+/// The registration and the claim have lines of their own.
+fn is_told_already(state: &AgentState, notice: &Notice) -> bool {
+    let phone = matches!(&state.phone, PhoneState::Failed { error } if *error == notice.error);
+    let claim = matches!(&state.claim, Claim::Failed { error, .. } if *error == notice.error);
+    phone || claim
 }
 
 fn stage(before: &AgentState, after: &AgentState, events: &mut Vec<Event>) {
@@ -234,7 +241,7 @@ fn state(status: BoardStatus, reasons: &[Reason]) -> String {
     if reasons.is_empty() {
         format!("{status:?}")
     } else {
-        format!("{status:?} ({})", reasons.join("; "))
+        format!("{status:?} ({})", reasons.join(" "))
     }
 }
 

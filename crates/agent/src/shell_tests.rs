@@ -1,0 +1,432 @@
+//! The shell on a paused clock, between a phone and a server of the test's own.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rollcall_phone::{FailureCode, PhoneCommand, PhoneEvent, Vitals};
+use rollcall_wire::{
+    http::{AgentOnlineRequest, LoginRequest, LoginResponse, Pjsip, Role, Tokens, User},
+    realtime::DeviceHeartbeat,
+    ui::PhoneState,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+
+use crate::{
+    AgentConfig, AgentHandle, AgentState, Claim, Keeper, KeptSecrets, Stage, When,
+    agent::start_with,
+    day::{Failure, FailureKind, LinkEvent},
+    ports::{Phone, Secret, Server},
+    problem,
+};
+
+const CONTACT: &str = "sip:1001-aaaaaaaa-bbbbbbbb@127.0.0.1:40000";
+const PASSWORD: &str = "the-login-password";
+const SIP_PASSWORD: &str = "the-sip-password";
+const ACCESS: &str = "the-access-token";
+const REFRESH: &str = "the-refresh-token";
+
+/// What the fakes saw, in order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn note(&self, what: impl Into<String>) {
+        self.0.lock().unwrap().push(what.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// Registers whatever it is told to, unless told to fail.
+struct FakePhone {
+    log: Log,
+    events: mpsc::UnboundedSender<PhoneEvent>,
+    registers: bool,
+}
+
+impl Phone for FakePhone {
+    fn ask(&self, command: PhoneCommand) -> bool {
+        let event = match command {
+            PhoneCommand::Register(account) => {
+                assert_eq!(account.credentials.password, SIP_PASSWORD);
+                self.log.note(format!("register {}", account.user));
+                Some(if self.registers {
+                    registered()
+                } else {
+                    refused()
+                })
+            }
+            PhoneCommand::Unregister => {
+                self.log.note("unregister");
+                Some(PhoneEvent::Unregistered)
+            }
+            PhoneCommand::Shutdown => {
+                self.log.note("shutdown");
+                None
+            }
+            _ => None,
+        };
+        if let Some(event) = event {
+            let _ = self.events.send(event);
+        }
+        true
+    }
+}
+
+/// Answers what it is given, then yes.
+#[derive(Default)]
+struct FakeServer {
+    log: Log,
+    online: Mutex<VecDeque<Failure>>,
+    login_takes: Duration,
+    logout_takes: Duration,
+    links: Mutex<Option<mpsc::UnboundedSender<mpsc::UnboundedSender<LinkEvent>>>>,
+}
+
+impl Server for FakeServer {
+    async fn login(&self, _: String, request: LoginRequest) -> Result<LoginResponse, Failure> {
+        sleep(self.login_takes).await;
+        assert_eq!(request.device_id.as_deref(), Some("device-0001"));
+        self.log.note(format!("login {}", request.username));
+        if request.password == PASSWORD {
+            Ok(tokens(1))
+        } else {
+            Err(failure(FailureKind::Unauthorised, "wrong_password"))
+        }
+    }
+
+    async fn refresh(&self, _: String, refresh: Secret) -> Result<LoginResponse, Failure> {
+        assert_eq!(refresh.expose(), format!("{REFRESH}-1"));
+        self.log.note("refresh");
+        Ok(tokens(2))
+    }
+
+    async fn agent_online(
+        &self,
+        _: String,
+        token: Secret,
+        request: AgentOnlineRequest,
+    ) -> Result<(), Failure> {
+        self.log.note(format!(
+            "agent-online {} {}",
+            token.expose(),
+            request.contact_uri == CONTACT
+        ));
+        match self.online.lock().unwrap().pop_front() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    async fn agent_logout(&self, _: String, _: Secret) -> Result<Vec<String>, Failure> {
+        sleep(self.logout_takes).await;
+        self.log.note("agent-logout");
+        Ok(vec![])
+    }
+
+    async fn link(
+        &self,
+        _: String,
+        _token: watch::Receiver<Secret>,
+        mut heartbeats: mpsc::Receiver<DeviceHeartbeat>,
+        events: mpsc::UnboundedSender<LinkEvent>,
+    ) {
+        self.log.note("link");
+        let _ = events.send(LinkEvent::Connected);
+        if let Some(links) = &*self.links.lock().unwrap() {
+            let _ = links.send(events.clone());
+        }
+        while let Some(heartbeat) = heartbeats.recv().await {
+            self.log.note(format!("heartbeat {}", heartbeat.tick));
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct FakeKeeper(Log);
+
+impl Keeper for FakeKeeper {
+    fn keep(&self, secrets: &KeptSecrets) {
+        self.0.note(format!("keep {}", secrets.refresh.expose()));
+    }
+
+    fn forget(&self) {
+        self.0.note("forget");
+    }
+}
+
+fn tokens(generation: u32) -> LoginResponse {
+    let hour_from_now = crate::shell::now().ms + 3_600_000;
+    LoginResponse {
+        tokens: Tokens {
+            sip: format!("{ACCESS}-{generation}"),
+            refresh: format!("{REFRESH}-{generation}"),
+        },
+        expires_at: hour_from_now,
+        user: User {
+            username: "1001".to_owned(),
+            extension: Some("1001".to_owned()),
+            role: Role::Agent,
+            pjsip: Some(Pjsip {
+                server: "127.0.0.1:5060".to_owned(),
+                transport: "udp".to_owned(),
+                username: "1001".to_owned(),
+                password: SIP_PASSWORD.to_owned(),
+            }),
+        },
+    }
+}
+
+fn registered() -> PhoneEvent {
+    PhoneEvent::Registered {
+        contact: CONTACT.to_owned(),
+        expires: Duration::from_secs(300),
+        registrar: "127.0.0.1:5060".to_owned(),
+    }
+}
+
+fn refused() -> PhoneEvent {
+    PhoneEvent::RegistrationFailed {
+        code: FailureCode::ContactMissing,
+        message: "It says 200 and keeps nothing.".to_owned(),
+        next: "Ask.".to_owned(),
+        retry_in: Some(Duration::from_secs(5)),
+    }
+}
+
+fn failure(kind: FailureKind, code: &str) -> Failure {
+    Failure {
+        error: problem::new(code, "why", "next"),
+        kind,
+    }
+}
+
+struct Bench {
+    agent: AgentHandle,
+    log: Log,
+    kept: Log,
+    phone: mpsc::UnboundedSender<PhoneEvent>,
+}
+
+fn bench(server: FakeServer, phone_registers: bool) -> Bench {
+    let log = server.log.clone();
+    let (phone, events) = mpsc::unbounded_channel();
+    let fake = FakePhone {
+        log: log.clone(),
+        events: phone.clone(),
+        registers: phone_registers,
+    };
+    let kept = Log::default();
+    let mut config = AgentConfig::new("device-0001");
+    config.keeper = Arc::new(FakeKeeper(kept.clone()));
+    let agent = start_with(config, server, fake, events);
+    Bench {
+        agent,
+        log,
+        kept,
+        phone,
+    }
+}
+
+impl Bench {
+    async fn sign_in(&self) {
+        let (server, name) = ("http://127.0.0.1:1".to_owned(), "1001".to_owned());
+        let result = self.agent.sign_in(server, name, PASSWORD.to_owned()).await;
+        result.unwrap();
+    }
+
+    async fn until(&self, fits: impl Fn(&AgentState) -> bool) -> AgentState {
+        let mut state = self.agent.state();
+        let reached = state.wait_for(|state| fits(state)).await.unwrap();
+        reached.clone()
+    }
+
+    /// Lets everything that can happen now happen.
+    async fn settle(&self) {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_in_order_from_sign_in_to_sign_out() {
+    let bench = bench(FakeServer::default(), true);
+    bench.sign_in().await;
+    bench.settle().await;
+    assert_eq!(
+        bench.log.take(),
+        [
+            "login 1001",
+            "register 1001",
+            "agent-online the-access-token-1 true",
+            "link"
+        ]
+    );
+    let vitals = Vitals {
+        tick: 9,
+        ..Vitals::default()
+    };
+    bench.phone.send(PhoneEvent::Vitals(vitals)).unwrap();
+    bench.settle().await;
+    assert_eq!(bench.log.take(), ["heartbeat 9"]);
+
+    let out = bench.agent.sign_out(When::AfterCalls).await.unwrap();
+    assert!(out.pending.is_empty());
+    assert_eq!(bench.log.take(), ["unregister", "agent-logout"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password_reaches_the_person_and_nothing_else_happens() {
+    let bench = bench(FakeServer::default(), true);
+    let (server, name) = ("http://127.0.0.1:1".to_owned(), "1001".to_owned());
+    let result = bench.agent.sign_in(server, name, "no".to_owned()).await;
+    assert_eq!(result.unwrap_err().code, "wrong_password");
+    bench.settle().await;
+    assert_eq!(bench.log.take(), ["login 1001"]);
+    assert_eq!(bench.kept.take(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registrar_without_our_contact_is_said_and_never_told_to_the_server_as_online() {
+    let bench = bench(FakeServer::default(), false);
+    bench.sign_in().await;
+    let state = bench.agent.state().borrow().clone();
+    let PhoneState::Failed { error } = state.phone else {
+        panic!("{:?}", state.phone);
+    };
+    assert_eq!(error.code, "contact_missing");
+    bench.settle().await;
+    assert_eq!(bench.log.take(), ["login 1001", "register 1001", "link"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_comes_back_is_told_by_itself() {
+    let server = FakeServer::default();
+    let away = || failure(FailureKind::Retry, "server_away");
+    server.online.lock().unwrap().extend([away(), away()]);
+    let bench = bench(server, true);
+    let begun = Instant::now();
+    bench.sign_in().await;
+    let state = bench.until(|state| state.claim == Claim::Told).await;
+    assert_eq!(state.stage, Stage::SignedIn);
+    // At once when the link came up, which is sooner than the first retry; then after a second.
+    assert!(begun.elapsed() <= Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_renewed_and_the_renewed_one_used_and_kept() {
+    let server = FakeServer::default();
+    let no = failure(FailureKind::Unauthorised, "invalid_token");
+    server.online.lock().unwrap().push_back(no);
+    let bench = bench(server, true);
+    bench.sign_in().await;
+    bench.until(|state| state.claim == Claim::Told).await;
+    let seen = bench.log.take();
+    assert!(seen.contains(&"refresh".to_owned()), "{seen:?}");
+    assert_eq!(
+        seen.last().map(String::as_str),
+        Some("agent-online the-access-token-2 true")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_cancelled_while_it_is_checked_leaves_no_session_behind() {
+    let server = FakeServer {
+        login_takes: Duration::from_secs(5),
+        ..FakeServer::default()
+    };
+    let bench = bench(server, true);
+    let cancel = async {
+        sleep(Duration::from_secs(1)).await;
+        bench.agent.cancel_sign_in().await.unwrap();
+    };
+    let (server, name) = ("http://127.0.0.1:1".to_owned(), "1001".to_owned());
+    let (result, ()) = tokio::join!(
+        bench.agent.sign_in(server, name, PASSWORD.to_owned()),
+        cancel
+    );
+    assert_eq!(result.unwrap_err().code, "cancelled");
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(bench.log.take(), ["login 1001", "agent-logout"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_keeps_the_end_of_the_program_for_three_seconds_at_most() {
+    let server = FakeServer {
+        logout_takes: Duration::from_secs(3_600),
+        ..FakeServer::default()
+    };
+    let bench = bench(server, true);
+    bench.sign_in().await;
+    let begun = Instant::now();
+    let out = bench.agent.sign_out(When::Now).await.unwrap();
+    assert_eq!(out.pending, ["server"]);
+    assert!(begun.elapsed() <= Duration::from_millis(3_010));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_the_server_ends_signs_the_person_out_with_its_reason() {
+    let server = FakeServer::default();
+    let (links, mut opened) = mpsc::unbounded_channel();
+    *server.links.lock().unwrap() = Some(links);
+    let bench = bench(server, true);
+    bench.sign_in().await;
+    let link = opened.recv().await.unwrap();
+    let ended = LinkEvent::SessionEnded {
+        reason: "forced".to_owned(),
+        message: "A supervisor signed you out.".to_owned(),
+    };
+    link.send(ended).unwrap();
+    let state = bench
+        .until(|state| matches!(state.stage, Stage::SignedOut { error: Some(_) }))
+        .await;
+    let Stage::SignedOut { error: Some(error) } = state.stage else {
+        panic!("{:?}", state.stage);
+    };
+    assert_eq!(error.message, "A supervisor signed you out.");
+    assert!(bench.log.take().contains(&"unregister".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_state_shows_a_secret() {
+    let bench = bench(FakeServer::default(), true);
+    bench.sign_in().await;
+    let shown = format!("{:?} {:?}", *bench.agent.state().borrow(), bench.agent);
+    for secret in [PASSWORD, SIP_PASSWORD, ACCESS, REFRESH] {
+        assert!(!shown.contains(secret), "{secret}");
+    }
+    assert_eq!(
+        format!("{:?}", Secret::new(ACCESS.to_owned())),
+        "Secret(..)"
+    );
+}
+
+#[test]
+fn the_keeper_gets_the_secrets_and_is_told_to_forget_them_in_that_order() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let kept = runtime.block_on(async {
+        let bench = bench(FakeServer::default(), true);
+        bench.sign_in().await;
+        bench.agent.sign_out(When::AfterCalls).await.unwrap();
+        bench.kept.clone()
+    });
+    // The day is over with its runtime; the keeper's thread ends when it has heard the last word.
+    drop(runtime);
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        heard.extend(kept.take());
+        std::thread::yield_now();
+    }
+    assert_eq!(heard, ["keep the-refresh-token-1", "forget"]);
+}
