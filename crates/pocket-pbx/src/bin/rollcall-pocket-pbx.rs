@@ -29,6 +29,8 @@ async fn main() -> anyhow::Result<()> {
         .init();
 
     let config = Config::from_file(&arguments.config)?;
+    // Before anything is told: whoever reads the line may end us at once.
+    let end = Interruption::listen().context("cannot listen for signals")?;
     let running = PocketPbx::start(config).await?;
     let ready = serde_json::json!({
         "event": "ready",
@@ -40,22 +42,47 @@ async fn main() -> anyhow::Result<()> {
         .and_then(|()| out.flush())
         .context("cannot write to standard output")?;
 
-    interrupted().await.context("cannot listen for signals")?;
+    end.wait().await;
     running.shutdown().await;
     Ok(())
 }
 
+/// An interrupt (Ctrl-C) or a request to terminate.
 #[cfg(unix)]
-async fn interrupted() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
+struct Interruption {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Interruption {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn interrupted() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Interruption;
+
+#[cfg(not(unix))]
+impl Interruption {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn wait(self) {
+        // Without a handler Ctrl-C ends the process by itself.
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

@@ -168,11 +168,12 @@ impl Pbx {
         request.list(message, items.collect(), "EndpointListComplete")
     }
 
+    /// States as last told, as Asterisk lists its cache.
     fn show_device_states(&self, request: &Request) -> Vec<Packet> {
-        let items = self.people.keys().map(|name| {
+        let items = self.told.iter().map(|(name, state)| {
             Packet::event("DeviceStateChange")
                 .with("Device", &format!("PJSIP/{name}"))
-                .with("State", self.device_state(name).as_word())
+                .with("State", state.as_word())
         });
         request.list(
             "Device State Changes will follow",

@@ -97,6 +97,15 @@ impl Call {
         }
     }
 
+    fn legs(&self) -> impl Iterator<Item = Leg> {
+        let others = match &self.stage {
+            Stage::Dialling { branches, .. } => branches.as_slice(),
+            Stage::Talking { callee, .. } => std::slice::from_ref(callee),
+            _ => &[],
+        };
+        std::iter::once(self.caller).chain(others.iter().copied())
+    }
+
     /// The side of the media that a dialog is on, and what was agreed there.
     fn stream_mut(&mut self, ua: CallId) -> Option<(usize, &mut Stream)> {
         let from_caller = self.caller.ua == ua;
@@ -194,7 +203,6 @@ impl Pbx {
             stage: Stage::Opening,
         };
         self.legs.insert(ua, id);
-        self.tell_leg_device(now, caller);
         let callable = sides == 1 || !self.callable(now, &call.exten).is_empty();
         self.calls.insert(id, call);
         match callable {
@@ -277,6 +285,7 @@ impl Pbx {
             self.tell_dial(now, "DialBegin", caller, channel, |event| {
                 event.with("DialString", &format!("{exten}/{}", contact.uri_text))
             });
+            self.tell_channel(now, "NewConnectedLine", caller.channel, |event| event);
         }
         if branches.is_empty() {
             return self.refuse(now, id, cause::SUBSCRIBER_ABSENT);
@@ -311,6 +320,8 @@ impl Pbx {
         }
         self.set_channel_state(now, branch.channel, ChannelState::Ringing);
         self.tell_leg_device(now, branch);
+        // As Asterisk does: the caller is in use from the first sign of life, not from the INVITE.
+        self.tell_leg_device(now, caller);
         self.tell_dial(now, "DialState", caller, branch.channel, |event| {
             event.with("DialStatus", "RINGING")
         });
@@ -459,42 +470,36 @@ impl Pbx {
 
     /// Ends a call because the dialog `by` ended, or for a manager.
     fn end(&mut self, now: Instant, id: MediaId, by: Option<CallId>) {
-        self.drop_branches(now, id, None, "CANCEL", cause::UNKNOWN);
+        let ended = |call: &Call| call.legs().find(|leg| Some(leg.ua) == by);
+        if let Some(leg) = self.calls.get(&id).and_then(ended) {
+            self.tell_hangup_request(now, leg);
+        }
+        self.drop_branches(now, id, None, "CANCEL", cause::INTERWORKING);
         let Some(call) = self.remove_call(id) else {
             return;
         };
         let caller = call.caller;
-        match call.stage {
+        let why = match call.stage {
             Stage::Talking { callee, bridge, .. } => {
-                let legs = if by == Some(callee.ua) {
+                let by_callee = by == Some(callee.ua);
+                let legs = if by_callee {
                     [callee, caller]
                 } else {
                     [caller, callee]
                 };
-                self.end_bridged(now, legs, &bridge, by);
+                return self.end_bridged(now, legs, &bridge, by);
             }
-            stage => {
-                let answered = matches!(stage, Stage::Echoing { .. });
-                if by != Some(caller.ua) {
-                    self.ua.hangup(now, caller.ua);
-                }
-                if answered && by.is_some() {
-                    self.tell_hangup_request(now, caller);
-                }
-                let why = if answered {
-                    cause::NORMAL_CLEARING
-                } else {
-                    cause::INTERWORKING
-                };
-                self.hang_up_channel_leg(now, caller, why);
-            }
+            // Asterisk gives no cause where no other channel passed one on.
+            Stage::Echoing { .. } => cause::UNKNOWN,
+            _ => cause::INTERWORKING,
+        };
+        if by != Some(caller.ua) {
+            self.ua.hangup(now, caller.ua);
         }
+        self.hang_up_channel_leg(now, caller, why);
     }
 
     fn end_bridged(&mut self, now: Instant, legs: [Leg; 2], bridge: &str, by: Option<CallId>) {
-        if let Some(first) = legs.first().filter(|leg| Some(leg.ua) == by) {
-            self.tell_hangup_request(now, *first);
-        }
         for (leg, members) in legs.into_iter().zip([1, 0]) {
             if Some(leg.ua) != by {
                 self.ua.hangup(now, leg.ua);
@@ -514,17 +519,9 @@ impl Pbx {
                 .get(leg.channel)
                 .is_some_and(|channel| channel.name == name)
         };
-        let found = self.calls.iter().find_map(|(id, call)| {
-            let others = match &call.stage {
-                Stage::Dialling { branches, .. } => branches.as_slice(),
-                Stage::Talking { callee, .. } => std::slice::from_ref(callee),
-                _ => &[],
-            };
-            std::iter::once(&call.caller)
-                .chain(others)
-                .any(is_named)
-                .then_some(*id)
-        });
+        let mut calls = self.calls.iter();
+        let found = calls.find(|(_, call)| call.legs().any(|leg| is_named(&leg)));
+        let found = found.map(|(id, _)| *id);
         if let Some(id) = found {
             self.end(now, id, None);
         }

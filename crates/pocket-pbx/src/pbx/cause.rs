@@ -31,8 +31,8 @@ pub(super) fn cause_of(reason: &EndReason) -> u16 {
 
 pub(super) fn dial_status(why: u16) -> &'static str {
     match why {
-        BUSY | REJECTED => "BUSY",
-        NO_ANSWER => "NOANSWER",
+        BUSY => "BUSY",
+        NO_ANSWER | REJECTED => "NOANSWER",
         _ => "CONGESTION",
     }
 }
@@ -48,11 +48,11 @@ pub(super) fn more_telling(old: u16, new: u16) -> u16 {
     if rank(new) > rank(old) { new } else { old }
 }
 
-/// What the caller is answered. A rejection is 603 here, where Asterisk says 403, so that a phone shows it as declined.
+/// What the caller is answered.
 pub(super) fn response_code(why: u16) -> u16 {
     match why {
         BUSY => 486,
-        REJECTED => 603,
+        REJECTED => 403,
         BEARER_CAPABILITY => 488,
         CONGESTION => 503,
         _ => 480,
