@@ -1,0 +1,252 @@
+//! Engines that call each other through an exchange, with sound.
+
+mod common;
+
+use std::net::UdpSocket;
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Exchange, Order, Phone, config};
+use rollcall_media::measure::{strongest_hertz, tone_dbfs};
+use rollcall_phone::{AudioChoice, Codec, EndKind, EngineConfig, PhoneCommand, PhoneEvent};
+
+const RATE: u32 = 48_000;
+
+fn silent() -> EngineConfig {
+    config(AudioChoice::None)
+}
+
+fn speaking(folder: &Path, name: &str, hertz: f32) -> EngineConfig {
+    let input = folder.join(format!("{name}-in.wav"));
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&input, spec).expect("a file");
+    for index in 0..RATE {
+        let phase = std::f32::consts::TAU * hertz * index as f32 / RATE as f32;
+        writer
+            .write_sample((phase.sin() * 8000.0) as i16)
+            .expect("written");
+    }
+    writer.finalize().expect("written");
+    config(AudioChoice::File {
+        input: Some(input),
+        output: Some(folder.join(format!("{name}-out.wav"))),
+    })
+}
+
+fn heard(folder: &Path, name: &str) -> Vec<f32> {
+    let reader =
+        hound::WavReader::open(folder.join(format!("{name}-out.wav"))).expect("a recording");
+    reader
+        .into_samples::<i16>()
+        .map(|sample| f32::from(sample.expect("a sample")) / 32_768.0)
+        .collect()
+}
+
+async fn talk(codec: Codec) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let exchange = Exchange::start();
+    let callee = EngineConfig {
+        auto_answer: true,
+        ..speaking(folder.path(), "callee", 660.0)
+    };
+    let caller = EngineConfig {
+        codecs: vec![codec],
+        ..speaking(folder.path(), "caller", 440.0)
+    };
+    let mut callee = Phone::registered("1002", &exchange, callee).await;
+    let mut caller = Phone::registered("1001", &exchange, caller).await;
+    caller.dial("1002");
+    assert_eq!(caller.answered().await, codec);
+    assert_eq!(callee.answered().await, codec);
+    caller.ticks(60).await;
+    caller.engine.send(PhoneCommand::Shutdown);
+    assert_eq!(callee.ended().await.kind, EndKind::Remote);
+    callee.engine.send(PhoneCommand::Shutdown);
+    for phone in [&mut caller, &mut callee] {
+        phone
+            .expect(|event| (*event == PhoneEvent::Stopped).then_some(()))
+            .await;
+    }
+    for (name, hertz) in [("caller", 660.0), ("callee", 440.0)] {
+        let samples = heard(folder.path(), name);
+        let middle = &samples[samples.len() / 2..][..RATE as usize / 4];
+        let strongest = strongest_hertz(middle, RATE, 200.0, 3000.0).expect("sound");
+        assert!(
+            (strongest - hertz).abs() < 5.0,
+            "{name} heard {strongest} Hz"
+        );
+        let level = tone_dbfs(middle, RATE, hertz).expect("sound");
+        assert!(
+            (level - 20.0 * (8000.0f64 / 32_768.0).log10()).abs() < 1.5,
+            "{name} heard {level} dB"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_phones_hear_each_other_in_pcmu() {
+    talk(Codec::Pcmu).await;
+}
+
+#[tokio::test]
+async fn two_phones_hear_each_other_in_opus() {
+    talk(Codec::Opus).await;
+}
+
+#[tokio::test]
+async fn a_call_rings_on_both_ends_and_is_answered_by_hand() {
+    let exchange = Exchange::start();
+    let mut callee = Phone::registered("1002", &exchange, silent()).await;
+    let mut caller = Phone::registered("1001", &exchange, silent()).await;
+    let call = caller.dial("1002");
+    let theirs = callee.incoming().await;
+    caller
+        .expect(|event| (*event == PhoneEvent::Ringing { call }).then_some(()))
+        .await;
+    callee.engine.send(PhoneCommand::Answer(theirs));
+    caller.answered().await;
+    callee.engine.send(PhoneCommand::Hangup(theirs));
+    assert_eq!(caller.ended().await.kind, EndKind::Remote);
+    assert_eq!(callee.ended().await.kind, EndKind::Local);
+}
+
+#[tokio::test]
+async fn declined_missed_and_unknown_calls_end_with_their_own_words() {
+    let exchange = Exchange::start();
+    let mut callee = Phone::registered("1002", &exchange, silent()).await;
+    let mut caller = Phone::registered("1001", &exchange, silent()).await;
+    caller.dial("1002");
+    let theirs = callee.incoming().await;
+    callee.engine.send(PhoneCommand::Decline(theirs));
+    let end = caller.ended().await;
+    assert_eq!((end.kind, end.sip_code), (EndKind::Busy, Some(486)));
+    assert_eq!(callee.ended().await.kind, EndKind::Local);
+
+    let ours = caller.dial("1002");
+    callee.incoming().await;
+    caller.engine.send(PhoneCommand::Hangup(ours));
+    assert_eq!(caller.ended().await.kind, EndKind::Local);
+    assert_eq!(callee.ended().await.kind, EndKind::Missed);
+
+    caller.dial("4711");
+    assert_eq!(caller.ended().await.kind, EndKind::NotFound);
+    caller.dial("not a number!");
+    let end = caller.ended().await;
+    assert_eq!(end.kind, EndKind::Failed);
+    assert!(end.message.contains("not a number"), "{}", end.message);
+}
+
+#[tokio::test]
+async fn dialling_before_registration_says_so() {
+    let mut phone = Phone::start(silent());
+    phone.dial("600");
+    let end = phone.ended().await;
+    assert_eq!(end.kind, EndKind::Failed);
+    assert!(end.message.contains("not registered"), "{}", end.message);
+}
+
+#[tokio::test]
+async fn offers_nobody_could_talk_over_are_refused_without_ringing() {
+    let exchange = Exchange::start();
+    let mut phone = Phone::registered("1001", &exchange, silent()).await;
+    let offer = |media: &str| {
+        format!("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n{media}")
+    };
+    for (offer, code) in [
+        (offer("m=audio 4000 RTP/AVP 18\r\n"), 488),
+        (offer("m=audio 0 RTP/AVP 0\r\n"), 488),
+        (
+            offer("m=video 4000 RTP/AVP 97\r\na=rtpmap:97 VP8/90000\r\n"),
+            488,
+        ),
+        ("this is no session description".to_owned(), 400),
+    ] {
+        exchange.order(Order::Call {
+            extension: "1001".into(),
+            offer: offer.clone(),
+        });
+        assert_eq!(exchange.refused_with(), code, "{offer}");
+    }
+    phone.ticks(10).await;
+    assert!(
+        !phone
+            .told
+            .iter()
+            .any(|event| matches!(event, PhoneEvent::Incoming { .. }))
+    );
+}
+
+#[tokio::test]
+async fn a_caller_is_shown_by_name_and_address_and_a_third_call_is_busy() {
+    let exchange = Exchange::start();
+    let mut phone = Phone::registered("1001", &exchange, silent()).await;
+    let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    let call = || {
+        exchange.order(Order::Call {
+            extension: "1001".into(),
+            offer: offer.into(),
+        })
+    };
+    call();
+    let (display, uri) = phone
+        .expect(|event| match event {
+            PhoneEvent::Incoming {
+                from_display,
+                from_uri,
+                ..
+            } => Some((from_display.clone(), from_uri.clone())),
+            _ => None,
+        })
+        .await;
+    assert_eq!(
+        (display.as_str(), uri.as_str()),
+        ("Front Desk", "sip:900@exchange")
+    );
+    call();
+    phone.incoming().await;
+    call();
+    assert_eq!(exchange.refused_with(), 486);
+}
+
+#[tokio::test]
+async fn an_invite_from_elsewhere_than_the_registrar_gets_404_and_nothing_rings() {
+    let exchange = Exchange::start();
+    let mut phone = Phone::start(silent());
+    phone.register("1001", &exchange.address.to_string());
+    let contact = phone
+        .expect(|event| match event {
+            PhoneEvent::Registered { contact, .. } => Some(contact.clone()),
+            _ => None,
+        })
+        .await;
+    let address = contact.split('@').nth(1).expect("a host").to_owned();
+    let stranger = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    stranger
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time-out");
+    let own = stranger.local_addr().expect("an address");
+    let invite = format!(
+        "INVITE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKx;rport\r\nFrom: <sip:x@{own}>;tag=1\r\n\
+         To: <{contact}>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContact: <sip:x@{own}>\r\nContent-Length: 0\r\n\r\n"
+    );
+    stranger.send_to(invite.as_bytes(), &address).expect("sent");
+    let mut answer = vec![0; 2000];
+    let (length, _) = stranger.recv_from(&mut answer).expect("an answer");
+    assert!(
+        answer[..length].starts_with(b"SIP/2.0 404 "),
+        "{}",
+        String::from_utf8_lossy(&answer[..length])
+    );
+    phone.ticks(5).await;
+    assert!(
+        !phone
+            .told
+            .iter()
+            .any(|event| matches!(event, PhoneEvent::Incoming { .. }))
+    );
+}
