@@ -9,8 +9,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::Result;
 
@@ -43,22 +45,17 @@ struct Member {
 }
 
 impl Household {
-    /// An empty household that already listens for Ctrl-C.
-    ///
-    /// INT, TERM and HUP are blocked in this thread and, since threads inherit the mask, in all later ones: one thread
-    /// waits for them, so that ending is ours to order. Rust's `Command` clears the mask again for children.
+    /// An empty household that already listens for Ctrl-C, so that ending is ours to order. Handlers, unlike a blocked
+    /// signal mask, do not pass to children.
     pub(crate) fn new() -> Result<Household> {
         let (sender, news) = channel();
-        let signals = interrupts();
-        signals
-            .thread_block()
-            .map_err(|error| format!("cannot hold back Ctrl-C: {error}"))?;
+        let mut signals = interrupts()?;
         let wish = sender.clone();
-        thread::spawn(
-            move || {
-                while signals.wait().is_ok() && wish.send(News::Interrupted).is_ok() {}
-            },
-        );
+        thread::spawn(move || {
+            for _ in signals.forever() {
+                let _ = wish.send(News::Interrupted);
+            }
+        });
         Ok(Household {
             members: Vec::new(),
             sender,
@@ -226,18 +223,15 @@ impl Member {
 
 /// Runs `command` on our terminal; Ctrl-C is the child's to act on, and we wait for its end.
 pub(crate) fn in_foreground(command: &Command) -> Result<ExitStatus> {
-    interrupts()
-        .thread_block()
-        .map_err(|error| format!("cannot hold back Ctrl-C: {error}"))?;
+    let _held_back = interrupts()?;
     bound_to_us(command)
         .status()
         .map_err(|error| format!("cannot start {}: {error}", command.get_program().display()))
 }
 
-fn interrupts() -> SigSet {
-    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
-        .into_iter()
-        .collect()
+fn interrupts() -> Result<Signals> {
+    Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| format!("cannot hold back Ctrl-C: {error}"))
 }
 
 /// The same command, killed by the kernel when the thread that starts it ends. `setpriv` (util-linux) sets this
