@@ -202,8 +202,8 @@ impl SessionRecord {
 #[derive(Debug, Clone)]
 pub(crate) struct ContactRecord {
     pub(crate) contact: Contact,
-    /// When an event last spoke of it.
-    pub(crate) touched: Option<Instant>,
+    /// The step in which an event last spoke of it.
+    pub(crate) touched: Option<u64>,
     /// It should go, since when, and why.
     pub(crate) evict: Option<(Instant, EvictReason)>,
     /// When its eviction was last asked for.
@@ -228,6 +228,20 @@ impl ContactRecord {
     /// Its session logged out: it is over for us, whatever Asterisk still has.
     pub(crate) fn is_retired(&self) -> bool {
         matches!(self.evict, Some((_, EvictReason::LoggedOut)))
+    }
+
+    /// When it is to be evicted, if it is. For an app that fell silent a heartbeat later, so that
+    /// it shows whether many did (R9).
+    pub(crate) fn evict_due(&self, config: &Config) -> Option<(Instant, EvictReason)> {
+        let (since, reason) = self.evict?;
+        let patience = match reason {
+            EvictReason::AppLost => config.evict_after + config.heartbeat,
+            EvictReason::LoggedOut | EvictReason::Superseded => config.evict_after,
+        };
+        let due = self
+            .evict_asked
+            .map_or(since + patience, |last| last + config.evict_again);
+        Some((due, reason))
     }
 
     pub(crate) fn is_expired(&self, now: Now) -> bool {
@@ -296,13 +310,13 @@ pub(crate) struct Agent {
     pub(crate) sessions: Vec<SessionRecord>,
     /// The contacts that Asterisk has.
     pub(crate) contacts: BTreeMap<ContactId, ContactRecord>,
-    /// Contacts an event removed, and when: an older list does not bring them back.
-    pub(crate) removed: BTreeMap<ContactId, Instant>,
+    /// Contacts an event removed, and in which step: an older list does not bring them back.
+    pub(crate) removed: BTreeMap<ContactId, u64>,
     /// The last contact that went; its row stays while there is no other.
     pub(crate) last_gone: Option<ContactRow>,
     pub(crate) device_state: Option<DeviceState>,
-    pub(crate) device_touched: Option<Instant>,
-    pub(crate) channels: BTreeMap<String, (Channel, Instant)>,
+    pub(crate) device_touched: Option<u64>,
+    pub(crate) channels: BTreeMap<String, (Channel, u64)>,
     pub(crate) paused: bool,
     pub(crate) last_end: Option<EndReason>,
     /// Since when calls and channels disagree, and whether that was asked about.

@@ -66,6 +66,14 @@ struct House {
     retry_at: Option<Instant>,
 }
 
+impl House {
+    /// When the database is to be tried next, unless an attempt is under way.
+    fn retry(&self) -> Option<Instant> {
+        self.retry_at
+            .filter(|_| self.in_flight.is_none() && !self.ledger.is_empty())
+    }
+}
+
 /// The state machine. `&mut self`, no IO, no clock.
 #[derive(Debug)]
 pub struct Core {
@@ -82,7 +90,9 @@ pub struct Core {
     slots: BTreeMap<Extension, Slot>,
     session_index: BTreeMap<SessionId, Extension>,
     channel_index: BTreeMap<String, Extension>,
-    hung_up: BTreeMap<String, Instant>,
+    hung_up: BTreeMap<String, u64>,
+    /// Counts inputs: what came before and after a list was asked for, even at one instant.
+    step: u64,
     dirty: BTreeSet<Extension>,
     timers: BTreeSet<(Instant, Extension)>,
     commits: BTreeMap<CommitId, Owner>,
@@ -113,6 +123,7 @@ impl Core {
             session_index: BTreeMap::new(),
             channel_index: BTreeMap::new(),
             hung_up: BTreeMap::new(),
+            step: 0,
             dirty: BTreeSet::new(),
             timers: BTreeSet::new(),
             commits: BTreeMap::new(),
@@ -126,6 +137,7 @@ impl Core {
 
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
+        self.step += 1;
         match input {
             Input::Intent { request, intent } => self.intent(now, request, intent),
             Input::Observation(observation) => self.observe(now, observation),
@@ -137,6 +149,7 @@ impl Core {
 
     /// Does what is due. Call it at [`Core::poll_timeout`], or a little later.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.step += 1;
         if let Some(due) = self.poll_timeout()
             && now.monotonic.saturating_duration_since(due) > self.config.heartbeat
         {
@@ -184,7 +197,7 @@ impl Core {
             waits_for_lists.then(|| self.started.monotonic + self.config.first_lists),
             self.resync.next(&self.config),
             self.suspect_until,
-            self.house.retry_at,
+            self.house.retry(),
             self.database
                 .is_up()
                 .then(|| {
@@ -253,7 +266,7 @@ impl Core {
             }
             self.flush_house(now);
         }
-        if let Some(reason) = self.resync.due(now.monotonic, &self.config) {
+        if let Some(reason) = self.resync.due(now.monotonic, self.step, &self.config) {
             self.outputs.push_back(Output::Ask(Ask::Resync {
                 asked_at: now.monotonic,
                 reason,

@@ -18,7 +18,8 @@ pub(crate) enum Part {
 #[derive(Debug, Default)]
 pub(crate) struct Resync {
     link_up: bool,
-    outstanding: Option<Instant>,
+    /// When it was asked, and in which step of the core.
+    outstanding: Option<(Instant, u64)>,
     got: [bool; 3],
     not_before: Option<Instant>,
     wanted: Option<ResyncReason>,
@@ -46,17 +47,16 @@ impl Resync {
         }
     }
 
-    /// A list came; true when with it the full state is there.
-    pub(crate) fn received(
-        &mut self,
-        part: Part,
-        asked_at: Instant,
-        now: Instant,
-        config: &Config,
-    ) -> bool {
-        if self.outstanding != Some(asked_at) {
-            return false;
-        }
+    /// The step in which the list was asked for that is answered by one of `asked_at`. A list
+    /// nobody waits for any more is of the past, and counts for nothing.
+    pub(crate) fn asked_in(&self, asked_at: Instant) -> Option<u64> {
+        self.outstanding
+            .filter(|(at, _)| *at == asked_at)
+            .map(|(_, step)| step)
+    }
+
+    /// A list came that is waited for; true when with it the full state is there.
+    pub(crate) fn received(&mut self, part: Part, now: Instant, config: &Config) -> bool {
         self.got[part as usize] = true;
         if self.got != [true; 3] {
             return false;
@@ -67,7 +67,7 @@ impl Resync {
     }
 
     /// What to ask for now, if anything.
-    pub(crate) fn due(&mut self, now: Instant, config: &Config) -> Option<ResyncReason> {
+    pub(crate) fn due(&mut self, now: Instant, step: u64, config: &Config) -> Option<ResyncReason> {
         if self.next(config)? > now {
             return None;
         }
@@ -77,7 +77,7 @@ impl Resync {
             self.wanted.take().unwrap_or(ResyncReason::Periodic)
         };
         self.wanted = None;
-        self.outstanding = Some(now);
+        self.outstanding = Some((now, step));
         self.not_before = Some(now + config.resync_spacing);
         self.got = [false; 3];
         Some(reason)
@@ -88,7 +88,7 @@ impl Resync {
         if !self.link_up {
             return None;
         }
-        if let Some(asked) = self.outstanding {
+        if let Some((asked, _)) = self.outstanding {
             return Some(asked + config.resync_timeout);
         }
         if self.wanted.is_some() {

@@ -258,10 +258,7 @@ impl Slot {
             let expires = record.contact.expires_unix;
             wakes.extend(now.at_unix_seconds(expires).checked_sub(EXPIRY_LEAD));
             wakes.push(now.at_unix_seconds(expires.saturating_add(1)));
-            if let Some((since, _)) = record.evict {
-                let due = record
-                    .evict_asked
-                    .map_or(since + config.evict_after, |last| last + config.evict_again);
+            if let Some((due, _)) = record.evict_due(config) {
                 wakes.push(due.max(evict_from));
             }
         }

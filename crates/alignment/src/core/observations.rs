@@ -41,10 +41,10 @@ impl Core {
             } => {
                 self.contact_list(now, asked_at, contacts, empty_is_proved);
             }
-            Observation::Device { endpoint, state } => self.device_event(now, endpoint, state),
+            Observation::Device { endpoint, state } => self.device_event(endpoint, state),
             Observation::Devices { asked_at, states } => self.device_list(now, asked_at, states),
-            Observation::Channel(channel) => self.channel_event(now, channel),
-            Observation::Hangup { unique_id } => self.hangup(now, &unique_id),
+            Observation::Channel(channel) => self.channel_event(channel),
+            Observation::Hangup { unique_id } => self.hangup(&unique_id),
             Observation::Channels { asked_at, channels } => {
                 self.channel_list(now, asked_at, channels);
             }
@@ -178,6 +178,7 @@ impl Core {
 
     fn contact_event(&mut self, now: Now, event: ContactEvent) {
         let uri = decode(&event.uri).into_owned();
+        let step = self.step;
         let slot = self.slot(&event.endpoint);
         let known = slot
             .agent
@@ -191,12 +192,12 @@ impl Core {
             return;
         };
         let id = record.contact.id.clone();
-        record.touched = Some(now.monotonic);
+        record.touched = Some(step);
         let before = record.contact.status;
         if event.status == ContactStatus::Expired {
             slot.note_contact(now, &id, "contact_removed", String::new());
             slot.agent.drop_contact(&id, now);
-            slot.agent.removed.insert(id, now.monotonic);
+            slot.agent.removed.insert(id, step);
         } else if before != event.status {
             record.contact.status = event.status;
             let detail = format!("{} -> {}", before.as_str(), event.status.as_str());
@@ -217,23 +218,26 @@ impl Core {
         contacts: Vec<Contact>,
         empty_is_proved: bool,
     ) {
+        let Some(asked) = self.resync.asked_in(asked_at) else {
+            return;
+        };
         if contacts.is_empty() && !empty_is_proved {
             return;
         }
         let listed: BTreeSet<ContactId> =
             contacts.iter().map(|contact| contact.id.clone()).collect();
         for contact in contacts {
-            self.listed_contact(now, asked_at, contact);
+            self.listed_contact(now, asked, contact);
         }
         let mut gone = Vec::new();
         for (extension, slot) in &mut self.slots {
             for record in slot.agent.contacts.values() {
-                let newer = record.touched.is_some_and(|touched| touched >= asked_at);
+                let newer = record.touched.is_some_and(|touched| touched > asked);
                 if !newer && !listed.contains(&record.contact.id) {
                     gone.push((extension.clone(), record.contact.id.clone()));
                 }
             }
-            slot.agent.removed.retain(|_, at| *at >= asked_at);
+            slot.agent.removed.retain(|_, at| *at > asked);
         }
         for (extension, id) in gone {
             let slot = self.slot(&extension);
@@ -241,27 +245,22 @@ impl Core {
             slot.agent.drop_contact(&id, now);
             self.dirty.insert(extension);
         }
-        self.part_received(now, Part::Contacts, asked_at);
+        self.part_received(now, Part::Contacts);
     }
 
-    fn listed_contact(&mut self, now: Now, asked_at: Instant, mut contact: Contact) {
+    fn listed_contact(&mut self, now: Now, asked: u64, mut contact: Contact) {
         contact.uri = decode(&contact.uri).into_owned();
         contact.user_agent = decode(&contact.user_agent).into_owned();
         let endpoint = contact.endpoint.clone();
         let id = contact.id.clone();
         let slot = self.slot(&endpoint);
-        if slot
-            .agent
-            .removed
-            .get(&id)
-            .is_some_and(|at| *at >= asked_at)
-        {
+        if slot.agent.removed.get(&id).is_some_and(|at| *at > asked) {
             // The list may have been read before the removal, or after a new registration.
             self.resync.want(ResyncReason::Contradiction);
             return;
         }
         if let Some(record) = slot.agent.contacts.get_mut(&id) {
-            if record.touched.is_some_and(|touched| touched >= asked_at) {
+            if record.touched.is_some_and(|touched| touched > asked) {
                 contact.status = record.contact.status;
             }
             if record.contact == contact {
@@ -286,9 +285,10 @@ impl Core {
         self.dirty.insert(endpoint);
     }
 
-    fn device_event(&mut self, now: Now, endpoint: Extension, state: DeviceState) {
+    fn device_event(&mut self, endpoint: Extension, state: DeviceState) {
+        let step = self.step;
         let slot = self.slot(&endpoint);
-        slot.agent.device_touched = Some(now.monotonic);
+        slot.agent.device_touched = Some(step);
         if slot.agent.device_state != Some(state) {
             slot.agent.device_state = Some(state);
             self.dirty.insert(endpoint);
@@ -296,6 +296,9 @@ impl Core {
     }
 
     fn device_list(&mut self, now: Now, asked_at: Instant, states: Vec<(Extension, DeviceState)>) {
+        let Some(asked) = self.resync.asked_in(asked_at) else {
+            return;
+        };
         let mut listed = std::collections::BTreeMap::new();
         for (endpoint, state) in states {
             self.slot(&endpoint);
@@ -305,31 +308,32 @@ impl Core {
             let newer = slot
                 .agent
                 .device_touched
-                .is_some_and(|touched| touched >= asked_at);
+                .is_some_and(|touched| touched > asked);
             let state = listed.get(extension).copied();
             if !newer && slot.agent.device_state != state {
                 slot.agent.device_state = state;
                 self.dirty.insert(extension.clone());
             }
         }
-        self.part_received(now, Part::Devices, asked_at);
+        self.part_received(now, Part::Devices);
     }
 
-    fn channel_event(&mut self, now: Now, channel: Channel) {
+    fn channel_event(&mut self, channel: Channel) {
         if self.hung_up.contains_key(&channel.unique_id) {
             return;
         }
         let endpoint = channel.endpoint.clone();
         self.channel_index
             .insert(channel.unique_id.clone(), endpoint.clone());
+        let step = self.step;
         let channels = &mut self.slot(&endpoint).agent.channels;
-        channels.insert(channel.unique_id.clone(), (channel, now.monotonic));
+        channels.insert(channel.unique_id.clone(), (channel, step));
         self.dirty.insert(endpoint);
     }
 
-    fn hangup(&mut self, now: Now, unique_id: &str) {
+    fn hangup(&mut self, unique_id: &str) {
         // Kept until the next full list: an event that comes late must not bring it back.
-        self.hung_up.insert(unique_id.to_owned(), now.monotonic);
+        self.hung_up.insert(unique_id.to_owned(), self.step);
         let Some(endpoint) = self.channel_index.remove(unique_id) else {
             return;
         };
@@ -338,6 +342,9 @@ impl Core {
     }
 
     fn channel_list(&mut self, now: Now, asked_at: Instant, channels: Vec<Channel>) {
+        let Some(asked) = self.resync.asked_in(asked_at) else {
+            return;
+        };
         let listed: BTreeSet<String> = channels
             .iter()
             .map(|channel| channel.unique_id.clone())
@@ -351,7 +358,7 @@ impl Core {
                 .agent
                 .channels
                 .get(unique_id)
-                .is_some_and(|(_, touched)| *touched >= asked_at);
+                .is_some_and(|(_, touched)| *touched > asked);
             if !newer && !listed.contains(unique_id) {
                 slot.agent.channels.remove(unique_id);
                 gone.push(unique_id.clone());
@@ -361,24 +368,24 @@ impl Core {
         for unique_id in gone {
             self.channel_index.remove(&unique_id);
         }
-        self.hung_up.retain(|_, at| *at >= asked_at);
+        self.hung_up.retain(|_, at| *at > asked);
         for channel in channels {
             let newer = self
                 .channel_index
                 .get(&channel.unique_id)
                 .and_then(|endpoint| self.slots.get(endpoint))
                 .and_then(|slot| slot.agent.channels.get(&channel.unique_id))
-                .is_some_and(|(_, touched)| *touched >= asked_at);
+                .is_some_and(|(_, touched)| *touched > asked);
             if !newer {
-                self.channel_event(now, channel);
+                self.channel_event(channel);
             }
         }
-        self.part_received(now, Part::Channels, asked_at);
+        self.part_received(now, Part::Channels);
     }
 
-    fn part_received(&mut self, now: Now, part: Part, asked_at: Instant) {
+    fn part_received(&mut self, now: Now, part: Part) {
         let config = self.config;
-        if !self.resync.received(part, asked_at, now.monotonic, &config) {
+        if !self.resync.received(part, now.monotonic, &config) {
             return;
         }
         if !self.listed || !self.ami.is_up() {

@@ -118,21 +118,17 @@ impl Slot {
             .map(|session| session.session.started_unix_ms)
             .max();
         for record in self.agent.contacts.values_mut() {
-            let Some((since, reason)) = record.evict else {
+            let Some((due, reason)) = record.evict_due(config) else {
                 continue;
-            };
-            let due = match record.evict_asked {
-                None => since + config.evict_after,
-                Some(last) => last + config.evict_again,
             };
             if now.monotonic < due {
                 continue;
             }
             // A phone without a device id that registered again just before its agent comes back
             // looks like one that never left.
-            let retired_unix_ms = now
-                .unix_ms
-                .saturating_sub(millis(now.monotonic.saturating_duration_since(since)));
+            let since = record.evict.map_or(now.monotonic, |(since, _)| since);
+            let ago = millis(now.monotonic.saturating_duration_since(since));
+            let retired_unix_ms = now.unix_ms.saturating_sub(ago);
             if reason == EvictReason::LoggedOut
                 && record.contact.device().is_none()
                 && newest_session.is_some_and(|started| started >= retired_unix_ms)

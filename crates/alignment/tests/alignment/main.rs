@@ -1,0 +1,6 @@
+//! The alignment core against the rules and situations it is specified by.
+
+mod house;
+mod login_and_logout;
+mod random_walk;
+mod situations;
