@@ -143,6 +143,8 @@ impl Driver {
             Event::Offer { call, sdp } => self.handle_offer(call, &sdp),
             Event::Ended { call, reason } => self.end_line(call, end_of(reason)),
             Event::InDialog { .. }
+            | Event::OfferAnswered { .. }
+            | Event::OfferRefused { .. }
             | Event::Request { .. }
             | Event::Outgoing { .. }
             | Event::Registration(_) => {}

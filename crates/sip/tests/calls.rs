@@ -379,3 +379,73 @@ fn reinvite(world: &World, sdp: &str, number: u32) -> String {
         sdp.len(),
     )
 }
+
+#[test]
+fn a_change_that_we_ask_for_is_acknowledged_and_told_once_over_a_lossy_network() {
+    let lossy = Conditions {
+        loss: 0.2,
+        duplication: 0.2,
+        ..Conditions::default()
+    };
+    for seed in 0..50 {
+        let mut world = World::new(seed, lossy.clone());
+        let (ours, theirs) = established(&mut world);
+        let (phone, now) = world.ua(PHONE);
+        assert!(phone.reoffer(now, ours, Bytes::from_static(b"v=0 a=sendonly")));
+        assert!(
+            !phone.reoffer(now, ours, Bytes::new()),
+            "one change at a time"
+        );
+        world.expect(PBX, |event| {
+            matches!(event, Event::Offer { .. }).then_some(())
+        });
+        let (pbx, now) = world.ua(PBX);
+        pbx.answer_offer(now, theirs, Bytes::from_static(b"v=0 a=recvonly"));
+        let sdp = world.expect(PHONE, |event| match event {
+            Event::OfferAnswered { sdp, .. } => Some(sdp.clone()),
+            _ => None,
+        });
+        assert_eq!(sdp, "v=0 a=recvonly");
+        world.run(40 * SECOND);
+        for agent in [PHONE, PBX] {
+            let ended = world.count(agent, |event| matches!(event, Event::Ended { .. }));
+            assert_eq!(ended, 0, "seed {seed}: the call goes on");
+        }
+        let answered = |event: &Event| matches!(event, Event::OfferAnswered { .. });
+        assert_eq!(world.count(PHONE, answered), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_refused_change_leaves_the_call_as_it_was_and_both_at_once_is_491() {
+    let mut world = World::perfect();
+    let (ours, theirs) = established(&mut world);
+    let (phone, now) = world.ua(PHONE);
+    assert!(phone.reoffer(now, ours, Bytes::from_static(b"one")));
+    let (pbx, now) = world.ua(PBX);
+    assert!(pbx.reoffer(now, theirs, Bytes::from_static(b"two")));
+    for agent in [PHONE, PBX] {
+        let code = world.expect(agent, |event| match event {
+            Event::OfferRefused { code, .. } => Some(*code),
+            _ => None,
+        });
+        assert_eq!(code, 491);
+    }
+    let (phone, now) = world.ua(PHONE);
+    assert!(
+        phone.reoffer(now, ours, Bytes::from_static(b"three")),
+        "free again"
+    );
+}
+
+#[test]
+fn a_change_that_nobody_answers_ends_the_call_as_lost() {
+    let mut world = World::perfect();
+    let (ours, _) = established(&mut world);
+    world.network.cut(address(5060));
+    let (phone, now) = world.ua(PHONE);
+    phone.reoffer(now, ours, Bytes::from_static(b"offer"));
+    world.expect(PHONE, |event| is_end(event, &EndReason::Lost).then_some(()));
+    world.run(100 * SECOND);
+    assert!(world.agents[PHONE].1.is_quiet());
+}

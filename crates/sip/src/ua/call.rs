@@ -22,6 +22,8 @@ pub(super) struct Call {
     pub(super) ring_until: Option<Instant>,
     /// A re-INVITE or UPDATE that waits for our answer.
     pub(super) offered: Option<Offered>,
+    /// A re-INVITE of ours that waits for its answer.
+    pub(super) reoffer: Option<ClientId>,
     /// Our ACK to the last 2xx, by its number, for when the 2xx comes again.
     pub(super) last_ack: Option<(u32, Transmit)>,
 }

@@ -64,6 +64,7 @@ impl UserAgent {
             unacked: None,
             ring_until: Some(now + LONGEST_RING),
             offered: None,
+            reoffer: None,
             last_ack: None,
         };
         self.calls.insert(call, incoming);

@@ -53,6 +53,7 @@ impl UserAgent {
             unacked: None,
             ring_until: None,
             offered: None,
+            reoffer: None,
             last_ack: None,
         };
         self.calls.insert(id, call);

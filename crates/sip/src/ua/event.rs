@@ -65,6 +65,21 @@ pub enum Event {
         /// The SDP offer.
         sdp: Bytes,
     },
+    /// The other side took the change that [`super::UserAgent::reoffer`] asked for.
+    OfferAnswered {
+        /// The call.
+        call: CallId,
+        /// The SDP answer.
+        sdp: Bytes,
+    },
+    /// The other side refused the change; the session stays as it was. 491 means that both asked at once: ask
+    /// again a little later.
+    OfferRefused {
+        /// The call.
+        call: CallId,
+        /// SIP response code.
+        code: u16,
+    },
     /// A request inside a dialog that the stack has answered itself: INFO, NOTIFY, MESSAGE.
     InDialog {
         /// The call.

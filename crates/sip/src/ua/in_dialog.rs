@@ -92,7 +92,10 @@ impl UserAgent {
         let waits =
             call.offered.is_some() || call.unacked.is_some() || call.state != State::Established;
         let is_update_without_offer = request.method == Method::Update && request.body.is_empty();
-        let reply = if waits && !is_update_without_offer {
+        let reply = if call.reoffer.is_some() && !is_update_without_offer {
+            // Both asked at once (RFC 3261 section 14.2).
+            Some(Reply::new(491))
+        } else if waits && !is_update_without_offer {
             // RFC 3261 section 14.2, RFC 3311 section 5.2: one change at a time.
             Some(Reply::new(500).with("Retry-After", "1"))
         } else if super::inbound::has_foreign_body(&request) {

@@ -12,6 +12,7 @@ mod event;
 mod in_dialog;
 mod inbound;
 mod registering;
+mod reoffer;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -66,6 +67,7 @@ enum Purpose {
     Register,
     Invite(CallId),
     Bye(CallId),
+    Reoffer(CallId),
     Cancel,
     Single(OutgoingId),
     /// Ends a branch of a fork that we do not want; nobody waits for it.
@@ -194,6 +196,13 @@ impl UserAgent {
         self.reject_call(now, call, reply.into());
     }
 
+    /// Asks the other side to change the session (hold, another address): re-INVITE with our SDP offer.
+    /// [`Event::OfferAnswered`] or [`Event::OfferRefused`] follows. False when the call is not up, or a change
+    /// is under way already.
+    pub fn reoffer(&mut self, now: Instant, call: CallId, sdp: Bytes) -> bool {
+        self.begin_reoffer(now, call, &sdp)
+    }
+
     /// 200 OK with our SDP to [`Event::Offer`].
     pub fn answer_offer(&mut self, now: Instant, call: CallId, sdp: Bytes) {
         self.reply_to_offer(now, call, self.dialog_reply(200, sdp));
@@ -282,6 +291,9 @@ impl UserAgent {
             Purpose::Bye(call) if is_final => {
                 self.handle_bye_response(now, call, client, pending, response)
             }
+            Purpose::Reoffer(call) => {
+                self.handle_reoffer_response(now, call, client, pending, response)
+            }
             Purpose::Single(id) if is_final => {
                 let outcome = OutgoingOutcome::Response(Box::new(response.clone()));
                 self.events.push_back(Event::Outgoing { id, outcome });
@@ -295,6 +307,7 @@ impl UserAgent {
             Some(Purpose::Register) => self.handle_register_timeout(now, client),
             Some(Purpose::Invite(call)) => self.finish(call, EndReason::TimedOut),
             Some(Purpose::Bye(call)) => self.forget_call(call),
+            Some(Purpose::Reoffer(call)) => self.lose_call(now, call),
             Some(Purpose::Single(id)) => {
                 self.events.push_back(Event::Outgoing {
                     id,
