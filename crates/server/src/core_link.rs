@@ -295,6 +295,13 @@ impl CoreHandle {
         let _ = self.commands.send(command).await;
     }
 
+    /// Tells one device something that is the edge's own to say: the end of a session that the core
+    /// does not keep, because its user has no extension.
+    pub fn tell(&self, session: SessionId, notice: DeviceNotice) {
+        let published = Published::Device(session, notice);
+        let _ = self.feed.published.send(published);
+    }
+
     /// The board as it stands, for one audience; `None` before the driver has published one.
     #[must_use]
     pub fn snapshot(&self, audience: &Audience) -> Option<AgentsSnapshot> {

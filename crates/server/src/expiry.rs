@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock, db::Write, routes::Edge};
+use crate::{
+    clock,
+    routes::{Edge, end_own},
+};
 
 /// How often it is looked.
 const PERIOD: Duration = Duration::from_secs(15);
@@ -36,12 +39,8 @@ async fn sweep(edge: &Edge) {
             edge.core.expired(session.id).await;
             continue;
         }
-        let end = Write::EndSession {
-            session: session.id,
-            at: now,
-            reason: "session_expired".into(),
-        };
+        let words = "The session has ended; sign in again.";
         // A failure is logged by the writer, and the next sweep finds the session again.
-        let _ = edge.database.commit(vec![end]).await;
+        let _ = end_own(edge, &session, "session_expired", "expired", words).await;
     }
 }

@@ -23,6 +23,7 @@ pub mod core_link;
 pub mod db;
 mod driver;
 mod expiry;
+mod listen;
 mod people;
 mod realtime;
 mod routes;

@@ -13,14 +13,11 @@ use crate::{
     auth::{SealError, guesses::Guesses, passwords::Passwords, seal::Seal},
     core_link::{self, CoreHandle},
     db::{Database, DbError},
-    driver, expiry,
+    driver, expiry, listen,
     people::{self, NewPerson, PersonError},
     realtime,
     routes::{self, Edge, Replays},
 };
-
-/// How long requests under way may take when the server ends.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why a server did not start.
 #[derive(Debug, Error)]
@@ -89,8 +86,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (sockets, layer, board) = realtime::edge(Arc::clone(&edge), stop_core.clone());
     let app = routes::router(Arc::clone(&edge)).layer(layer);
     let core_task = driver::run(config, database.clone(), inbox, stop_core.clone());
+    let edge_task = serve(
+        listener,
+        app,
+        edge.config.limits.connections,
+        sockets,
+        stop.clone(),
+        stop_core,
+    );
     let tasks = vec![
-        tokio::spawn(serve(listener, app, sockets, stop.clone(), stop_core)),
+        tokio::spawn(edge_task),
         tokio::spawn(board),
         tokio::spawn(expiry::run(edge, stop.clone())),
         tokio::spawn(core_task),
@@ -110,23 +115,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 async fn serve(
     listener: TcpListener,
     app: Router,
+    connections: usize,
     sockets: SocketIo,
     stop: CancellationToken,
     stop_core: CancellationToken,
 ) {
     let _core_stops_with_us = stop_core.clone().drop_guard();
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = stop.clone();
-    let serving = axum::serve(listener, app)
-        .with_graceful_shutdown(async move { stopping.cancelled().await })
-        .into_future();
-    tokio::pin!(serving);
-    tokio::select! {
-        _ = &mut serving => {}
-        () = stop.cancelled() => {
-            let _ = tokio::time::timeout(FAREWELL, serving).await;
-        }
-    }
+    listen::serve(listener, app, connections, stop).await;
     stop_core.cancel();
     sockets.close().await;
 }

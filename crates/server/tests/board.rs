@@ -124,6 +124,22 @@ async fn a_device_that_logs_out_is_told_that_its_session_ended() {
 }
 
 #[tokio::test]
+async fn a_supervisor_that_signs_out_hears_no_more_of_the_board() {
+    let house = House::open().await;
+    let token = house.sign_in("supervisor").await.tokens.sip;
+    let (_realtime, mut events, _) = watch(&house.client, &token).await;
+    house
+        .client
+        .agent_logout(&token, &AgentLogoutRequest::default())
+        .await
+        .unwrap();
+    let RealtimeEvent::SessionEnded(ended) = next(&mut events).await else {
+        panic!("the end was not told");
+    };
+    assert_eq!(ended.reason, "logout");
+}
+
+#[tokio::test]
 async fn a_server_that_goes_is_lost_once_and_found_again_with_its_board() {
     let house = House::open().await;
     let token = house.sign_in("supervisor").await.tokens.sip;

@@ -6,6 +6,7 @@ use common::House;
 use reqwest::{RequestBuilder, StatusCode};
 use rollcall_wire::http::ErrorBody;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Sends, and holds the answer to the one shape; answers the code and the field.
 async fn refusal(request: RequestBuilder, status: StatusCode) -> (String, Option<String>) {
@@ -292,4 +293,41 @@ async fn a_database_that_cannot_be_written_is_said_so_and_nothing_is_down() {
     common::watch(&house.client, &token).await;
     common::unlock(&mut other).await;
     house.sign_in("agent1001").await;
+}
+
+#[tokio::test]
+async fn absurd_headers_are_refused_and_half_a_request_holds_nobody_up() {
+    let house = House::open().await;
+    let huge = reqwest::Client::new()
+        .get(house.url("/healthz"))
+        .header("x-long", "a".repeat(64 * 1024))
+        .send()
+        .await;
+    assert!(huge.is_err() || huge.unwrap().status() == 431);
+    let mut half = tokio::net::TcpStream::connect(house.running.http_addr())
+        .await
+        .unwrap();
+    half.write_all(b"POST /api/users/login HTTP/1.1\r\nhost: x\r\n")
+        .await
+        .unwrap();
+    house.client.healthz().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_finds_no_room_waits_until_there_is() {
+    let house = House::open_with(|config| config.limits.connections = 1).await;
+    let mut first = tokio::net::TcpStream::connect(house.running.http_addr())
+        .await
+        .unwrap();
+    first
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = [0_u8; 12];
+    first.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let client = house.client.clone();
+    let second = tokio::spawn(async move { client.healthz().await });
+    drop(first);
+    second.await.unwrap().unwrap();
 }

@@ -91,7 +91,8 @@ impl Config {
         if self.auth.hash_threads == 0 || self.auth.hash_queue == 0 {
             return invalid("auth.hash_threads and auth.hash_queue must be above 0");
         }
-        if self.limits.body_bytes == 0 || self.limits.request_timeout_ms == 0 {
+        let limits = &self.limits;
+        if limits.connections == 0 || limits.body_bytes == 0 || limits.request_timeout_ms == 0 {
             return invalid("values in [limits] must be above 0");
         }
         Ok(())

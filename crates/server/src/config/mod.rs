@@ -154,6 +154,8 @@ pub struct AuthConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
+    /// Connections at a time; more wait until one ends.
+    pub connections: usize,
     /// The largest body, bytes.
     pub body_bytes: usize,
     /// How long a request may take until it is answered 503, ms.
@@ -306,6 +308,7 @@ impl Default for AuthConfig {
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
+            connections: 16_384,
             body_bytes: 64 * 1024,
             request_timeout_ms: 15_000,
         }

@@ -46,11 +46,12 @@ pub(crate) struct Edge {
 }
 
 pub(crate) use replay::Replays;
+pub(crate) use users::end_own;
 
 /// All routes. Whatever goes wrong below is answered in the shape of [`http::ErrorBody`].
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let limit = Duration::from_millis(edge.config.limits.request_timeout_ms);
-    Router::new()
+    let routes = Router::new()
         .route(http::LOGIN, post(users::login))
         .route(http::REFRESH, post(users::refresh))
         .route(http::AGENT_ONLINE, post(users::agent_online))
@@ -59,10 +60,16 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route(http::READYZ, get(health::readyz))
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .with_state(edge);
+    guarded(routes, limit)
+}
+
+/// In time, whatever panics, and never from a cache.
+fn guarded(routes: Router, limit: Duration) -> Router {
+    routes
         .layer(middleware::from_fn_with_state(limit, within))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(never_cached())
-        .with_state(edge)
 }
 
 /// Answers hold tokens and states of a moment.
@@ -82,4 +89,30 @@ async fn within(State(limit): State<Duration>, request: Request, next: Next) -> 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a request handler panicked; the request was answered 500");
     ApiError::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, body::to_bytes};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_500_in_the_one_shape() {
+        async fn broken() -> Response {
+            panic!("a mistake of ours")
+        }
+        let routes = Router::new().route("/broken", get(broken));
+        let request = Request::get("/broken").body(Body::empty()).unwrap();
+        let response = guarded(routes, Duration::from_secs(5))
+            .oneshot(request)
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 500);
+        let bytes = to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body: http::ErrorBody = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(body.code, "internal");
+        assert!(!body.message.contains("mistake of ours"));
+    }
 }

@@ -20,6 +20,7 @@ use rollcall_wire::{
         AgentOnlineResponse, LoginRequest, LoginResponse, Pjsip, REFRESH, RefreshRequest, Tokens,
         User,
     },
+    realtime::SessionEnded,
 };
 use sha2::{Digest as _, Sha256};
 use tracing::info;
@@ -30,6 +31,7 @@ use crate::{
     auth::{Session, SessionId, tokens},
     clock,
     config::Secret,
+    core_link::DeviceNotice,
     db::{Credentials, NewSession, Rotation, TokenHash, Write},
 };
 
@@ -137,7 +139,7 @@ async fn trade(edge: &Edge, used: TokenHash) -> Result<Response, ApiError> {
     if used_before {
         // Somebody holds a copy. Which of the two is the thief cannot be told: both stop.
         info!(device = %session.device_id, "a refresh token came twice; its session is ended");
-        end(edge, &session, "forced").await?;
+        revoke(edge, &session).await?;
         return Err(ended());
     }
     let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
@@ -202,11 +204,11 @@ async fn open_session(
     if session.extension.is_some()
         && let Err(refusal) = edge.core.sign_in(Arc::clone(&session)).await
     {
-        info!(extension = ?session.extension, device = %session.device_id, code = refusal.code, "sign-in refused");
+        info!(extension = session.extension, device = %session.device_id, code = refusal.code, "sign-in refused");
         end_row(edge, &session, "refused").await?;
         return Err(refusal.into());
     }
-    info!(extension = ?session.extension, device = %session.device_id, "signed in");
+    info!(extension = session.extension, device = %session.device_id, "signed in");
     Ok(answer)
 }
 
@@ -256,7 +258,7 @@ async fn online(
     key: Option<String>,
 ) -> Result<Response, ApiError> {
     if session.extension.as_ref() != Some(&request.extension) {
-        info!(extension = ?session.extension, device = %session.device_id, "agent-online for another extension refused");
+        info!(extension = session.extension, device = %session.device_id, "agent-online for another extension refused");
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
             "wrong_extension",
@@ -271,7 +273,7 @@ async fn online(
         .await;
     match &result {
         Ok(agent) => {
-            info!(extension = %request.extension, %device, %contact, status = ?agent.status, "agent online");
+            info!(extension = %request.extension, %device, %contact, status = ?agent.status, "agent-online answered");
         }
         Err(refusal) => {
             info!(extension = %request.extension, %device, %contact, code = refusal.code, "agent-online refused");
@@ -307,7 +309,7 @@ async fn logout(
     key: Option<String>,
 ) -> Result<Response, ApiError> {
     let pending = if session.extension.is_none() {
-        end_row(edge, &session, "logged_out").await?;
+        end_own(edge, &session, "logged_out", "logout", "Signed out.").await?;
         Vec::new()
     } else {
         let asked = Arc::clone(&session);
@@ -315,11 +317,11 @@ async fn logout(
             .logout(asked, request.device_id, request.reason, key)
             .await
             .inspect_err(|refusal| {
-                info!(extension = ?session.extension, device = %session.device_id, code = refusal.code, "agent-logout refused");
+                info!(extension = session.extension, device = %session.device_id, code = refusal.code, "agent-logout refused");
             })?
             .pending
     };
-    info!(extension = ?session.extension, device = %session.device_id, ?pending, "agent offline");
+    info!(extension = session.extension, device = %session.device_id, ?pending, "agent-logout answered");
     Ok(Json(AgentLogoutResponse {
         success: true,
         pending,
@@ -327,12 +329,32 @@ async fn logout(
     .into_response())
 }
 
-/// Ends a session for a reason of ours: through the core where it knows the session.
-async fn end(edge: &Edge, session: &Session, reason: &str) -> Result<(), ApiError> {
-    if session.extension.is_some() {
-        edge.core.expired(session.id).await;
+/// Ends a session whose tokens can no longer be trusted: the core's part is the core's to end.
+async fn revoke(edge: &Edge, session: &Session) -> Result<(), ApiError> {
+    const WORDS: &str = "The session's token was used twice; sign in again.";
+    if session.extension.is_none() {
+        return end_own(edge, session, "forced_out", "forced", WORDS).await;
     }
-    end_row(edge, session, reason).await
+    edge.core.expired(session.id).await;
+    end_row(edge, session, "forced_out").await
+}
+
+/// Ends a session that the core does not keep, and tells its device.
+pub(crate) async fn end_own(
+    edge: &Edge,
+    session: &Session,
+    reason: &str,
+    told: &str,
+    message: &str,
+) -> Result<(), ApiError> {
+    end_row(edge, session, reason).await?;
+    let ended = SessionEnded {
+        reason: told.into(),
+        message: message.into(),
+    };
+    edge.core
+        .tell(session.id, DeviceNotice::SessionEnded(ended));
+    Ok(())
 }
 
 async fn end_row(edge: &Edge, session: &Session, reason: &str) -> Result<(), ApiError> {
