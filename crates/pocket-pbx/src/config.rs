@@ -86,10 +86,11 @@ pub struct AorPolicy {
 }
 
 impl Default for AorPolicy {
+    /// Asterisk's usual settings, but a phone that crashed a few times is never locked out by its own past contacts.
     fn default() -> Self {
         Self {
             max_contacts: 5,
-            remove_existing: false,
+            remove_existing: true,
             minimum_expiration: 10,
             maximum_expiration: 7200,
             default_expiration: 120,

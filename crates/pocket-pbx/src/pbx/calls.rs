@@ -421,6 +421,7 @@ impl Pbx {
         *worst = more_telling(*worst, why);
         let (left, worst) = (branches.len(), *worst);
         self.legs.remove(&leg.ua);
+        self.tell_hangup_request(now, leg, why);
         self.tell_dial(now, "DialEnd", caller, leg.channel, |event| {
             event.with("DialStatus", dial_status(why))
         });
@@ -472,7 +473,7 @@ impl Pbx {
     fn end(&mut self, now: Instant, id: MediaId, by: Option<CallId>) {
         let ended = |call: &Call| call.legs().find(|leg| Some(leg.ua) == by);
         if let Some(leg) = self.calls.get(&id).and_then(ended) {
-            self.tell_hangup_request(now, leg);
+            self.tell_hangup_request(now, leg, cause::NORMAL_CLEARING);
         }
         self.drop_branches(now, id, None, "CANCEL", cause::INTERWORKING);
         let Some(call) = self.remove_call(id) else {

@@ -6,7 +6,7 @@ use rollcall_ami::Packet;
 use rollcall_sip::CallId;
 
 use super::Pbx;
-use super::cause::{self, cause_text};
+use super::cause::cause_text;
 use super::channel::{ChannelId, ChannelState, NewChannel, Party};
 use super::manager::Class;
 
@@ -111,8 +111,8 @@ impl Pbx {
         self.tell(Class::Call, event);
     }
 
-    pub(super) fn tell_hangup_request(&mut self, now: Instant, leg: Leg) {
-        let why = cause::NORMAL_CLEARING.to_string();
+    pub(super) fn tell_hangup_request(&mut self, now: Instant, leg: Leg, why: u16) {
+        let why = why.to_string();
         self.tell_channel(now, "HangupRequest", leg.channel, |event| {
             event.with("Cause", &why)
         });

@@ -381,6 +381,7 @@ mod tests {
         let now = Instant::now();
         let mut policy = AorPolicy {
             max_contacts: 1,
+            remove_existing: false,
             ..AorPolicy::default()
         };
         let mut strict = registrar(policy.clone());

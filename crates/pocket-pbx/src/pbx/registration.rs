@@ -224,12 +224,7 @@ impl Pbx {
         status: &ContactStatus,
         round_trip: Option<Duration>,
     ) {
-        let hash = ContactId::new(aor);
-        tracing::debug!(
-            aor = hash.aor(),
-            status = status.as_word(),
-            "contact status"
-        );
+        tracing::debug!(aor, status = status.as_word(), "contact status");
         let event = self
             .event(now, Class::System, "ContactStatus")
             .with("URI", uri)
