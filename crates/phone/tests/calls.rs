@@ -250,3 +250,77 @@ async fn an_invite_from_elsewhere_than_the_registrar_gets_404_and_nothing_rings(
             .any(|event| matches!(event, PhoneEvent::Incoming { .. }))
     );
 }
+
+#[tokio::test]
+async fn the_other_side_may_hold_and_resume_and_the_sound_follows() {
+    let exchange = Exchange::start();
+    let far_end = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    far_end
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time-out");
+    let port = far_end.local_addr().expect("an address").port();
+    let offer = |direction: &str| {
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 0\r\na={direction}\r\n"
+        )
+    };
+    let mut packet = [0; 500];
+    let config = EngineConfig {
+        auto_answer: true,
+        ..silent()
+    };
+    let mut phone = Phone::registered("1001", &exchange, config).await;
+    exchange.order(Order::Call {
+        extension: "1001".into(),
+        offer: offer("sendrecv"),
+    });
+    assert!(exchange.answered_with().contains("a=sendrecv"));
+    let call = phone
+        .expect(|event| match event {
+            PhoneEvent::Answered { call, .. } => Some(*call),
+            _ => None,
+        })
+        .await;
+    far_end
+        .recv_from(&mut packet)
+        .expect("sound before the hold");
+
+    exchange.order(Order::Change {
+        offer: offer("sendonly"),
+    });
+    assert!(
+        exchange.answered_with().contains("a=recvonly"),
+        "the matching direction"
+    );
+    phone
+        .expect(|event| (*event == PhoneEvent::HeldByOther { call, held: true }).then_some(()))
+        .await;
+    phone.ticks(5).await; // the media thread has taken the change by now
+    far_end.set_nonblocking(true).expect("set");
+    while far_end.recv_from(&mut packet).is_ok() {}
+    phone.ticks(10).await;
+    assert!(
+        far_end.recv_from(&mut packet).is_err(),
+        "nothing is sent while held"
+    );
+
+    far_end.set_nonblocking(false).expect("set");
+    exchange.order(Order::Change {
+        offer: offer("sendrecv"),
+    });
+    assert!(exchange.answered_with().contains("a=sendrecv"));
+    phone
+        .expect(|event| (*event == PhoneEvent::HeldByOther { call, held: false }).then_some(()))
+        .await;
+    far_end
+        .recv_from(&mut packet)
+        .expect("sound after the hold");
+    assert!(
+        !phone
+            .told
+            .iter()
+            .any(|event| matches!(event, PhoneEvent::Ended { .. })),
+        "no break"
+    );
+}

@@ -28,6 +28,8 @@ pub(crate) enum Order {
     Refuse(u16),
     /// Say nothing at all.
     FallSilent,
+    /// Change the session of the call that [`Order::Call`] made and the phone answered.
+    Change { offer: String },
     /// Send this SDP in an INVITE to the extension, as a caller without a phone.
     Call { extension: String, offer: String },
 }
@@ -37,6 +39,7 @@ pub(crate) struct Exchange {
     pub(crate) address: SocketAddr,
     orders: mpsc::SyncSender<Order>,
     refusals: mpsc::Receiver<u16>,
+    answers: mpsc::Receiver<String>,
 }
 
 impl Exchange {
@@ -48,17 +51,24 @@ impl Exchange {
         let address = socket.local_addr().expect("an address");
         let (orders, asked) = mpsc::sync_channel(0);
         let (refused, refusals) = mpsc::channel();
-        std::thread::spawn(move || Switch::new(socket, refused).run(&asked));
+        let (answered, answers) = mpsc::channel();
+        std::thread::spawn(move || Switch::new(socket, refused, answered).run(&asked));
         Self {
             address,
             orders,
             refusals,
+            answers,
         }
     }
 
     /// Returns when the exchange has taken the order.
     pub(crate) fn order(&self, order: Order) {
         self.orders.send(order).expect("the exchange runs");
+    }
+
+    /// The phone's SDP to [`Order::Call`] or [`Order::Change`].
+    pub(crate) fn answered_with(&self) -> String {
+        self.answers.recv_timeout(PATIENCE).expect("an answer")
     }
 
     /// The code with which the next call made by [`Order::Call`] was refused.
@@ -75,13 +85,16 @@ struct Switch {
     /// The other leg of a call.
     legs: HashMap<CallId, CallId>,
     refused: mpsc::Sender<u16>,
+    answered: mpsc::Sender<String>,
+    /// The call that has no other leg.
+    lone: Option<CallId>,
     omit_contacts: bool,
     refuse: Option<u16>,
     silent: bool,
 }
 
 impl Switch {
-    fn new(socket: UdpSocket, refused: mpsc::Sender<u16>) -> Self {
+    fn new(socket: UdpSocket, refused: mpsc::Sender<u16>, answered: mpsc::Sender<String>) -> Self {
         let now = Instant::now();
         let address = socket.local_addr().expect("an address");
         Self {
@@ -91,6 +104,8 @@ impl Switch {
             contacts: HashMap::new(),
             legs: HashMap::new(),
             refused,
+            answered,
+            lone: None,
             omit_contacts: false,
             refuse: None,
             silent: false,
@@ -131,7 +146,14 @@ impl Switch {
             Order::FallSilent => self.silent = true,
             Order::Call { extension, offer } => {
                 let from = NameAddr::parse("\"Front Desk\" <sip:900@exchange>").expect("readable");
-                self.invite(&extension, from, offer.into());
+                self.lone = self.invite(&extension, from, offer.into());
+            }
+            Order::Change { offer } => {
+                let lone = self.lone.expect("a call");
+                assert!(
+                    self.ua.reoffer(Instant::now(), lone, offer.into()),
+                    "the call is up"
+                );
             }
         }
     }
@@ -154,6 +176,13 @@ impl Switch {
             Event::Progress {
                 call, code: 180, ..
             } => self.on_other_leg(call, |ua, other| ua.ring(now, other, None)),
+            Event::Answered { call, sdp } | Event::OfferAnswered { call, sdp }
+                if self.lone == Some(call) =>
+            {
+                let _ = self
+                    .answered
+                    .send(String::from_utf8_lossy(&sdp).into_owned());
+            }
             Event::Answered { call, sdp } => {
                 self.on_other_leg(call, |ua, other| ua.answer(now, other, sdp))
             }
