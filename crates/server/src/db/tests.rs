@@ -226,8 +226,12 @@ async fn a_table_of_asterisks_own_keeps_its_columns_and_rows_and_gains_ours() {
     )
     .await
     .unwrap();
+    db.execute("INSERT INTO ps_contacts (id) VALUES ('of nobody')")
+        .await
+        .unwrap();
     let database = Database::open(&config).await.unwrap();
     let rows = database.contacts().await.unwrap();
+    assert_eq!(rows.len(), 1, "a row without an endpoint is nobody's");
     assert_eq!(rows[0].id.as_str(), "1001;@abc");
     assert_eq!(rows[0].status, ContactStatus::Unknown);
     let row = db

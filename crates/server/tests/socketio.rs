@@ -1,0 +1,163 @@
+//! Socket.IO as any client speaks it: frames by hand.
+
+mod common;
+
+use common::{House, device_of, until, watch};
+use futures_util::{SinkExt as _, StreamExt as _};
+use rollcall_wire::realtime::DeviceHeartbeat;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest as _},
+};
+
+struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    async fn open(house: &House, authorization: Option<String>) -> Self {
+        let url = house.url("/socket.io/?EIO=4&transport=websocket");
+        let url = url.replacen("http", "ws", 1);
+        let mut request = url.into_client_request().unwrap();
+        if let Some(value) = authorization {
+            let value = value.parse().unwrap();
+            request.headers_mut().insert("authorization", value);
+        }
+        let mut socket = Self(connect_async(request).await.unwrap().0);
+        assert!(socket.hear().await.starts_with('0'));
+        socket
+    }
+
+    async fn say(&mut self, text: impl Into<String>) {
+        self.0.send(Message::text(text.into())).await.unwrap();
+    }
+
+    /// The next packet that is no ping; `closed` at the end.
+    async fn hear(&mut self) -> String {
+        loop {
+            let message = tokio::time::timeout(common::PATIENCE, self.0.next());
+            match message.await.expect("a packet in time") {
+                Some(Ok(Message::Text(text))) if text == "2" => self.say("3").await,
+                Some(Ok(Message::Text(text))) => return text.to_string(),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return "closed".into(),
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    async fn event(&mut self) -> (String, Value) {
+        let text = self.hear().await;
+        let Some(text) = text.strip_prefix("42") else {
+            panic!("an event was awaited: {text}");
+        };
+        let values: Vec<Value> = serde_json::from_str(text).unwrap();
+        (values[0].as_str().unwrap().to_owned(), values[1].clone())
+    }
+}
+
+#[tokio::test]
+async fn the_token_may_stand_in_the_authorization_header_with_bearer_or_bare() {
+    let house = House::open().await;
+    let token = house.sign_in("supervisor").await.tokens.sip;
+    for value in [format!("Bearer {token}"), token] {
+        let mut socket = Socket::open(&house, Some(value)).await;
+        socket.say("40").await;
+        assert!(socket.hear().await.starts_with("40{"));
+        let (name, snapshot) = socket.event().await;
+        assert_eq!(name, "agents:snapshot");
+        assert_eq!(snapshot["agents"].as_array().unwrap().len(), 2);
+        assert!(snapshot["epoch"].is_string() && snapshot["seq"].is_u64());
+    }
+}
+
+#[tokio::test]
+async fn without_a_good_token_the_answer_is_a_connect_error_that_says_why() {
+    let house = House::open().await;
+    let refresh = house.sign_in("agent1001").await.tokens.refresh;
+    let with = |token: &str| format!("40{}", json!({ "token": token }));
+    for (hello, code) in [
+        ("40".to_owned(), "missing_token"),
+        ("40{}".to_owned(), "missing_token"),
+        ("40[1]".to_owned(), "missing_token"),
+        (with(""), "invalid_token"),
+        (with("' OR 1=1 --"), "invalid_token"),
+        (with(&refresh), "invalid_token"),
+    ] {
+        let mut socket = Socket::open(&house, None).await;
+        socket.say(hello.as_str()).await;
+        let answer = socket.hear().await;
+        let error: Value = serde_json::from_str(answer.strip_prefix("44").unwrap()).unwrap();
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with(code), "{hello}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_client_says_the_board_goes_on() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let mut socket = Socket::open(&house, Some(token.clone())).await;
+    socket.say("40").await;
+    socket.hear().await;
+    socket.event().await;
+    for odd in [
+        r#"42["device:heartbeat"]"#,
+        r#"42["device:heartbeat",7]"#,
+        r#"42["device:heartbeat",{"deviceId":"somebody-else","tick":1,"registered":true,"sipLoopMs":1,"audioOk":true,"calls":0}]"#,
+        r#"42["device:heartbeat",{"deviceId":"device-00001001","tick":-1,"registered":true,"sipLoopMs":1,"audioOk":true,"calls":0}]"#,
+        r#"42["agents:snapshot",{}]"#,
+        r#"42["agents:resync",[[[[]]]]]"#,
+        r#"42["unheard:of"]"#,
+    ] {
+        socket.say(odd).await;
+    }
+    // The one good word among them was a wish for a snapshot.
+    assert_eq!(socket.event().await.0, "agents:snapshot");
+    socket
+        .say(format!("42[\"x\",\"{}\"]", "a".repeat(64 * 1024)))
+        .await;
+    assert_eq!(
+        socket.hear().await,
+        "closed",
+        "an oversized message ends its connection"
+    );
+    let (_realtime, _, board) = watch(&house.client, &token).await;
+    let own = board
+        .agents
+        .iter()
+        .find(|agent| agent.extension == "1001")
+        .unwrap();
+    assert!(
+        own.devices
+            .iter()
+            .all(|device| !device.id.contains("somebody"))
+    );
+}
+
+#[tokio::test]
+async fn a_heartbeat_of_its_own_device_begins_a_lease() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    house
+        .client
+        .agent_online(&token, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    let supervisor = house.sign_in("supervisor").await.tokens.sip;
+    let (_watching, mut board, _) = watch(&house.client, &supervisor).await;
+    let (device, _events, _) = watch(&house.client, &token).await;
+    device.heartbeat(DeviceHeartbeat {
+        device_id: device_of("agent1001"),
+        tick: 1,
+        registered: true,
+        sip_loop_ms: 1,
+        audio_loop_ms: None,
+        audio_ok: true,
+        calls: 0,
+    });
+    let seen = until(&mut board, |status| {
+        status.agent.devices.iter().any(|device| device.lease)
+    })
+    .await;
+    assert_eq!(seen.agent.devices[0].id, device_of("agent1001"));
+}
