@@ -111,6 +111,11 @@ impl Book {
         self.sessions.insert(row.id.clone(), row);
     }
 
+    /// `users.sipRegistered` as the table has it.
+    pub(crate) fn sip_registered(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.sip_registered)
+    }
+
     /// Something for the ledger; it leaves with the agent's next commit.
     pub(crate) fn note(&mut self, entry: LedgerEntry) {
         if self.ledger.len() >= LEDGER_KEPT {
@@ -179,7 +184,11 @@ impl Book {
         now: Now,
     ) -> Option<Vec<Write>> {
         let mut writes = Vec::new();
-        let user = agent.known.then(|| self.user_row(agent, view, rows_known));
+        let user = agent.known.then(|| UserRow {
+            extension: agent.extension.clone(),
+            online: view.online,
+            sip_registered: view.sip_registered,
+        });
         if user != self.user
             && let Some(user) = &user
         {
@@ -225,20 +234,6 @@ impl Book {
             waiting: std::mem::take(&mut self.waiting),
         });
         Some(writes)
-    }
-
-    fn user_row(&self, agent: &Agent, view: &AgentView, rows_known: bool) -> UserRow {
-        let before = self.user.as_ref().is_some_and(|user| user.sip_registered);
-        UserRow {
-            extension: agent.extension.clone(),
-            online: view.online,
-            // Before the first list nothing is known against what the table says.
-            sip_registered: if rows_known {
-                view.sip_registered
-            } else {
-                before && view.online
-            },
-        }
     }
 
     /// Replies that need no commit, because what they speak of is stored already.

@@ -77,7 +77,7 @@ impl Default for Config {
             qualify: Duration::from_secs(10),
             evict_after: Duration::from_secs(2),
             evict_again: Duration::from_secs(30),
-            nudge_after: Duration::from_secs(3),
+            nudge_after: Duration::from_secs(1),
             first_lists: Duration::from_secs(2),
             commit_timeout: Duration::from_secs(2),
             commit_retry: Duration::from_secs(1),

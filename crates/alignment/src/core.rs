@@ -253,6 +253,7 @@ impl Core {
             ami: self.ami,
             database: self.database,
             listed: self.listed,
+            registered_before: slot.book.sip_registered(),
             suspect: self.suspect_until.is_some(),
             unsaved: slot.unsaved_until.is_some(),
         }
@@ -344,8 +345,8 @@ impl Core {
                 };
                 slot.unsaved_until = None;
                 self.decide(now, &extension);
-                if !self.is_outdated(&extension, &settled.view) {
-                    self.publish(&extension, settled.view);
+                if let Some(view) = self.still_true(&extension, settled.view) {
+                    self.publish(&extension, view);
                 }
                 self.reply_all(settled.replies);
                 self.dirty.insert(extension);
@@ -408,16 +409,16 @@ impl Core {
         self.house.retry_at = Some(now.monotonic + self.config.commit_retry);
     }
 
-    /// What was concluded since a commit began: that a source is out of sight (which was said at
-    /// once), or that somebody is not available any more. The older row would be a stale green.
-    fn is_outdated(&self, extension: &Extension, view: &AgentView) -> bool {
-        let decided = self
-            .slots
-            .get(extension)
-            .and_then(|slot| slot.decided.as_ref());
-        self.ami_or_database_dark()
-            || (view.status == BoardStatus::Available
-                && decided.is_none_or(|decided| decided.status != BoardStatus::Available))
+    /// What may still be said of a row whose commit took its time. If a source went out of sight
+    /// meanwhile, it darkens the row; a row that is not Available any more is not called so.
+    fn still_true(&self, extension: &Extension, view: AgentView) -> Option<AgentView> {
+        let decided = self.slots.get(extension)?.decided.as_ref()?;
+        if self.ami_or_database_dark() {
+            return Some(darkened(&view, decided));
+        }
+        let taken_back =
+            view.status == BoardStatus::Available && decided.status != BoardStatus::Available;
+        (!taken_back).then_some(view)
     }
 
     fn ami_or_database_dark(&self) -> bool {
@@ -503,4 +504,18 @@ impl Core {
         self.note_house(now, LedgerKind::Decision, "server", what, String::new());
         self.all_dirty();
     }
+}
+
+/// A row in the light of a source that is out of sight: what it says of sessions and contacts is
+/// what was committed; only what is not known any more is said anew.
+fn darkened(committed: &AgentView, decided: &AgentView) -> AgentView {
+    let mut view = committed.clone();
+    view.status = decided.status;
+    view.reasons.clone_from(&decided.reasons);
+    view.sources.clone_from(&decided.sources);
+    view.since_unix_ms = decided.since_unix_ms;
+    for device in &mut view.devices {
+        device.status = decided.status;
+    }
+    view
 }

@@ -20,6 +20,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) database: SourceHealth,
     /// Full lists were read since our start.
     pub(crate) listed: bool,
+    /// What the table says of `sipRegistered`; before the first list nothing is known against it.
+    pub(crate) registered_before: bool,
     /// We suspect ourselves (R9).
     pub(crate) suspect: bool,
     /// This agent's last change was refused by the database.
@@ -76,15 +78,21 @@ pub(crate) fn decide(agent: &Agent, sight: &Sight<'_>, before: Option<&AgentView
         (BoardStatus::Unknown, blind)
     };
     let present = |part: &&DevicePart<'_>| !sight.listed || !part.is_absent();
+    let online = parts.iter().any(|part| present(&part));
+    let registered = parts.iter().any(|part| {
+        part.contact
+            .is_some_and(|contact| !contact.is_expired(sight.now))
+    });
     AgentView {
         extension: agent.extension.clone(),
         status,
         contact_status: contact_status(agent, &parts, sight),
-        online: parts.iter().any(|part| present(&part)),
-        sip_registered: parts.iter().any(|part| {
-            part.contact
-                .is_some_and(|contact| !contact.is_expired(sight.now))
-        }),
+        online,
+        sip_registered: if sight.listed {
+            registered
+        } else {
+            sight.registered_before && online
+        },
         since_unix_ms: match before {
             Some(before) if before.status == status => before.since_unix_ms,
             _ => status_age(status, sight),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Core, Owner, Slot};
+use super::{Core, Owner, Slot, darkened};
 use crate::board::{AgentView, BoardStatus};
 use crate::decide::decide;
 use crate::ledger::{LedgerEntry, LedgerKind};
@@ -90,9 +90,14 @@ impl Core {
             return;
         };
         let known = slot.agent.known;
-        if known && view.status == BoardStatus::Unknown && (dark || slot.unsaved_until.is_some()) {
+        if known
+            && view.status == BoardStatus::Unknown
+            && (dark || slot.unsaved_until.is_some())
+            && let Some(published) = &slot.published
+        {
             // That a source is out of sight is no change of ours: it need not wait.
-            self.publish(extension, view.clone());
+            let darkened = darkened(published, &view);
+            self.publish(extension, darkened);
         }
         let Some(slot) = self.slots.get(extension) else {
             return;

@@ -230,15 +230,21 @@ impl House {
         }
     }
 
-    /// R8: what a row says is in the table already, unless it only says what is out of sight.
+    /// R8: what a row says is in the table already.
     fn is_committed(&self, view: &AgentView) {
-        if view.status != BoardStatus::Unknown {
-            let stored = self.user(view.extension.as_str());
-            assert_eq!(
-                stored,
-                (view.online, view.sip_registered),
-                "said before saved: {view:?}"
-            );
+        let stored = self.user(view.extension.as_str());
+        assert_eq!(
+            stored,
+            (view.online, view.sip_registered),
+            "said before saved: {view:?}"
+        );
+        for device in &view.devices {
+            let Some(hash) = &device.contact_hash else {
+                continue;
+            };
+            let row = self.rows.values().find(|row| row.id.short_hash() == hash);
+            let saved = row.map(|row| row.status);
+            assert_eq!(saved, device.contact_status, "said before saved: {view:?}");
         }
     }
 
@@ -527,7 +533,7 @@ pub(crate) fn contact(
     status: ContactStatus,
 ) -> Contact {
     Contact {
-        id: ContactId::new(&format!("{agent};@hash-of-{user}")),
+        id: ContactId::new(&format!("{agent};@{user}")),
         endpoint: ext(agent),
         uri: format!("sip:{user}@192.0.2.7:41234"),
         user_agent: device.map_or_else(
