@@ -33,8 +33,8 @@ pub(crate) struct Driver {
     /// The account whose registrar is being looked for.
     wanted: Option<Wanted>,
     registered: bool,
-    /// Whether sound works both ways, as far as is known.
-    available: bool,
+    /// Whether sound works both ways; unknown until the devices were opened once.
+    available: Option<bool>,
     /// `Registering` was told before the user agent exists that would tell it too.
     told_registering: bool,
     last_tick: u64,
@@ -70,7 +70,7 @@ impl Driver {
             found: mpsc::unbounded_channel(),
             wanted: None,
             registered: false,
-            available: true,
+            available: None,
             told_registering: false,
             last_tick: 0,
             timer_late: false,
@@ -201,7 +201,7 @@ impl Driver {
         let (code, words) = match found.result {
             Ok(address) => match Link::open(account, address, &self.config) {
                 Ok(mut link) => {
-                    link.ua.set_available(self.available);
+                    link.ua.set_available(self.available.unwrap_or(true));
                     self.link = Some(link);
                     return;
                 }
@@ -364,7 +364,7 @@ impl Driver {
                 });
             }
             SoundReport::Problem { code, message } => {
-                self.set_available(false);
+                self.available.get_or_insert(false);
                 self.tell(PhoneEvent::AudioProblem { code, message });
             }
             SoundReport::CallFailed { call, message } => self.fail_call(call, message),
@@ -372,7 +372,7 @@ impl Driver {
     }
 
     fn set_available(&mut self, available: bool) {
-        self.available = available;
+        self.available = Some(available);
         if let Some(link) = &mut self.link {
             link.ua.set_available(available);
         }
@@ -391,6 +391,9 @@ impl Driver {
             calls: self.lines.len(),
         };
         self.last_tick = tick;
+        if self.available.is_some() {
+            self.set_available(vitals.microphone_ok && vitals.speaker_ok);
+        }
         self.tell(PhoneEvent::Vitals(vitals));
     }
 

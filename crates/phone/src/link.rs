@@ -120,12 +120,12 @@ impl Link {
 
 /// Unique to device and run, so that registrar and server know this very phone whatever NAT makes of host and port.
 fn contact_user(account: &Account) -> String {
-    let device: String = account
-        .device_id
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
-    let device = format!("{:08x}", fingerprint(&device));
+    let start = account.device_id.split('-').next().unwrap_or_default();
+    // A UUID's own beginning, where there is one, is what a person can find again in the PBX's list.
+    let device = match start.len() == 8 && start.chars().all(|c| c.is_ascii_hexdigit()) {
+        true => start.to_ascii_lowercase(),
+        false => format!("{:08x}", fingerprint(&account.device_id)),
+    };
     format!("{}-{device}-{:08x}", account.user, rand::random::<u32>())
 }
 

@@ -280,3 +280,28 @@ fn options_are_answered_200_while_registered_and_480_when_nobody_could_speak() {
     }
     assert_eq!(codes, [200, 480, 200]);
 }
+
+#[test]
+fn a_refused_refresh_leaves_a_contact_that_unregistering_still_takes_away() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    registrar.password = "changed meanwhile".into();
+    run(&mut world, &mut registrar, 300 * SECOND);
+    assert!(matches!(
+        told(&world).last(),
+        Some(
+            RegistrationEvent::Failed {
+                failure: Failure::WrongCredentials,
+                ..
+            } | RegistrationEvent::Registering
+        )
+    ));
+    registrar.password = "secret".into();
+    let (phone, now) = world.ua(PHONE);
+    phone.unregister(now);
+    run(&mut world, &mut registrar, SECOND);
+    assert_eq!(told(&world).last(), Some(&RegistrationEvent::Unregistered));
+    assert_eq!(registrar.contact, None);
+}

@@ -32,7 +32,9 @@ pub(crate) struct Registration {
     expires: Duration,
     failures: u32,
     leaving: bool,
-    /// Whether a registrar may hold our contact: a 200 said so, or a REGISTER of ours is in flight.
+    /// A 200 said that the registrar holds our contact, and none said since that it is gone.
+    held: bool,
+    /// The registrar may hold our contact: it is held, or a REGISTER of ours may have arrived.
     may_be_held: bool,
 }
 
@@ -69,6 +71,7 @@ impl Registration {
             number: 0,
             failures: 0,
             leaving: false,
+            held: false,
             may_be_held: false,
         }
     }
@@ -177,6 +180,7 @@ impl Registration {
             ));
         }
         if self.leaving {
+            self.held = false;
             self.may_be_held = false;
             self.state = State::Idle;
             return Fate::Tell(RegistrationEvent::Unregistered);
@@ -187,11 +191,12 @@ impl Registration {
             .into_iter()
             .find(|contact| contact.user() == contact_user);
         let Some(own) = own else {
-            self.may_be_held = false;
+            self.held = false;
             return Fate::Tell(self.fail_after(now, Failure::ContactMissing, None, random));
         };
         let expires = granted(&own, &response.headers).unwrap_or(self.expires);
         self.failures = 0;
+        self.held = true;
         self.state = State::Held {
             refresh_at: now + refresh_after(expires, random),
         };
@@ -220,7 +225,8 @@ impl Registration {
         random: &mut Random,
     ) -> RegistrationEvent {
         if failure != Failure::TimedOut {
-            self.may_be_held = false;
+            // A refused refresh leaves what was held before.
+            self.may_be_held = self.held;
         }
         if self.leaving {
             self.state = State::Idle;

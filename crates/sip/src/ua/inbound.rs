@@ -146,7 +146,6 @@ impl UserAgent {
         Reply::new(code)
             .with("Allow", ALLOW)
             .with("Accept", "application/sdp")
-            .with("Supported", "")
     }
 
     fn hears(&self, source: SocketAddr) -> bool {
