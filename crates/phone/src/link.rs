@@ -153,3 +153,46 @@ fn bracketed(host: &str) -> String {
         host.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rollcall_sip::Credentials;
+
+    use super::{contact_user, user_agent};
+    use crate::{Account, EngineConfig};
+
+    fn account(device: &str) -> Account {
+        Account::new(
+            "1001",
+            "pbx.example",
+            Credentials::new("1001", "pw"),
+            device,
+        )
+    }
+
+    #[test]
+    fn the_contact_names_extension_device_and_run() {
+        let device = "3F2504E0-4f89-41d3-9a0c-0305e82c3301";
+        let (one, two) = (
+            contact_user(&account(device)),
+            contact_user(&account(device)),
+        );
+        assert!(one.starts_with("1001-3f2504e0-"), "{one}");
+        assert_ne!(one, two, "each run its own");
+        let other = contact_user(&account("any text; at all"));
+        assert!(
+            other.chars().all(|c| c.is_ascii_hexdigit() || c == '-'),
+            "{other}"
+        );
+        assert_eq!(other.len(), one.len());
+    }
+
+    #[test]
+    fn the_user_agent_carries_the_device_and_nothing_that_could_break_a_header() {
+        let shown = user_agent(&account("d-1\r\nEvil: x"), &EngineConfig::default());
+        assert_eq!(
+            shown,
+            format!("Rollcall/{} (device d-1Evil:x)", env!("CARGO_PKG_VERSION"))
+        );
+    }
+}

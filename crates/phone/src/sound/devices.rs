@@ -7,15 +7,17 @@ use tokio::sync::oneshot;
 
 use super::SoundReport;
 
-/// How long after a failure devices are looked for again.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// How long after a first failure devices are looked for again, doubled up to the longest wait.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The open stream, or what stands in for it.
 pub(super) struct Devices {
     choice: AudioChoice,
     state: State,
-    /// The last problem told, so that a missing device is told once and not every three seconds.
+    /// The last problem told, so that a missing device is told once and not at every look.
     told: Option<AudioError>,
+    failures: u32,
 }
 
 enum State {
@@ -31,6 +33,7 @@ impl Devices {
             choice,
             state,
             told: None,
+            failures: 0,
         }
     }
 
@@ -81,6 +84,7 @@ impl Devices {
                         speaker,
                     });
                     self.state = State::Open(stream);
+                    self.failures = 0;
                 }
                 Ok(Err(error)) => self.fail(now, error, tell),
                 Err(oneshot::error::TryRecvError::Closed) => {
@@ -107,8 +111,10 @@ impl Devices {
     }
 
     fn fail(&mut self, now: Instant, error: AudioError, tell: &mut impl FnMut(SoundReport)) {
+        let wait = (LOOK_AGAIN * 2u32.saturating_pow(self.failures.min(8))).min(LONGEST_WAIT);
+        self.failures += 1;
         self.state = State::Failed {
-            look_again_at: now + LOOK_AGAIN,
+            look_again_at: now + wait,
         };
         report(&mut self.told, error, tell);
     }
