@@ -1,6 +1,6 @@
 //! What the program prints: the differences between two states, one event a line.
 
-use std::io::Write;
+use std::{collections::HashMap, io::Write};
 
 use rollcall_agent::{AgentState, Claim, SignedOut, Stage};
 use rollcall_wire::{
@@ -162,11 +162,17 @@ fn server(before: &AgentState, after: &AgentState, events: &mut Vec<Event>) {
 pub(crate) struct Printer {
     json: bool,
     board: bool,
+    /// The last words about each extension: details that words leave out make no new line.
+    said: HashMap<String, String>,
 }
 
 impl Printer {
     pub(crate) fn new(json: bool, board: bool) -> Self {
-        Self { json, board }
+        Self {
+            json,
+            board,
+            said: HashMap::new(),
+        }
     }
 
     /// A reader that went away ends nothing here: the day goes on until it is told to stop.
@@ -175,8 +181,21 @@ impl Printer {
             return;
         }
         let line = if self.json { json(event) } else { words(event) };
+        if self.is_repetition(event, &line) {
+            return;
+        }
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+}
+
+impl Printer {
+    fn is_repetition(&mut self, event: &Event, line: &str) -> bool {
+        let Event::Board(agent) = event else {
+            return false;
+        };
+        let before = self.said.insert(agent.extension.clone(), line.to_owned());
+        !self.json && before.as_deref() == Some(line)
     }
 }
 

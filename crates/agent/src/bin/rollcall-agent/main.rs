@@ -29,8 +29,8 @@ use crate::events::{Event, Printer};
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 signed out and every view agrees; 1 could not sign in, or an unexpected failure; \
-                  2 wrong arguments; 3 the session was ended by the server; 4 signed out, but something is still pending; \
+    after_help = "Exit codes: 0 signed out at registrar and server; 1 could not sign in, or an unexpected failure; \
+                  2 wrong arguments; 3 the session was ended by the server; 4 registrar or server did not confirm the sign-out; \
                   5 the call of --dial could not be made; 130 ended by a second signal."
 )]
 struct Arguments {
@@ -75,7 +75,7 @@ enum End {
     Clean = 0,
     Failed = 1,
     SessionEnded = 3,
-    Pending = 4,
+    Unconfirmed = 4,
     NotDialled = 5,
     Killed = 130,
 }
@@ -204,10 +204,11 @@ async fn sign_out(
 fn report(printer: &mut Printer, result: Result<SignedOut, ErrorBody>) -> End {
     match result {
         Ok(out) => {
-            let end = if out.pending.is_empty() {
+            // What the server still waits for (a call that is just ending) comes by itself.
+            let end = if out.problems.is_empty() {
                 End::Clean
             } else {
-                End::Pending
+                End::Unconfirmed
             };
             printer.print(&Event::SignedOut(out));
             end
