@@ -8,8 +8,8 @@
 //! ```
 //!
 //! This crate owns everything around the pure core that does IO: the configuration ([`config`]),
-//! the database with its one writer ([`db`]), who may speak ([`auth`]), the HTTP edge ([`routes`]),
-//! the Socket.IO edge ([`realtime`]), and the driver that feeds the core and carries out what it
+//! the database with its one writer ([`db`]), who may speak ([`auth`]), the HTTP edge (`routes`),
+//! the Socket.IO edge (`realtime`), and the driver that feeds the core and carries out what it
 //! asks. It refuses decisions about anybody's state: those are `rollcall-alignment`'s.
 //!
 //! [`start`] needs no global state and sets none: several servers live in one process, and a test

@@ -64,6 +64,14 @@ impl Guesses {
         Ok(())
     }
 
+    /// The attempt was not judged after all.
+    pub(crate) fn take_back(&self, account: &str, from: IpAddr) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = failures.get_mut(&(account.to_ascii_lowercase(), from)) {
+            entry.count = entry.count.saturating_sub(1);
+        }
+    }
+
     /// The password was right: nothing is held against the pair.
     pub(crate) fn forget(&self, account: &str, from: IpAddr) {
         self.failures
@@ -95,6 +103,15 @@ mod tests {
         assert_eq!(guesses.attempt("bob", HERE, later), Ok(()));
         let after = now + Duration::from_secs(60);
         assert_eq!(guesses.attempt("ann", HERE, after), Ok(()));
+    }
+
+    #[test]
+    fn an_attempt_that_was_not_judged_is_no_guess() {
+        let (guesses, now) = (Guesses::new(1, Duration::from_secs(60)), Instant::now());
+        for _ in 0..5 {
+            assert_eq!(guesses.attempt("ann", HERE, now), Ok(()));
+            guesses.take_back("Ann", HERE);
+        }
     }
 
     #[test]

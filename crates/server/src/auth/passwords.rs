@@ -58,16 +58,20 @@ impl Passwords {
         hash: Option<String>,
         password: Secret,
     ) -> Result<bool, PasswordError> {
-        let _place = Place::take(&self.waiting, self.queue)?;
-        let _permit = self
-            .threads
-            .acquire()
+        let place = Place::take(&self.waiting, self.queue)?;
+        let permit = Arc::clone(&self.threads)
+            .acquire_owned()
             .await
             .map_err(|_| PasswordError::Busy)?;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.to_string());
-        let right = on_a_thread(move || verify_now(&hash, password.expose())).await?;
-        Ok(right && known)
+        // A client that hangs up cannot stop a hash under way: place and permit go with the thread,
+        // or hanging up again and again would start ever more of them.
+        on_a_thread(move || {
+            let _held = (place, permit);
+            Ok(verify_now(&hash, password.expose())? && known)
+        })
+        .await
     }
 }
 
@@ -77,20 +81,20 @@ pub(crate) async fn hash(password: Secret) -> Result<String, PasswordError> {
 }
 
 /// One place among those who wait; given back however the wait ends.
-struct Place<'a>(&'a AtomicUsize);
+struct Place(Arc<AtomicUsize>);
 
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, queue: usize) -> Result<Self, PasswordError> {
+impl Place {
+    fn take(waiting: &Arc<AtomicUsize>, queue: usize) -> Result<Self, PasswordError> {
         waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
                 (count < queue).then_some(count + 1)
             })
-            .map(|_| Self(waiting))
+            .map(|_| Self(Arc::clone(waiting)))
             .map_err(|_| PasswordError::Busy)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -148,6 +152,33 @@ mod tests {
             .verify(None, Secret::new("nobody has this password"))
             .await;
         assert!(!right.unwrap());
+    }
+
+    #[test]
+    fn hanging_up_does_not_make_room_before_the_hash_is_done() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let passwords = Passwords::new(1, 8).await.unwrap();
+            // The only thread is held, so that the hash is under way for as long as it is wanted.
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let thread = tokio::task::spawn_blocking(move || held.recv());
+            let mut asked = Box::pin(passwords.verify(None, Secret::new("x")));
+            std::future::poll_fn(|cx| {
+                assert!(asked.as_mut().poll(cx).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            drop(asked);
+            assert_eq!(passwords.threads.available_permits(), 0);
+            assert_eq!(passwords.waiting.load(Ordering::Acquire), 1);
+            release.send(()).unwrap();
+            thread.await.unwrap().unwrap();
+            assert!(!passwords.verify(None, Secret::new("x")).await.unwrap());
+            assert_eq!(passwords.waiting.load(Ordering::Acquire), 0);
+        });
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Request bodies: bounded, JSON to the letter, and refused with the field's name.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{HeaderMap, StatusCode, header},
@@ -8,13 +10,21 @@ use futures_util::StreamExt as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::ApiError;
+use crate::config::LimitsConfig;
 
 /// What is read and thrown away of a body that is too large: a client that is still sending would
 /// otherwise see its connection reset and never read the answer.
 const DRAINED: usize = 4 * 1024 * 1024;
 
-/// Reads a body of at most `limit` bytes.
-pub(super) async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+/// Reads a body within the limits of size and time.
+pub(super) async fn read(body: Body, limits: &LimitsConfig) -> Result<Vec<u8>, ApiError> {
+    let patience = Duration::from_millis(limits.request_timeout_ms);
+    tokio::time::timeout(patience, collect(body, limits.body_bytes))
+        .await
+        .unwrap_or_else(|_| Err(ApiError::too_slow()))
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let mut kept = Vec::new();
     let mut seen = 0_usize;
     let mut chunks = body.into_data_stream();

@@ -53,6 +53,11 @@ impl ApiError {
         self
     }
 
+    /// The server's own failure, not the request's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// 400, about one field.
     pub(crate) fn invalid(field: &str, why: impl std::fmt::Display) -> Self {
         Self::new(

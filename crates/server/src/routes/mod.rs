@@ -33,6 +33,9 @@ use crate::{
     db::Database,
 };
 
+/// How long a sign-in may wait for its turn to have its password hashed, beyond a request's time.
+const PASSWORDS: Duration = Duration::from_secs(45);
+
 /// What the routes work with.
 #[derive(Debug)]
 pub(crate) struct Edge {
@@ -51,23 +54,29 @@ pub(crate) use users::end_own;
 /// All routes. Whatever goes wrong below is answered in the shape of [`http::ErrorBody`].
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let limit = Duration::from_millis(edge.config.limits.request_timeout_ms);
+    let in_queue = middleware::from_fn_with_state(limit + PASSWORDS, within);
+    let in_time = middleware::from_fn_with_state(limit, within);
     let routes = Router::new()
-        .route(http::LOGIN, post(users::login))
         .route(http::REFRESH, post(users::refresh))
         .route(http::AGENT_ONLINE, post(users::agent_online))
         .route(http::AGENT_LOGOUT, post(users::agent_logout))
         .route(http::HEALTHZ, get(health::healthz))
         .route(http::READYZ, get(health::readyz))
+        .layer(in_time)
+        .merge(
+            Router::new()
+                .route(http::LOGIN, post(users::login))
+                .layer(in_queue),
+        )
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .with_state(edge);
-    guarded(routes, limit)
+    guarded(routes)
 }
 
-/// In time, whatever panics, and never from a cache.
-fn guarded(routes: Router, limit: Duration) -> Router {
+/// Answered whatever panics, and never from a cache.
+fn guarded(routes: Router) -> Router {
     routes
-        .layer(middleware::from_fn_with_state(limit, within))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(never_cached())
 }
@@ -105,10 +114,7 @@ mod tests {
         }
         let routes = Router::new().route("/broken", get(broken));
         let request = Request::get("/broken").body(Body::empty()).unwrap();
-        let response = guarded(routes, Duration::from_secs(5))
-            .oneshot(request)
-            .await
-            .unwrap();
+        let response = guarded(routes).oneshot(request).await.unwrap();
         assert_eq!(response.status(), 500);
         let bytes = to_bytes(response.into_body(), 10_000).await.unwrap();
         let body: http::ErrorBody = serde_json::from_slice(&bytes).unwrap();

@@ -42,7 +42,7 @@ pub(super) async fn login(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(body, edge.config.limits.body_bytes).await?;
+    let bytes = body::read(body, &edge.config.limits).await?;
     let request: LoginRequest = body::parse(&headers, &bytes)?;
     check::username(&request.username).map_err(|why| ApiError::invalid("username", why))?;
     check::password(&request.password).map_err(|why| ApiError::invalid("password", why))?;
@@ -53,8 +53,14 @@ pub(super) async fn login(
     edge.guesses
         .attempt(&request.username, from, Instant::now())
         .map_err(wait)?;
-    let credentials = verify(&edge, &request.username, request.password).await?;
-    edge.guesses.forget(&request.username, from);
+    let judged = verify(&edge, &request.username, request.password).await;
+    match &judged {
+        Ok(_) => edge.guesses.forget(&request.username, from),
+        // It was never judged, so it was no guess.
+        Err(error) if error.is_ours() => edge.guesses.take_back(&request.username, from),
+        Err(_) => {}
+    }
+    let credentials = judged?;
     let device = request
         .device_id
         .unwrap_or_else(|| Uuid::new_v4().to_string());
@@ -68,7 +74,7 @@ pub(super) async fn refresh(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(body, edge.config.limits.body_bytes).await?;
+    let bytes = body::read(body, &edge.config.limits).await?;
     let key = replay::key(&headers)?;
     let request: RefreshRequest = body::parse(&headers, &bytes)?;
     let used = tokens::hash(&request.refresh).ok_or_else(ended)?;
@@ -85,7 +91,7 @@ pub(super) async fn agent_online(
 ) -> Result<Response, ApiError> {
     let token = signed::token(&headers)?;
     let key = replay::key(&headers)?;
-    let bytes = body::read(body, edge.config.limits.body_bytes).await?;
+    let bytes = body::read(body, &edge.config.limits).await?;
     let work = async {
         let session = signed::session(&edge, &token).await?;
         let request: AgentOnlineRequest = body::parse(&headers, &bytes)?;
@@ -105,7 +111,7 @@ pub(super) async fn agent_logout(
 ) -> Result<Response, ApiError> {
     let token = signed::token(&headers)?;
     let key = replay::key(&headers)?;
-    let bytes = body::read(body, edge.config.limits.body_bytes).await?;
+    let bytes = body::read(body, &edge.config.limits).await?;
     let work = async {
         let session = signed::session(&edge, &token).await?;
         let request = logout_request(&headers, &bytes)?;
