@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{House, PASSWORD, SIP_PASSWORD, login};
 use reqwest::StatusCode;
 use rollcall_server_client::ClientError;
@@ -139,6 +141,38 @@ async fn a_refresh_token_is_good_for_one_exchange_and_its_reuse_ends_the_session
     let after = online(second.tokens.sip).await.unwrap_err();
     assert!(after.is_signed_out());
     assert!(house.client.refresh(&second.tokens.refresh).await.is_err());
+}
+
+#[tokio::test]
+async fn a_refresh_whose_client_hung_up_is_answered_to_its_retry() {
+    let house = House::open().await;
+    let refresh = house.sign_in("agent1001").await.tokens.refresh;
+    let send = |patience: Duration| {
+        reqwest::Client::new()
+            .post(house.url("/api/users/refresh"))
+            .header("idempotency-key", "one-refresh")
+            .timeout(patience)
+            .json(&json!({ "refresh": refresh }))
+            .send()
+    };
+    // While the database is held the answer cannot come, and the client gives up.
+    let mut other = common::lock(house.dir.path()).await;
+    assert!(
+        send(Duration::from_millis(300))
+            .await
+            .unwrap_err()
+            .is_timeout()
+    );
+    common::unlock(&mut other).await;
+    let retry = send(common::PATIENCE).await.unwrap();
+    assert_eq!(retry.status(), StatusCode::OK);
+    let tokens: Value = retry.json().await.unwrap();
+    let token = tokens["tokens"]["sip"].as_str().unwrap();
+    house
+        .client
+        .agent_online(token, "1001", "sip:1001@h")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

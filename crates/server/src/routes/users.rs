@@ -64,7 +64,7 @@ pub(super) async fn login(
     let device = request
         .device_id
         .unwrap_or_else(|| Uuid::new_v4().to_string());
-    let answer = open_session(&edge, credentials, device).await?;
+    let answer = whole(async move { open_session(&edge, credentials, device).await }).await?;
     Ok(Json(answer).into_response())
 }
 
@@ -79,8 +79,9 @@ pub(super) async fn refresh(
     let request: RefreshRequest = body::parse(&headers, &bytes)?;
     let used = tokens::hash(&request.refresh).ok_or_else(ended)?;
     // Without its key the retry of a lost answer would look like the use of a stolen token.
-    let work = trade(&edge, used);
-    answered(&edge, used, REFRESH, key, &bytes, work).await
+    let with = Arc::clone(&edge);
+    let work = async move { trade(&with, used).await };
+    answered(edge, used, REFRESH, key, bytes, work).await
 }
 
 /// `POST /api/users/agent-online`.
@@ -92,15 +93,16 @@ pub(super) async fn agent_online(
     let token = signed::token(&headers)?;
     let key = replay::key(&headers)?;
     let bytes = body::read(body, &edge.config.limits).await?;
-    let work = async {
-        let session = signed::session(&edge, &token).await?;
-        let request: AgentOnlineRequest = body::parse(&headers, &bytes)?;
+    let (with, text, own_key) = (Arc::clone(&edge), bytes.clone(), key.clone());
+    let work = async move {
+        let session = signed::session(&with, &token).await?;
+        let request: AgentOnlineRequest = body::parse(&headers, &text)?;
         check::extension(&request.extension).map_err(|why| ApiError::invalid("extension", why))?;
         check::contact_uri(&request.contact_uri)
             .map_err(|why| ApiError::invalid("contactUri", why))?;
-        online(&edge, session, request, key.clone()).await
+        online(&with, session, request, own_key).await
     };
-    answered(&edge, token, AGENT_ONLINE, key.clone(), &bytes, work).await
+    answered(edge, token, AGENT_ONLINE, key, bytes, work).await
 }
 
 /// `POST /api/users/agent-logout`.
@@ -112,30 +114,41 @@ pub(super) async fn agent_logout(
     let token = signed::token(&headers)?;
     let key = replay::key(&headers)?;
     let bytes = body::read(body, &edge.config.limits).await?;
-    let work = async {
-        let session = signed::session(&edge, &token).await?;
-        let request = logout_request(&headers, &bytes)?;
-        logout(&edge, session, request, key.clone()).await
+    let (with, text, own_key) = (Arc::clone(&edge), bytes.clone(), key.clone());
+    let work = async move {
+        let session = signed::session(&with, &token).await?;
+        let request = logout_request(&headers, &text)?;
+        logout(&with, session, request, own_key).await
     };
-    answered(&edge, token, AGENT_LOGOUT, key.clone(), &bytes, work).await
+    answered(edge, token, AGENT_LOGOUT, key, bytes, work).await
 }
 
 async fn answered(
-    edge: &Edge,
+    edge: Arc<Edge>,
     token: TokenHash,
     path: &'static str,
     key: Option<String>,
-    bytes: &[u8],
-    work: impl Future<Output = Result<Response, ApiError>>,
+    bytes: Vec<u8>,
+    work: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    match key {
-        None => work.await,
-        Some(key) => {
-            let name = replay::Name { token, path, key };
-            let work = async { work.await.into_response() };
-            edge.replays.once(name, bytes, work).await
-        }
-    }
+    whole(async move {
+        let Some(key) = key else { return work.await };
+        let name = replay::Name { token, path, key };
+        let work = async { work.await.into_response() };
+        edge.replays.once(name, &bytes, work).await
+    })
+    .await
+}
+
+/// Does `work` to its end even if the client hangs up meanwhile: a session half made, or a refresh
+/// token used up with no answer kept for the retry, would lock an honest client out.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request could not be finished");
+        Err(ApiError::internal())
+    })
 }
 
 async fn trade(edge: &Edge, used: TokenHash) -> Result<Response, ApiError> {
