@@ -1,5 +1,7 @@
 //! The computer's sound devices: the one door to the `cpal` crate.
 
+mod watch;
+
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use crate::convert::DeviceSample;
 use crate::duplex::{DuplexStream, Microphone, Pulse, RingSink, RingSource, Sink, Source, Speaker};
 use crate::rate::RateConverter;
 use crate::{AudioError, DeviceName, SAMPLE_RATE, Side};
+use watch::Watch;
 
 /// How long the sound system may take to answer at all.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -25,7 +28,7 @@ pub(crate) fn open(
     input: Option<String>,
     output: Option<String>,
 ) -> Result<DuplexStream, AudioError> {
-    bounded(move || {
+    bounded(Side::Speaker, move || {
         let host = cpal::default_host();
         let (report, problems) = channel();
         let microphone = open_microphone(&host, input.as_deref(), report.clone());
@@ -33,7 +36,9 @@ pub(crate) fn open(
         let mut found = Vec::new();
         let mut keep = |error: AudioError| found.push(error);
         let (microphone, speaker) = match (microphone, speaker) {
-            (Err(microphone), Err(speaker)) => return Err(neither(microphone, speaker)),
+            (Err(microphone), Err(speaker)) => {
+                return Err(AudioError::of_both(microphone, speaker));
+            }
             (microphone, speaker) => (
                 microphone.map_err(&mut keep).ok(),
                 speaker.map_err(&mut keep).ok(),
@@ -48,14 +53,32 @@ pub(crate) fn open(
     })
 }
 
+/// Open one side only, by a device's name or the system's default.
+pub(crate) fn open_side(side: Side, name: Option<String>) -> Result<DuplexStream, AudioError> {
+    bounded(side, move || {
+        let host = cpal::default_host();
+        let (report, problems) = channel();
+        let (microphone, speaker) = match side {
+            Side::Microphone => (Some(open_microphone(&host, name.as_deref(), report)?), None),
+            Side::Speaker => (None, Some(open_speaker(&host, name.as_deref(), report)?)),
+        };
+        Ok(DuplexStream {
+            microphone,
+            speaker,
+            problems,
+            found: Vec::new(),
+        })
+    })
+}
+
 /// All devices by name.
 pub(crate) fn list() -> Result<Vec<DeviceName>, AudioError> {
-    bounded(|| {
+    bounded(Side::Speaker, || {
         let host = cpal::default_host();
         let devices = host.devices().map_err(|e| failed(Side::Speaker, &e))?;
         let id = |device: Option<Device>| device.and_then(|device| device.id().ok());
-        let default_input = id(host.default_input_device());
-        let default_output = id(host.default_output_device());
+        let default_input = id(default_device(&host, Side::Microphone));
+        let default_output = id(default_device(&host, Side::Speaker));
         let mut names = Vec::new();
         for device in devices {
             let id = device.id().ok();
@@ -82,13 +105,11 @@ pub(crate) fn list() -> Result<Vec<DeviceName>, AudioError> {
 
 /// Run on a thread of its own: a sound system that hangs must not hang the caller.
 fn bounded<T: Send + 'static>(
+    side: Side,
     work: impl FnOnce() -> Result<T, AudioError> + Send + 'static,
 ) -> Result<T, AudioError> {
     let (done, result) = channel();
-    let unavailable = |reason: String| AudioError::Device {
-        side: Side::Speaker,
-        reason,
-    };
+    let unavailable = |reason: String| AudioError::Device { side, reason };
     thread::Builder::new()
         .name("audio-open".to_owned())
         .spawn(move || {
@@ -118,16 +139,17 @@ fn open_microphone(
     let device = find(host, side, name)?;
     let wanted = configuration(side, &device)?;
     let opened = match wanted.sample_format() {
-        SampleFormat::F32 => capture::<f32>(&device, &wanted, report),
-        SampleFormat::I16 => capture::<i16>(&device, &wanted, report),
-        SampleFormat::I32 => capture::<i32>(&device, &wanted, report),
-        SampleFormat::I24 => capture::<I24>(&device, &wanted, report),
+        SampleFormat::F32 => capture::<f32>(&device, &wanted, report.clone()),
+        SampleFormat::I16 => capture::<i16>(&device, &wanted, report.clone()),
+        SampleFormat::I32 => capture::<i32>(&device, &wanted, report.clone()),
+        SampleFormat::I24 => capture::<I24>(&device, &wanted, report.clone()),
         other => return Err(unsupported(side, other)),
     };
     let (stream, source, pulse) = opened?;
     stream.play().map_err(|error| failed(side, &error))?;
+    let watch = Watch::start(side, &device, name.is_none(), report);
     Ok(Microphone {
-        _device: Box::new(stream),
+        _device: Box::new((stream, watch)),
         source,
         converter: RateConverter::new(wanted.sample_rate(), SAMPLE_RATE)?,
         pulse,
@@ -147,16 +169,17 @@ fn open_speaker(
     let device = find(host, side, name)?;
     let wanted = configuration(side, &device)?;
     let opened = match wanted.sample_format() {
-        SampleFormat::F32 => playback::<f32>(&device, &wanted, report),
-        SampleFormat::I16 => playback::<i16>(&device, &wanted, report),
-        SampleFormat::I32 => playback::<i32>(&device, &wanted, report),
-        SampleFormat::I24 => playback::<I24>(&device, &wanted, report),
+        SampleFormat::F32 => playback::<f32>(&device, &wanted, report.clone()),
+        SampleFormat::I16 => playback::<i16>(&device, &wanted, report.clone()),
+        SampleFormat::I32 => playback::<i32>(&device, &wanted, report.clone()),
+        SampleFormat::I24 => playback::<I24>(&device, &wanted, report.clone()),
         other => return Err(unsupported(side, other)),
     };
     let (stream, sink, pulse) = opened?;
     stream.play().map_err(|error| failed(side, &error))?;
+    let watch = Watch::start(side, &device, name.is_none(), report);
     Ok(Speaker {
-        _device: Box::new(stream),
+        _device: Box::new((stream, watch)),
         sink,
         converter: RateConverter::new(SAMPLE_RATE, wanted.sample_rate())?,
         rate: wanted.sample_rate(),
@@ -168,14 +191,7 @@ fn open_speaker(
 
 fn find(host: &Host, side: Side, name: Option<&str>) -> Result<Device, AudioError> {
     let Some(wanted) = name else {
-        return match side {
-            Side::Microphone => host.default_input_device(),
-            Side::Speaker => host.default_output_device(),
-        }
-        .ok_or(AudioError::NoDevice {
-            microphone: side == Side::Microphone,
-            speaker: side == Side::Speaker,
-        });
+        return default_device(host, side).ok_or(no_device(side));
     };
     let serves = |device: &Device| match side {
         Side::Microphone => device.supports_input(),
@@ -191,6 +207,26 @@ fn find(host: &Host, side: Side, name: Option<&str>) -> Result<Device, AudioErro
             side,
             name: wanted.to_owned(),
         })
+}
+
+/// The system's default. A sound server without a microphone offers what the loudspeaker plays in its
+/// place: callers would hear themselves.
+fn default_device(host: &Host, side: Side) -> Option<Device> {
+    match side {
+        Side::Microphone => host.default_input_device().filter(|it| !is_monitor(it)),
+        Side::Speaker => host.default_output_device(),
+    }
+}
+
+/// Whether the device captures what another one plays. PulseAudio and its kin name it so.
+fn is_monitor(device: &Device) -> bool {
+    is_served(device) && device.id().is_ok_and(|id| id.id().ends_with(".monitor"))
+}
+
+/// Whether a sound server stands between us and the device.
+fn is_served(device: &Device) -> bool {
+    let served = |host: String| host == "pulseaudio" || host == "pipewire";
+    device.id().is_ok_and(|id| served(id.host().to_string()))
 }
 
 /// The device's own format, at 48 kHz where it can.
@@ -327,24 +363,16 @@ fn reporter(side: Side, report: Sender<AudioError>) -> impl FnMut(cpal::Error) +
     }
 }
 
-fn neither(microphone: AudioError, speaker: AudioError) -> AudioError {
-    match (&microphone, &speaker) {
-        (AudioError::NoDevice { .. }, AudioError::NoDevice { .. }) => AudioError::NoDevice {
-            microphone: true,
-            speaker: true,
-        },
-        // The one that is there but fails is the one that can be mended.
-        (AudioError::NoDevice { .. }, _) => speaker,
-        _ => microphone,
+fn no_device(side: Side) -> AudioError {
+    AudioError::NoDevice {
+        microphone: side == Side::Microphone,
+        speaker: side == Side::Speaker,
     }
 }
 
 fn failed(side: Side, error: &cpal::Error) -> AudioError {
     match error.kind() {
-        ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable => AudioError::NoDevice {
-            microphone: side == Side::Microphone,
-            speaker: side == Side::Speaker,
-        },
+        ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable => no_device(side),
         ErrorKind::DeviceBusy => AudioError::Busy(side),
         ErrorKind::PermissionDenied => AudioError::Denied(side),
         ErrorKind::UnsupportedConfig => AudioError::UnsupportedFormat {
@@ -376,5 +404,47 @@ impl DeviceSample for I24 {
         let scaled = (sample * 8_388_608.0).clamp(-8_388_608.0, 8_388_607.0);
         // The cast makes 0 of NaN.
         I24::new(scaled as i32).unwrap_or(I24::SILENCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_a_device_has_its_own_code_and_words() {
+        let said = |kind: ErrorKind| failed(Side::Microphone, &cpal::Error::new(kind));
+        let refusals = [
+            (ErrorKind::DeviceNotAvailable, "no_audio_device"),
+            (ErrorKind::HostUnavailable, "no_audio_device"),
+            (ErrorKind::DeviceBusy, "device_busy"),
+            (ErrorKind::PermissionDenied, "device_denied"),
+            (ErrorKind::UnsupportedConfig, "unsupported_format"),
+            (ErrorKind::ResourceExhausted, "device_failed"),
+        ];
+        for (kind, code) in refusals {
+            let error = said(kind);
+            assert_eq!(error.code(), code);
+            assert!(error.to_string().contains("microphone"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_by_itself_has_vanished_and_a_glitch_is_nothing() {
+        let (report, problems) = channel();
+        let mut reporter = reporter(Side::Speaker, report);
+        reporter(cpal::Error::new(ErrorKind::Xrun));
+        assert!(problems.try_recv().is_err());
+        for kind in [ErrorKind::StreamInvalidated, ErrorKind::DeviceNotAvailable] {
+            reporter(cpal::Error::new(kind));
+            assert_eq!(problems.recv(), Ok(AudioError::Vanished(Side::Speaker)));
+        }
+    }
+
+    #[test]
+    fn samples_of_a_kind_that_we_cannot_convert_are_named() {
+        let error = unsupported(Side::Microphone, SampleFormat::U64);
+        assert_eq!(error.code(), "unsupported_format");
+        assert!(error.to_string().contains("u64"), "{error}");
     }
 }

@@ -45,9 +45,17 @@ impl DuplexStream {
     fn watch(&mut self, side: Side, samples: usize) {
         if let Some(pulse) = self.pulse(side)
             && pulse.has_gone(samples)
-            && pulse.report()
         {
-            self.found.push(AudioError::Vanished(side));
+            let ever_worked = pulse.last > 0;
+            if pulse.report() {
+                self.found.push(match ever_worked {
+                    true => AudioError::Vanished(side),
+                    false => AudioError::Device {
+                        side,
+                        reason: "it opens, but no sound passes".to_owned(),
+                    },
+                });
+            }
         }
     }
 
@@ -444,6 +452,18 @@ mod tests {
         callback.run(&[0; 2 * FRAME]);
         stream.capture(&mut frame);
         assert!(stream.microphone_ok());
+    }
+
+    #[test]
+    fn a_device_whose_callback_never_came_has_not_vanished_but_fails() {
+        let (_callback, microphone) = microphone(48_000);
+        let mut stream = stream(Some(microphone), None);
+        for _ in 0..400 {
+            stream.capture(&mut [0.0; FRAME]);
+        }
+        let problem = stream.poll_problem().unwrap();
+        assert_eq!(problem.code(), "device_failed");
+        assert_eq!(stream.poll_problem(), None, "it is said once");
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub enum AudioError {
     /// The device went away while it was in use.
     #[error("the {0} was unplugged or switched off")]
     Vanished(Side),
+    /// The system uses another device by default now.
+    #[error("the system has changed to another {0}")]
+    Replaced(Side),
     /// Another program holds the device.
     #[error("the {0} is in use by another program")]
     Busy(Side),
@@ -78,17 +81,31 @@ pub enum AudioError {
 }
 
 impl AudioError {
-    /// Stable code for clients: `no_audio_device`, `device_vanished`, `device_busy`,
-    /// `unsupported_format`, `device_denied`, `device_failed` or `audio_file`.
+    /// Stable code for clients: `no_audio_device`, `device_vanished`, `device_replaced`,
+    /// `device_busy`, `unsupported_format`, `device_denied`, `device_failed` or `audio_file`.
     pub fn code(&self) -> &'static str {
         match self {
             AudioError::NoDevice { .. } | AudioError::NotFound { .. } => "no_audio_device",
             AudioError::Vanished(_) => "device_vanished",
+            AudioError::Replaced(_) => "device_replaced",
             AudioError::Busy(_) => "device_busy",
             AudioError::UnsupportedFormat { .. } | AudioError::Rate { .. } => "unsupported_format",
             AudioError::Denied(_) => "device_denied",
             AudioError::Device { .. } => "device_failed",
             AudioError::File { .. } => "audio_file",
+        }
+    }
+
+    /// What to say when neither side works: of two troubles the one that a person can mend, for a
+    /// device that is there but fails is nearer to work than one that is missing.
+    pub fn of_both(microphone: AudioError, speaker: AudioError) -> AudioError {
+        match (&microphone, &speaker) {
+            (AudioError::NoDevice { .. }, AudioError::NoDevice { .. }) => AudioError::NoDevice {
+                microphone: true,
+                speaker: true,
+            },
+            (AudioError::NoDevice { .. }, _) => speaker,
+            _ => microphone,
         }
     }
 }
@@ -127,5 +144,18 @@ mod tests {
         assert!(!words(true, false).contains("no loudspeaker"));
         assert!(words(false, true).contains("no loudspeaker"));
         assert!(words(true, true).contains("no microphone and no loudspeaker"));
+    }
+
+    #[test]
+    fn of_two_troubles_the_one_that_can_be_mended_is_said() {
+        let missing = |side| AudioError::NoDevice {
+            microphone: side == Side::Microphone,
+            speaker: side == Side::Speaker,
+        };
+        let busy = AudioError::Busy(Side::Speaker);
+        let both = AudioError::of_both(missing(Side::Microphone), busy.clone());
+        assert_eq!(both, busy);
+        let neither = AudioError::of_both(missing(Side::Microphone), missing(Side::Speaker));
+        assert!(neither.to_string().contains("no microphone and no"));
     }
 }

@@ -84,6 +84,14 @@ pub fn open(choice: &AudioChoice) -> Result<Box<dyn AudioStream>, AudioError> {
     })
 }
 
+/// Open one side of the computer's devices, by the id or name that [`devices`] lists, or the system's
+/// default: for a caller that mends one side while the other goes on. May block like [`open`].
+///
+/// The other side of the stream plays nothing, or captures silence.
+pub fn open_side(side: Side, name: Option<&str>) -> Result<Box<dyn AudioStream>, AudioError> {
+    Ok(Box::new(device::open_side(side, name.map(str::to_owned))?))
+}
+
 /// A device of this computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceName {

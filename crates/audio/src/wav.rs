@@ -23,6 +23,8 @@ pub(crate) struct WavStream {
     position: usize,
     output: Option<Recording>,
     problem: Option<AudioError>,
+    /// The recording has ended before its time.
+    failed: bool,
 }
 
 impl WavStream {
@@ -35,6 +37,7 @@ impl WavStream {
             position: 0,
             output: output.map(Recording::create).transpose()?,
             problem: None,
+            failed: false,
         })
     }
 }
@@ -47,6 +50,7 @@ impl AudioStream for WavStream {
         if let Err(error) = output.write(samples) {
             self.problem = Some(error);
             self.output = None;
+            self.failed = true;
         }
     }
 
@@ -70,7 +74,7 @@ impl AudioStream for WavStream {
 
     /// False once the recording failed, a full disk for instance.
     fn speaker_ok(&self) -> bool {
-        self.problem.is_none()
+        !self.failed
     }
 
     fn counters(&self) -> Counters {
