@@ -88,6 +88,8 @@ pub(crate) struct Book {
     sessions: BTreeMap<SessionId, SessionRow>,
     ledger: VecDeque<LedgerEntry>,
     waiting: Vec<Waiting>,
+    /// Logouts whose answer waits for a call to end, and until when.
+    held: Vec<(Waiting, Instant)>,
     answered: VecDeque<Answered>,
     in_flight: Option<InFlight>,
 }
@@ -158,7 +160,22 @@ impl Book {
             });
             return Recall::Joined;
         }
-        Recall::New
+        self.recall_held(request, keyed)
+    }
+
+    fn recall_held(&mut self, request: RequestId, keyed: &Keyed) -> Recall {
+        let of_key = |(held, _): &&(Waiting, Instant)| {
+            held.keyed.as_ref().is_some_and(|old| old.key == keyed.key)
+        };
+        match self.held.iter().find(of_key) {
+            None => Recall::New,
+            Some((first, _)) if first.keyed.as_ref() != Some(keyed) => Recall::Misused,
+            Some((_, until)) => {
+                let until = *until;
+                self.hold(request, Some(keyed.clone()), until);
+                Recall::Joined
+            }
+        }
     }
 
     pub(crate) fn wait(&mut self, request: RequestId, pending: Pending, keyed: Option<Keyed>) {
@@ -167,6 +184,39 @@ impl Book {
             pending,
             keyed,
         });
+    }
+
+    /// The answer to a logout during a call: held back, since the call may be ending right now.
+    pub(crate) fn hold(&mut self, request: RequestId, keyed: Option<Keyed>, until: Instant) {
+        let pending = Pending::LoggingOut;
+        self.held.push((
+            Waiting {
+                request,
+                pending,
+                keyed,
+            },
+            until,
+        ));
+    }
+
+    /// Lets held answers go with the next commit: those whose logout is complete, and those that
+    /// have waited long enough.
+    pub(crate) fn release(&mut self, complete: bool, now: Instant) {
+        for (mut waiting, until) in std::mem::take(&mut self.held) {
+            if complete {
+                waiting.pending = Pending::LoggedOut;
+            }
+            if complete || until <= now {
+                self.waiting.push(waiting);
+            } else {
+                self.held.push((waiting, until));
+            }
+        }
+    }
+
+    /// When a held answer is to go at the latest.
+    pub(crate) fn release_at(&self) -> Option<Instant> {
+        self.held.iter().map(|(_, until)| *until).min()
     }
 
     pub(crate) fn is_in_flight(&self) -> bool {
@@ -268,7 +318,12 @@ impl Book {
         let waiting = flight
             .waiting
             .into_iter()
-            .chain(std::mem::take(&mut self.waiting));
+            .chain(std::mem::take(&mut self.waiting))
+            .chain(
+                std::mem::take(&mut self.held)
+                    .into_iter()
+                    .map(|(held, _)| held),
+            );
         Some(
             waiting
                 .map(|waiting| (waiting.request, refused.clone()))

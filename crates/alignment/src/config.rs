@@ -52,6 +52,8 @@ pub struct Config {
     pub nudge_after: Duration,
     /// How long after our start the first snapshot waits for Asterisk's full lists.
     pub first_lists: Duration,
+    /// How long the answer to a logout waits for the call to end before it says that it is pending.
+    pub logout_patience: Duration,
     /// How long a commit may take before the database counts as lost.
     pub commit_timeout: Duration,
     /// The period of attempts while the database is lost.
@@ -79,6 +81,7 @@ impl Default for Config {
             evict_again: Duration::from_secs(30),
             nudge_after: Duration::from_secs(1),
             first_lists: Duration::from_secs(2),
+            logout_patience: Duration::from_secs(2),
             commit_timeout: Duration::from_secs(2),
             commit_retry: Duration::from_secs(1),
             devices: DevicePolicy::default(),

@@ -37,6 +37,7 @@ impl Core {
         }
         slot.agent.adopt();
         slot.complete_logouts(now, ami_up);
+        slot.release_answers(now);
         slot.follow_contacts(now);
         let mut asks = Vec::new();
         if ami_up {
@@ -214,6 +215,16 @@ impl Slot {
         }
     }
 
+    fn release_answers(&mut self, now: Now) {
+        let leaving = |state| state == SessionState::LoggingOut;
+        let complete = !self
+            .agent
+            .sessions
+            .iter()
+            .any(|session| leaving(session.state));
+        self.book.release(complete, now.monotonic);
+    }
+
     /// Remembers which sessions have, and which miss, their contact.
     fn follow_contacts(&mut self, now: Now) {
         let holds: Vec<(SessionId, bool)> = self
@@ -243,6 +254,7 @@ impl Slot {
     fn next_wake(&self, now: Now, config: &crate::Config, evict_from: Instant) -> Option<Instant> {
         let mut wakes: Vec<Instant> = Vec::new();
         wakes.extend(self.unsaved_until);
+        wakes.extend(self.book.release_at());
         for session in self
             .agent
             .sessions

@@ -1,5 +1,7 @@
 //! What people ask: recorded as their intent, never overwritten by what is seen (R2).
 
+use std::time::Instant;
+
 use super::{Core, Slot};
 use crate::agent::SessionRecord;
 use crate::board::LeaseView;
@@ -141,6 +143,7 @@ impl Core {
         key: Option<IdempotencyKey>,
     ) -> Result<(), Refusal> {
         let call_may_be_seen = self.ami.is_up();
+        let held_until = now.monotonic + self.config.logout_patience;
         let slot = self
             .slot_of_session(session)
             .ok_or(Refusal::UnknownSession)?;
@@ -165,7 +168,7 @@ impl Core {
             return Ok(());
         }
         let pending = slot.leave(&target, EndReason::LoggedOut, call_may_be_seen, now);
-        slot.book.wait(request, pending, keyed);
+        slot.await_logout(request, pending, keyed, held_until);
         let extension = slot.agent.extension.clone();
         self.dirty.insert(extension);
         Ok(())
@@ -179,6 +182,7 @@ impl Core {
         by: &SessionId,
     ) -> Result<(), Refusal> {
         let call_may_be_seen = self.ami.is_up();
+        let held_until = now.monotonic + self.config.logout_patience;
         let slot = self
             .slots
             .get_mut(extension)
@@ -207,7 +211,7 @@ impl Core {
             what: "forced_logout",
             detail: format!("asked in session {by}"),
         });
-        slot.book.wait(request, answer, None);
+        slot.await_logout(request, answer, None, held_until);
         self.dirty.insert(extension.clone());
         Ok(())
     }
@@ -325,6 +329,19 @@ impl Slot {
         self.note_intent(now, "agent", "agent_logout", Some(device));
         self.end_session(session, reason, now);
         Pending::LoggedOut
+    }
+
+    fn await_logout(
+        &mut self,
+        request: RequestId,
+        pending: Pending,
+        keyed: Option<Keyed>,
+        held_until: Instant,
+    ) {
+        match pending {
+            Pending::LoggingOut => self.book.hold(request, keyed, held_until),
+            _ => self.book.wait(request, pending, keyed),
+        }
     }
 
     /// Ends a session: its contacts should go, and are `Expired` from now on.

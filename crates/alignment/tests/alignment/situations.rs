@@ -439,13 +439,26 @@ fn s18_a_logout_during_a_call_completes_after_it() {
     house.log_in("1001", "s1", "d1");
     house.call_begins("1001");
     let request = house.logout("s1");
-    assert!(matches!(house.answer(request), Answer::LoggingOut(_)));
     assert_eq!(house.status("1001"), BoardStatus::LoggingOut);
+    house.pass_seconds(2);
+    assert!(matches!(house.answer(request), Answer::LoggingOut(_)));
     assert!(house.evictions().is_empty());
     house.call_ends("1001");
     assert_eq!(house.status("1001"), BoardStatus::Offline);
     assert_eq!(house.row_statuses("1001"), ["Expired"]);
     assert_eq!(house.user("1001"), (false, false));
+}
+
+#[test]
+fn s18_a_call_that_ends_with_the_logout_leaves_nothing_pending() {
+    let mut house = House::of(&["1001"]);
+    house.log_in("1001", "s1", "d1");
+    house.call_begins("1001");
+    let request = house.logout("s1");
+    assert!(!house.replies.contains_key(&request));
+    house.pass(Duration::from_millis(5));
+    house.call_ends("1001");
+    assert!(matches!(house.answer(request), Answer::LoggedOut(_)));
 }
 
 #[test]
