@@ -7,20 +7,25 @@
 
 pub mod agent;
 pub mod asterisk;
+pub mod baresip;
 pub mod board;
 pub mod desktop;
+pub mod far_end;
 pub mod phone;
 pub mod ports;
 pub mod program;
 pub mod relay;
 pub mod server;
+pub mod sipp;
 pub mod sound;
 pub mod surroundings;
 pub mod waiting;
 
 pub use agent::Agent;
 pub use asterisk::Asterisk;
+pub use baresip::Baresip;
 pub use board::Board;
+pub use far_end::FarEnd;
 pub use program::Program;
 pub use server::Server;
 pub use waiting::eventually;

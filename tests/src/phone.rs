@@ -28,10 +28,7 @@ impl Phone {
     ///
     /// If Asterisk knows no such extension.
     pub fn of(extension: &str, asterisk: &Asterisk) -> Phone {
-        let people = &asterisk.settings().people;
-        let person = people.iter().find(|person| person.extension == extension);
-        let person = person.unwrap_or_else(|| panic!("nobody configured {extension}"));
-        Phone::at(extension, &asterisk.sip(), &person.password)
+        Phone::at(extension, &asterisk.sip(), asterisk.password_of(extension))
     }
 
     /// A phone for `extension` at the registrar `address`.

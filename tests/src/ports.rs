@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::path::PathBuf;
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -25,37 +26,54 @@ impl Port {
     ///
     /// If there is none, or the claims' folder cannot be written.
     pub fn reserve() -> Port {
-        let folder = std::env::temp_dir().join("rollcall-ports");
-        std::fs::create_dir_all(&folder)
-            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        // Processes begin at different places, so that they seldom try the same files.
-        let begin = (std::process::id() % u32::from(RANGE.end - RANGE.start)) as u16;
-        let (low, high) = (
-            RANGE.start + begin..RANGE.end,
-            RANGE.start..RANGE.start + begin,
-        );
-        low.chain(high)
-            .find_map(|number| {
-                let path = folder.join(number.to_string());
-                let file = OpenOptions::new()
-                    .create(true)
-                    .truncate(false)
-                    .write(true)
-                    .open(path)
-                    .ok()?;
-                let claim = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
-                is_free(number).then_some(Port {
-                    number,
-                    _claim: claim,
-                })
-            })
-            .unwrap_or_else(|| panic!("no free port in {RANGE:?}"))
+        find(Port::claim)
+    }
+
+    /// Reserves two in a row, for a program that takes the next one without being asked.
+    ///
+    /// # Panics
+    ///
+    /// If there are none, or the claims' folder cannot be written.
+    pub fn reserve_two() -> [Port; 2] {
+        find(|number| Some([Port::claim(number)?, Port::claim(number + 1)?]))
+    }
+
+    /// The port of this number, if nobody has it.
+    fn claim(number: u16) -> Option<Port> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder().join(number.to_string()))
+            .ok()?;
+        let claim = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
+        is_free(number).then_some(Port {
+            number,
+            _claim: claim,
+        })
     }
 
     /// The number.
     pub fn number(&self) -> u16 {
         self.number
     }
+}
+
+/// Looks through the range for what `claim` takes. Processes begin at different places, so that they seldom try the
+/// same files.
+fn find<T>(claim: impl Fn(u16) -> Option<T>) -> T {
+    let folder = folder();
+    std::fs::create_dir_all(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let begin = (std::process::id() % u32::from(RANGE.end - RANGE.start)) as u16;
+    (RANGE.start + begin..RANGE.end)
+        .chain(RANGE.start..RANGE.start + begin)
+        .find_map(claim)
+        .unwrap_or_else(|| panic!("no free port in {RANGE:?}"))
+}
+
+fn folder() -> PathBuf {
+    std::env::temp_dir().join("rollcall-ports")
 }
 
 fn is_free(number: u16) -> bool {

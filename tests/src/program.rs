@@ -24,6 +24,17 @@ pub struct Program {
     err: Lines,
 }
 
+/// What a process holds, as the kernel counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// Open file descriptors.
+    pub files: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Resident memory, in bytes.
+    pub memory: usize,
+}
+
 type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Program {
@@ -151,6 +162,27 @@ impl Program {
     /// Lets a frozen one go on.
     pub fn thaw(&self) {
         let _ = killpg(self.pid(), Signal::SIGCONT);
+    }
+
+    /// What it holds at the moment.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn resources(&self) -> Resources {
+        let place = format!("/proc/{}", self.pid());
+        let status = std::fs::read_to_string(format!("{place}/status")).unwrap_or_default();
+        let figure = |name: &str| -> usize {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let word = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next());
+            word.and_then(|word| word.parse().ok())
+                .unwrap_or_else(|| panic!("{} has ended", self.name))
+        };
+        Resources {
+            files: std::fs::read_dir(format!("{place}/fd")).map_or(0, Iterator::count),
+            threads: figure("Threads"),
+            memory: figure("VmRSS") * 1024,
+        }
     }
 
     /// Its process id.

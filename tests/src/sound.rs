@@ -3,10 +3,116 @@
 //! Written apart from the product's own measurements, so that a fault there cannot hide itself here.
 
 use std::f64::consts::TAU;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::waiting::eventually;
 
 /// The rate of every file here, which is the engine's own.
 pub const RATE: u32 = 48_000;
+
+/// The peak of the tones spoken here, of full scale 1.0: the level of a lively voice, far from clipping.
+const PEAK: f64 = 0.4;
+/// Louder than anything but a tone: comfort noise and codec noise lie far below.
+const SILENCE: f64 = 0.02;
+
+/// A folder for one test's files.
+///
+/// # Panics
+///
+/// If it cannot be made.
+pub fn folder() -> TempDir {
+    tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A phone's two files: a long tone to speak, and a place for what is heard.
+#[derive(Debug)]
+pub struct Voice {
+    /// What it speaks.
+    pub spoken: PathBuf,
+    /// What it hears.
+    pub heard: PathBuf,
+}
+
+impl Voice {
+    /// A voice of `hertz`, for half a minute.
+    pub fn new(folder: &TempDir, name: &str, hertz: f64) -> Voice {
+        let spoken = folder.path().join(format!("{name}-spoken.wav"));
+        write_tone(&spoken, hertz, PEAK, 30.0);
+        Voice {
+            spoken,
+            heard: folder.path().join(format!("{name}-heard.wav")),
+        }
+    }
+
+    /// Waits until our phone has heard this much: the media clock's own measure of a call.
+    ///
+    /// # Panics
+    ///
+    /// If it takes too long.
+    pub async fn grows_to(&self, seconds: f64) {
+        let bytes = (seconds * f64::from(RATE) * 2.0) as u64;
+        eventually("the recording grows", Duration::from_secs(30), async || {
+            let length = std::fs::metadata(&self.heard).map_or(0, |metadata| metadata.len());
+            if length >= bytes {
+                Ok(())
+            } else {
+                Err(format!("{length} of {bytes} bytes"))
+            }
+        })
+        .await;
+    }
+
+    /// What was heard.
+    pub fn recorded(&self) -> Heard {
+        Heard::in_file(&self.heard)
+    }
+}
+
+/// The part of a recording in which something was heard.
+#[derive(Debug)]
+pub struct Heard {
+    tone: Recording,
+}
+
+impl Heard {
+    /// Reads a recording, of whatever rate.
+    pub fn in_file(path: &Path) -> Heard {
+        Heard {
+            tone: Recording::read(path).loud_part(SILENCE),
+        }
+    }
+
+    /// It is the tone that a [`Voice`] spoke, by frequency, purity and level (`tolerance` is a share of the level).
+    ///
+    /// # Panics
+    ///
+    /// If it is not: says in which of these.
+    pub fn is_a_tone_of(&self, hertz: f64, tolerance: f64) {
+        let spoken = PEAK / 2f64.sqrt();
+        let (frequency, level) = (self.tone.frequency(), self.tone.level());
+        assert!(
+            self.tone.seconds() > 1.0,
+            "only {:.2} s were heard",
+            self.tone.seconds()
+        );
+        assert!(
+            (frequency - hertz).abs() <= 2.0,
+            "{frequency} Hz instead of {hertz}"
+        );
+        assert!(
+            (level / spoken - 1.0).abs() <= tolerance,
+            "level {level:.3} instead of {spoken:.3}"
+        );
+        let share = self.tone.share_of(hertz);
+        assert!(
+            share > 0.9,
+            "only {share:.3} of the power is the tone: it is broken up or distorted"
+        );
+    }
+}
 
 /// Writes `seconds` of a sine of `hertz` at `level` (peak, of full scale 1.0) as 16-bit mono.
 ///

@@ -1,22 +1,15 @@
 //! Our phone alone against Asterisk 22: registration and calls, judged by Asterisk's own lists and by the sound.
 
 use std::net::UdpSocket;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::Phone;
 use rollcall_e2e::ports::Port;
-use rollcall_e2e::sound::{Recording, write_tone};
+use rollcall_e2e::sound::{Heard, Voice, folder};
 use rollcall_e2e::waiting::PROMPTLY;
 use rollcall_e2e::{Asterisk, eventually, surroundings};
-use tempfile::TempDir;
-
-/// The peak of the tones spoken here, of full scale 1.0: the level of a lively voice, far from clipping.
-const PEAK: f64 = 0.4;
-/// Louder than anything but a tone: comfort noise and codec noise lie far below.
-const SILENCE: f64 = 0.02;
 
 #[tokio::test]
 async fn a_phone_registers_is_reachable_and_leaves_nothing_behind() {
@@ -89,8 +82,8 @@ async fn a_tone_comes_back_from_the_echo_in_opus() {
 async fn two_phones_talk_both_ways_and_a_hang_up_ends_both() {
     let asterisk = Asterisk::start(Settings::default()).await;
     let folder = folder();
-    let callee = Sound::new(&folder, "callee", 660.0);
-    let caller = Sound::new(&folder, "caller", 440.0);
+    let callee = Voice::new(&folder, "callee", 660.0);
+    let caller = Voice::new(&folder, "caller", 440.0);
     let mut second = Phone::of("1002", &asterisk)
         .speaking(&callee.spoken, &callee.heard)
         .answering()
@@ -261,7 +254,7 @@ fn ok_without_contact(request: &str) -> String {
 async fn echoed(codec: &str, hertz: f64) -> Heard {
     let asterisk = Asterisk::start(Settings::default()).await;
     let folder = folder();
-    let sound = Sound::new(&folder, codec, hertz);
+    let sound = Voice::new(&folder, codec, hertz);
     let mut phone = Phone::of("1001", &asterisk)
         .codecs(codec)
         .speaking(&sound.spoken, &sound.heard)
@@ -272,77 +265,4 @@ async fn echoed(codec: &str, hertz: f64) -> Heard {
     sound.grows_to(3.0).await;
     assert!(phone.program.terminate().await.success());
     sound.recorded()
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// A phone's two files.
-struct Sound {
-    spoken: PathBuf,
-    heard: PathBuf,
-}
-
-impl Sound {
-    /// A long tone to speak, and a place for what is heard.
-    fn new(folder: &TempDir, name: &str, hertz: f64) -> Sound {
-        let spoken = folder.path().join(format!("{name}-spoken.wav"));
-        write_tone(&spoken, hertz, PEAK, 30.0);
-        Sound {
-            spoken,
-            heard: folder.path().join(format!("{name}-heard.wav")),
-        }
-    }
-
-    /// Waits until the recording holds this much: the media clock's own measure of a call.
-    async fn grows_to(&self, seconds: f64) {
-        let bytes = (seconds * 48_000.0 * 2.0) as u64;
-        eventually("the recording grows", Duration::from_secs(30), async || {
-            let length = std::fs::metadata(&self.heard).map_or(0, |metadata| metadata.len());
-            if length >= bytes {
-                Ok(())
-            } else {
-                Err(format!("{length} of {bytes} bytes"))
-            }
-        })
-        .await;
-    }
-
-    fn recorded(&self) -> Heard {
-        Heard {
-            tone: Recording::read(&self.heard).loud_part(SILENCE),
-        }
-    }
-}
-
-/// The part of a recording in which something was heard.
-struct Heard {
-    tone: Recording,
-}
-
-impl Heard {
-    /// The tone that was spoken, by frequency, purity and level (`tolerance` is a share of the level).
-    fn is_a_tone_of(&self, hertz: f64, tolerance: f64) {
-        let spoken = PEAK / 2f64.sqrt();
-        let (frequency, level) = (self.tone.frequency(), self.tone.level());
-        assert!(
-            self.tone.seconds() > 1.0,
-            "only {:.2} s were heard",
-            self.tone.seconds()
-        );
-        assert!(
-            (frequency - hertz).abs() <= 2.0,
-            "{frequency} Hz instead of {hertz}"
-        );
-        assert!(
-            (level / spoken - 1.0).abs() <= tolerance,
-            "level {level:.3} instead of {spoken:.3}"
-        );
-        let share = self.tone.share_of(hertz);
-        assert!(
-            share > 0.9,
-            "only {share:.3} of the power is the tone: it is broken up or distorted"
-        );
-    }
 }

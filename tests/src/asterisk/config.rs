@@ -25,6 +25,8 @@ pub struct Settings {
     pub expiration_check: u32,
     /// The codecs an endpoint may use, in Asterisk's names and order.
     pub codecs: String,
+    /// Whether a hold by one side of a call is passed on to the other, instead of music.
+    pub pass_hold: bool,
     /// The manager's name and secret, for the server.
     pub manager: (String, String),
 }
@@ -40,6 +42,7 @@ impl Default for Settings {
             qualify_frequency: 1,
             expiration_check: 1,
             codecs: "opus,ulaw".to_owned(),
+            pass_hold: false,
             manager: ("rollcall".to_owned(), "secret-of-the-manager".to_owned()),
         }
     }
@@ -233,9 +236,11 @@ fn endpoint(
     Settings {
         qualify_frequency,
         codecs,
+        pass_hold,
         ..
     }: &Settings,
 ) -> String {
+    let pass_hold = if *pass_hold { "yes" } else { "no" };
     format!(
         "
 [{extension}]
@@ -250,6 +255,7 @@ direct_media = no
 rtp_symmetric = yes
 force_rport = yes
 rewrite_contact = yes
+moh_passthrough = {pass_hold}
 
 [{extension}]
 type = auth

@@ -170,6 +170,22 @@ impl Asterisk {
         self.http.number()
     }
 
+    /// The digest password that is configured for `extension`.
+    ///
+    /// # Panics
+    ///
+    /// If nobody configured it.
+    pub fn password_of(&self, extension: &str) -> &str {
+        let person = self
+            .settings
+            .people
+            .iter()
+            .find(|person| person.extension == extension);
+        &person
+            .unwrap_or_else(|| panic!("nobody configured {extension}"))
+            .password
+    }
+
     /// What it was configured with.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -1,0 +1,131 @@
+//! SIPp as a caller: it comes to the address where the phone's registrar was, and calls as often as it is told.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::ports::Port;
+use crate::program::Program;
+
+/// What Debian's package `sip-tester` installs.
+const PROGRAM: &str = "/usr/bin/sipp";
+
+/// One call: INVITE, 200, ACK, sound in PCMU that is echoed for a moment, BYE, 200.
+const SCENARIO: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<scenario name="a short call">
+  <send retrans="500"><![CDATA[
+INVITE CONTACT SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch]
+Max-Forwards: 70
+From: "SIPp" <sip:2000@[local_ip]:[local_port]>;tag=[pid]-[call_number]
+To: <CONTACT>
+Call-ID: [call_id]
+CSeq: 1 INVITE
+Contact: <sip:2000@[local_ip]:[local_port]>
+Content-Type: application/sdp
+Content-Length: [len]
+
+v=0
+o=- 1 1 IN IP4 [local_ip]
+s=-
+c=IN IP4 [media_ip]
+t=0 0
+m=audio [media_port] RTP/AVP 0
+a=rtpmap:0 PCMU/8000
+a=ptime:20
+  ]]></send>
+  <recv response="100" optional="true"/>
+  <recv response="180" optional="true"/>
+  <recv response="200" rrs="true"/>
+  <send><![CDATA[
+ACK CONTACT SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch]
+Max-Forwards: 70
+From: "SIPp" <sip:2000@[local_ip]:[local_port]>;tag=[pid]-[call_number]
+To: <CONTACT>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 1 ACK
+Content-Length: 0
+  ]]></send>
+  <pause milliseconds="100"/>
+  <send retrans="500"><![CDATA[
+BYE CONTACT SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch]
+Max-Forwards: 70
+From: "SIPp" <sip:2000@[local_ip]:[local_port]>;tag=[pid]-[call_number]
+To: <CONTACT>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 2 BYE
+Content-Length: 0
+  ]]></send>
+  <recv response="200"/>
+</scenario>
+"#;
+
+/// A caller at one address, for one phone.
+#[derive(Debug)]
+pub struct Sipp {
+    at: SocketAddr,
+    phone: SocketAddr,
+    folder: TempDir,
+}
+
+impl Sipp {
+    /// A caller at the address `at`, which must be free when it calls, for the phone at `phone` with this Contact.
+    ///
+    /// # Panics
+    ///
+    /// If it is not installed.
+    pub fn new(at: SocketAddr, phone: SocketAddr, contact: &str) -> Sipp {
+        assert!(
+            Path::new(PROGRAM).exists(),
+            "SIPp is not installed: run `cargo xtask test e2e`, or `apt-get install sip-tester`"
+        );
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let scenario = SCENARIO.replace("CONTACT", contact);
+        std::fs::write(folder.path().join("call.xml"), scenario)
+            .unwrap_or_else(|error| panic!("{error}"));
+        Sipp { at, phone, folder }
+    }
+
+    /// Makes `calls` calls one after the other and waits until the last is over.
+    ///
+    /// # Panics
+    ///
+    /// If one of them fails.
+    pub async fn call(&self, calls: u32) {
+        // It takes the next port for video without being asked.
+        let media = Port::reserve_two();
+        let mut arguments: Vec<String> = [
+            "-sf",
+            &self.folder.path().join("call.xml").to_string_lossy(),
+            "-i",
+            "127.0.0.1",
+            "-mi",
+            "127.0.0.1",
+            "-rtp_echo",
+            "-nostdin",
+            "-l",
+            "1",
+            "-r",
+            "50",
+            // A call that hangs is a failed call.
+            "-recv_timeout",
+            "5000",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        for (name, value) in [("-p", self.at.port()), ("-mp", media[0].number())] {
+            arguments.extend([name.to_owned(), value.to_string()]);
+        }
+        arguments.extend(["-m".to_owned(), calls.to_string(), self.phone.to_string()]);
+        let mut program = Program::start(Path::new(PROGRAM), arguments, &[]);
+        let status = program.ended(Duration::from_secs(60)).await;
+        assert!(
+            status.success(),
+            "SIPp's calls did not all succeed: {status}\n{program:?}"
+        );
+    }
+}
