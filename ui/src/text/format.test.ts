@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { asError, duration, reasonWords } from "./format";
+import { asError, duration, reasonWords, tellingReasons } from "./format";
 import { text } from "./index";
 
 const MINUTE = 60_000;
@@ -35,4 +35,13 @@ describe("a refusal", () => {
 
 it("has words for a reason that this version does not know", () => {
   expect(reasonWords({ code: "solar_flare", since: 0 })).toEqual({ what: "Solar flare.", next: undefined });
+});
+
+describe("the reasons beside a state", () => {
+  it("leave out the one that only says the state again", () => {
+    const call = { code: "on_call", message: "on a call", since: 1 };
+    const lost = { code: "app_lost", since: 1 };
+    expect(tellingReasons("OnCall", [call, lost])).toEqual([lost]);
+    expect(tellingReasons("NotAvailable", [call, lost])).toEqual([call, lost]);
+  });
 });

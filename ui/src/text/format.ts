@@ -1,3 +1,4 @@
+import type { BoardStatus } from "../generated/BoardStatus";
 import type { ErrorBody } from "../generated/ErrorBody";
 import type { Reason } from "../generated/Reason";
 import type { ReasonWords } from "./english";
@@ -27,6 +28,17 @@ export function duration(from: number, now: number): string {
 /** The same length of time in the machine-readable form that `<time datetime>` wants. */
 export function isoDuration(from: number, now: number): string {
   return `PT${Math.floor(Math.max(0, now - from) / SECOND)}S`;
+}
+
+/** Reasons that only say the state's own word again; beside the chip they tell nobody anything. */
+const SAYS_THE_STATE: Partial<Record<BoardStatus, string>> = {
+  OnCall: "on_call",
+  Ringing: "ringing",
+};
+
+/** The reasons that say more than the state beside them. */
+export function tellingReasons(status: BoardStatus, reasons: readonly Reason[]): readonly Reason[] {
+  return reasons.filter((reason) => reason.code !== SAYS_THE_STATE[status]);
 }
 
 /** A reason in words: the server's own sentence where there is one, else ours for its code. */

@@ -17,7 +17,7 @@ import { Empty } from "../../design/Empty";
 import { StatusChip } from "../../design/StatusChip";
 import type { ContactStatus } from "../../generated/ContactStatus";
 import { text } from "../../text";
-import { reasonWords } from "../../text/format";
+import { reasonWords, tellingReasons } from "../../text/format";
 import css from "./AgentTable.module.css";
 import { deviceName, type Column as ColumnName, type Order, type Row } from "./board";
 
@@ -88,7 +88,7 @@ export function AgentTable({ rows, order, onOrder, deserted, onClear }: AgentTab
 function Reasons({ row }: { row: Row }) {
   return (
     <ul className={css.reasons}>
-      {row.agent.reasons.map((reason) => (
+      {tellingReasons(row.agent.status, row.agent.reasons).map((reason) => (
         <li key={reason.code}>{reasonWords(reason).what}</li>
       ))}
     </ul>

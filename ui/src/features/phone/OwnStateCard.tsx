@@ -2,11 +2,12 @@ import { Elapsed } from "../../design/Elapsed";
 import { StatusChip } from "../../design/StatusChip";
 import type { OwnState } from "../../generated/OwnState";
 import { text } from "../../text";
-import { reasonWords } from "../../text/format";
+import { reasonWords, tellingReasons } from "../../text/format";
 import css from "./PhonePage.module.css";
 
 /** What the board says about this person, why, and what to do. */
 export function OwnStateCard({ own }: { own: OwnState }) {
+  const reasons = tellingReasons(own.status, own.reasons);
   return (
     <section className={css.state} aria-label={text.phone.yourState}>
       <div className={css.stateLine}>
@@ -17,9 +18,9 @@ export function OwnStateCard({ own }: { own: OwnState }) {
           <Elapsed since={own.since} words={text.phone.since} />
         </span>
       </div>
-      {own.reasons.length > 0 && (
+      {reasons.length > 0 && (
         <ul className={css.reasons}>
-          {own.reasons.map((reason) => {
+          {reasons.map((reason) => {
             const { what, next } = reasonWords(reason);
             return (
               <li key={reason.code}>
