@@ -93,7 +93,7 @@ async fn a_wrong_password_is_said_and_never_kept() {
     let (_asterisk, server) = stage().await;
     let app = Desktop::open(&server).await;
     app.sign_in("1001", "a wrong password").await;
-    app.sees("//*[@role='alert'][contains(., 'password')]").await;
+    app.sees("//*[@role='alert'][contains(., 'password')]")
         .await;
     app.picture("app-wrong-password").await;
     assert!(!app.log().contains("a wrong password"));
