@@ -353,19 +353,24 @@ impl Driver {
 
     fn hear(&mut self, report: SoundReport) {
         match report {
-            SoundReport::Ready {
+            SoundReport::Devices {
                 microphone,
                 speaker,
+                problem,
             } => {
                 self.set_available(microphone && speaker);
-                self.tell(PhoneEvent::AudioReady {
-                    microphone,
-                    speaker,
-                });
-            }
-            SoundReport::Problem { code, message } => {
-                self.available.get_or_insert(false);
-                self.tell(PhoneEvent::AudioProblem { code, message });
+                if microphone || speaker {
+                    self.tell(PhoneEvent::AudioReady {
+                        microphone,
+                        speaker,
+                    });
+                }
+                if let Some(problem) = problem {
+                    self.tell(PhoneEvent::AudioProblem {
+                        code: problem.code(),
+                        message: problem.to_string(),
+                    });
+                }
             }
             SoundReport::CallFailed { call, message } => self.fail_call(call, message),
         }

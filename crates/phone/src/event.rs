@@ -78,14 +78,16 @@ pub enum PhoneEvent {
         /// Why.
         end: CallEnd,
     },
-    /// The sound devices are open.
+    /// What works of the sound devices. Told when they are open, and again whenever it changes; not when neither
+    /// side works, of which [`PhoneEvent::AudioProblem`] tells alone.
     AudioReady {
         /// Whether a microphone works. Without one calls are receive-only.
         microphone: bool,
         /// Whether a loudspeaker works.
         speaker: bool,
     },
-    /// Something is wrong with the sound devices. Calls go on.
+    /// Something is wrong with the sound devices. Calls go on, devices are looked for again, and
+    /// [`PhoneEvent::AudioReady`] tells when they work.
     AudioProblem {
         /// Stable code such as `no_audio_device`.
         code: &'static str,

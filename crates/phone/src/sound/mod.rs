@@ -16,7 +16,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rollcall_audio::AudioChoice;
+use rollcall_audio::{AudioChoice, AudioError};
 use rollcall_media::sdp::Negotiated;
 use rollcall_sip::CallId;
 use tokio::sync::mpsc;
@@ -57,19 +57,14 @@ pub(crate) enum Cue {
 /// What the media thread tells.
 #[derive(Debug)]
 pub(crate) enum SoundReport {
-    Ready {
+    /// What works of the devices has changed, or what is wrong with the rest.
+    Devices {
         microphone: bool,
         speaker: bool,
-    },
-    Problem {
-        code: &'static str,
-        message: String,
+        problem: Option<AudioError>,
     },
     /// A call's sound cannot be coded.
-    CallFailed {
-        call: CallId,
-        message: String,
-    },
+    CallFailed { call: CallId, message: String },
 }
 
 /// Signs of life of the media thread.
