@@ -77,11 +77,17 @@ pub fn missing_sound(microphone: bool, speaker: bool) -> Option<ErrorBody> {
 
 /// Something is wrong with the sound devices.
 pub fn sound(code: &str, message: impl Into<String>) -> ErrorBody {
-    new(
-        code,
-        message,
-        "Plug in a headset, or choose another device in the system's sound settings.",
-    )
+    let next = match code {
+        "device_busy" => {
+            "Close the program that uses it, or choose another device in the system's sound settings."
+        }
+        "device_denied" => {
+            "Allow Rollcall to use it in the system's privacy settings, or ask your administrator."
+        }
+        "audio_file" => "Choose another file.",
+        _ => "Plug in a headset, or choose another device in the system's sound settings.",
+    };
+    new(code, message, next)
 }
 
 /// The engine ended by itself.

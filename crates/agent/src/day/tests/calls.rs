@@ -1,0 +1,91 @@
+//! Calls.
+
+use super::*;
+
+#[test]
+fn a_call_out_is_seen_from_dialling_to_a_few_seconds_after_its_end() {
+    let (mut bench, call) = Bench::talking();
+    let view = bench.day.state().calls.remove(0);
+    assert_eq!(
+        (view.direction, view.state, view.peer.as_str()),
+        (Direction::Out, CallState::Active, "600")
+    );
+    assert!(view.answered_at.is_some() && view.codec.is_some());
+    bench.phone(ended(call));
+    let view = bench.day.state().calls.remove(0);
+    assert_eq!(
+        (view.state, view.ended.as_deref()),
+        (CallState::Ended, Some("They hung up."))
+    );
+    bench.pass(Duration::from_secs(4));
+    assert!(bench.day.state().calls.is_empty());
+}
+
+#[test]
+fn a_call_in_shows_who_calls_and_can_be_answered_or_declined_while_it_rings() {
+    let mut bench = Bench::signed_in();
+    let call = CallRef::fresh();
+    bench.phone(PhoneEvent::Incoming {
+        call,
+        from_display: "Agent 1002".to_owned(),
+        from_uri: "sip:1002@127.0.0.1".to_owned(),
+    });
+    let view = bench.day.state().calls.remove(0);
+    assert_eq!(
+        (view.peer.as_str(), view.peer_name.as_deref(), view.state),
+        ("1002", Some("Agent 1002"), CallState::Ringing)
+    );
+    let id = bench.ask(Command::Answer(view.id));
+    assert!(bench.answer_to(id).unwrap().is_ok());
+    assert_eq!(bench.effects(), ["Phone::Answer"]);
+    let codec = Codec::DEFAULT[0];
+    bench.phone(PhoneEvent::Answered { call, codec });
+    let id = bench.ask(Command::Decline(view.id));
+    assert_eq!(
+        bench.answer_to(id).unwrap().unwrap_err().code,
+        "no_such_call"
+    );
+}
+
+#[test]
+fn a_second_call_is_not_mixed_into_the_first() {
+    let (mut bench, _) = Bench::talking();
+    let id = bench.ask(Command::Dial {
+        target: "1002".to_owned(),
+    });
+    assert_eq!(
+        bench.answer_to(id).unwrap().unwrap_err().code,
+        "call_in_progress"
+    );
+    bench.phone(PhoneEvent::Incoming {
+        call: CallRef::fresh(),
+        from_display: String::new(),
+        from_uri: "sip:1002@x".to_owned(),
+    });
+    assert_eq!(bench.effects(), ["Phone::Decline"]);
+    assert_eq!(bench.day.state().calls.len(), 1);
+}
+
+#[test]
+fn a_mute_ends_with_its_call() {
+    let (mut bench, call) = Bench::talking();
+    bench.ask(Command::SetMuted(true));
+    assert!(bench.day.state().muted);
+    bench.effects();
+    bench.phone(ended(call));
+    assert!(!bench.day.state().muted);
+    assert_eq!(bench.effects(), ["Phone::SetMuted"]);
+}
+
+#[test]
+fn a_number_that_is_none_is_not_dialled() {
+    let mut bench = Bench::signed_in();
+    let id = bench.ask(Command::Dial {
+        target: "6\r\n00".to_owned(),
+    });
+    assert_eq!(
+        bench.answer_to(id).unwrap().unwrap_err().field.as_deref(),
+        Some("target")
+    );
+    assert!(bench.effects().is_empty());
+}

@@ -1,0 +1,174 @@
+//! Signing in: the order, what goes wrong, giving up.
+
+use super::*;
+
+#[test]
+fn a_sign_in_checks_the_password_then_registers_then_tells_the_server_then_listens() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.begin().effects(), ["Login"]);
+    assert_eq!(
+        bench.day.state().stage,
+        Stage::SigningIn {
+            step: SignInStep::CheckingPassword
+        }
+    );
+    assert_eq!(bench.password_right().effects(), ["Register"]);
+    assert_eq!(
+        bench.day.state().stage,
+        Stage::SigningIn {
+            step: SignInStep::RegisteringPhone
+        }
+    );
+    bench.phone(PhoneEvent::Registering);
+    bench.phone(registered(CONTACT));
+    assert_eq!(
+        bench.day.state().stage,
+        Stage::SigningIn {
+            step: SignInStep::TellingServer
+        }
+    );
+    let asked = bench.seen.pop();
+    let Some(Effect::AgentOnline {
+        claim,
+        extension,
+        contact_uri,
+        ..
+    }) = asked
+    else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(
+        (extension.as_str(), contact_uri.as_str()),
+        ("1001", CONTACT)
+    );
+    bench.hear(Input::Claimed {
+        claim,
+        result: Ok(()),
+    });
+    assert_eq!(bench.effects(), ["Answer(ok)", "OpenLink"]);
+    let state = bench.day.state();
+    assert_eq!((state.stage, state.claim), (Stage::SignedIn, Claim::Told));
+}
+
+#[test]
+fn a_wrong_password_ends_the_sign_in_with_the_servers_words() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let result = Err(failure(FailureKind::Refused, "wrong_password"));
+    bench.hear(Input::LoggedIn { session: 1, result });
+    assert_eq!(
+        bench.effects(),
+        ["Login", "Forget", "Answer(wrong_password)"]
+    );
+    let Stage::SignedOut { error: Some(error) } = bench.day.state().stage else {
+        panic!("{:?}", bench.day.state().stage);
+    };
+    assert_eq!(error.code, "wrong_password");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_before_anything_is_sent() {
+    for server in ["", "127.0.0.1:8080", "ftp://x", "http://"] {
+        let mut bench = Bench::new();
+        let id = bench.ask(Command::SignIn {
+            server: server.to_owned(),
+            username: "1001".to_owned(),
+        });
+        let error = bench.answer_to(id).unwrap().unwrap_err();
+        assert_eq!(error.field.as_deref(), Some("server"), "{server:?}");
+        assert!(bench.effects().is_empty());
+    }
+}
+
+#[test]
+fn a_registrar_that_is_away_leaves_the_person_signed_in_with_the_reason_and_tells_the_server_nothing()
+ {
+    let mut bench = Bench::new();
+    bench.begin().password_right();
+    bench.phone(registration_failed(FailureCode::RegistrarUnreachable));
+    assert_eq!(
+        bench.effects(),
+        ["Login", "Register", "Answer(ok)", "OpenLink"]
+    );
+    let state = bench.day.state();
+    assert_eq!((state.stage, state.claim), (Stage::SignedIn, Claim::None));
+    assert_eq!(codes(&bench), ["registrar_unreachable"]);
+}
+
+#[test]
+fn a_registration_that_comes_late_is_claimed_then() {
+    let mut bench = Bench::new();
+    bench.begin().password_right();
+    bench.pass(Duration::from_secs(8));
+    assert_eq!(bench.day.state().stage, Stage::SignedIn);
+    bench.effects();
+    bench.phone(registered(CONTACT));
+    assert_eq!(bench.effects(), ["AgentOnline"]);
+    assert_eq!(bench.day.state().stage, Stage::SignedIn);
+}
+
+#[test]
+fn people_without_an_extension_get_the_board_and_nothing_of_a_phone() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.hear(Input::LoggedIn {
+        session: 1,
+        result: Ok(account(None, Role::Supervisor)),
+    });
+    assert_eq!(bench.effects(), ["Login", "Answer(ok)", "OpenLink"]);
+    bench.link(LinkEvent::Connected).phone(vitals(1));
+    assert!(bench.effects().is_empty(), "no heartbeat without a phone");
+    let id = bench.ask(Command::Dial {
+        target: "600".to_owned(),
+    });
+    assert_eq!(
+        bench.answer_to(id).unwrap().unwrap_err().code,
+        "not_registered"
+    );
+    bench.ask(Command::SignOut(When::AfterCalls));
+    assert_eq!(bench.effects(), ["AgentLogout"]);
+}
+
+#[test]
+fn a_sign_in_that_was_cancelled_ends_the_session_the_server_may_have_opened() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.ask(Command::CancelSignIn);
+    assert_eq!(
+        bench.effects(),
+        ["Login", "Answer(cancelled)", "Answer(ok)"]
+    );
+    bench.password_right();
+    assert_eq!(bench.effects(), ["AgentLogout", "Forget"]);
+    assert_eq!(bench.day.state().stage, Stage::SignedOut { error: None });
+}
+
+#[test]
+fn a_sign_in_cancelled_while_the_phone_registers_leaves_registrar_and_server() {
+    let mut bench = Bench::new();
+    bench.begin().password_right();
+    bench.seen.clear();
+    bench.ask(Command::CancelSignIn);
+    assert_eq!(
+        bench.effects(),
+        [
+            "Answer(cancelled)",
+            "Answer(ok)",
+            "Phone::Unregister",
+            "AgentLogout"
+        ]
+    );
+}
+
+#[test]
+fn a_second_sign_in_is_refused() {
+    let mut bench = Bench::signed_in();
+    let id = bench.ask(Command::SignIn {
+        server: "http://x".to_owned(),
+        username: "1002".to_owned(),
+    });
+    assert_eq!(
+        bench.answer_to(id).unwrap().unwrap_err().code,
+        "already_signed_in"
+    );
+}
