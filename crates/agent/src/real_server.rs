@@ -6,6 +6,7 @@ use rollcall_server_client::{Client, ClientError, Realtime, RealtimeEvent};
 use rollcall_wire::http::{AgentLogoutRequest, AgentOnlineRequest, LoginRequest, LoginResponse};
 use rollcall_wire::realtime::DeviceHeartbeat;
 use tokio::sync::{mpsc, watch};
+use zeroize::Zeroize;
 
 use crate::{
     day::{Failure, FailureKind, LinkEvent},
@@ -34,8 +35,15 @@ impl RealServer {
 }
 
 impl Server for RealServer {
-    async fn login(&self, server: String, request: LoginRequest) -> Result<LoginResponse, Failure> {
-        Ok(self.client(&server)?.login(&request).await?)
+    async fn login(
+        &self,
+        server: String,
+        mut request: LoginRequest,
+    ) -> Result<LoginResponse, Failure> {
+        let client = self.client(&server)?;
+        let answer = client.login(&request).await;
+        request.password.zeroize();
+        Ok(answer?)
     }
 
     async fn refresh(&self, server: String, refresh: Secret) -> Result<LoginResponse, Failure> {
