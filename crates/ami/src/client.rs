@@ -4,6 +4,7 @@
 //! and every loss at once. Events go to one receiver; requests come from any number of handles.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::action::Action;
 use crate::backoff::Backoff;
 use crate::event::Event;
+use crate::figures::Figures;
 use crate::session::{
     ActionError, CloseReason, Listing, Output, RequestId, Response, Session, SessionConfig,
 };
@@ -32,6 +34,8 @@ pub struct ClientConfig {
     pub session: SessionConfig,
     /// For the TCP connection.
     pub connect_timeout: Duration,
+    /// Where the client counts; share it to read it.
+    pub figures: Arc<Figures>,
 }
 
 impl ClientConfig {
@@ -41,6 +45,7 @@ impl ClientConfig {
             address: address.into(),
             session,
             connect_timeout: Duration::from_secs(2),
+            figures: Arc::default(),
         }
     }
 }
@@ -173,6 +178,7 @@ impl Link {
                 Ended::Lost(reason) => reason,
                 Ended::Shutdown(done) => return finish(done),
             };
+            self.config.figures.lost(&reason);
             let now = Instant::now();
             if was_ready {
                 backoff = Backoff::new(now);
@@ -256,7 +262,10 @@ impl Link {
                 session.handle_disconnect();
             }
             while let Some(output) = session.poll_output() {
-                ready |= output == Output::Ready;
+                if output == Output::Ready {
+                    ready = true;
+                    self.config.figures.heard(session.heard_at());
+                }
                 if let Some(reason) = self.deliver(output, &mut waiting) {
                     *heard_at = if ready {
                         Some(session.heard_at())
@@ -273,7 +282,13 @@ impl Link {
                 tokio::time::Instant::from_std(session.poll_timeout().unwrap_or_else(Instant::now));
             tokio::select! {
                 read = stream.read(&mut buffer) => match read {
-                    Ok(length) if length > 0 => session.handle_bytes(Instant::now(), buffer.get(..length).unwrap_or_default()),
+                    Ok(length) if length > 0 => {
+                        let now = Instant::now();
+                        session.handle_bytes(now, buffer.get(..length).unwrap_or_default());
+                        if ready {
+                            self.config.figures.heard(now);
+                        }
+                    }
                     _ => session.handle_disconnect(),
                 },
                 command = self.commands.recv() => match command {

@@ -194,3 +194,80 @@ async fn shutdown_returns_once_the_goodbye_is_sent() {
         Err(ActionError::NotConnected)
     );
 }
+
+/// Nonsense in every shape that a port may get: each ends its connection under a name of its own, and the next is made.
+#[tokio::test]
+async fn whatever_comes_instead_of_ami_is_named_counted_and_outlived() {
+    let (listener, client, mut events, figures) = counted().await;
+    let endless = vec![b'x'; 64 * 1024];
+    let headers = b"A: 1\r\n".repeat(5_000);
+    let large = [b"A: ".as_slice(), &vec![b'x'; 16_000], b"\r\n"]
+        .concat()
+        .repeat(70);
+    for (nonsense, code) in [
+        (endless, "line_too_long"),
+        (headers, "too_many_headers"),
+        (large, "packet_too_large"),
+    ] {
+        let mut asterisk = Asterisk::accept_and_log_in(&listener).await;
+        assert_eq!(next(&mut events).await, ClientEvent::Connected);
+        assert!(figures.is_up());
+        // The client hangs up in the midst of it.
+        let _ = asterisk.stream.write_all(&nonsense).await;
+        assert_eq!(lost(&mut events).await, code);
+        assert_eq!(figures.losses().get(code), Some(&1));
+        assert!(!figures.is_up());
+    }
+    let (mut stranger, _) = listener.accept().await.unwrap();
+    stranger
+        .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(lost(&mut events).await, "no_greeting");
+    let _asterisk = Asterisk::accept_and_log_in(&listener).await;
+    assert_eq!(next(&mut events).await, ClientEvent::Connected);
+    drop(client);
+}
+
+#[tokio::test]
+async fn a_link_that_stops_in_mid_line_is_silent_and_lost_within_its_ping() {
+    let (listener, _client, mut events, figures) = counted().await;
+    let mut asterisk = Asterisk::accept_and_log_in(&listener).await;
+    assert_eq!(next(&mut events).await, ClientEvent::Connected);
+    asterisk
+        .stream
+        .write_all(b"Event: DeviceStateChange\r\nDevi")
+        .await
+        .unwrap();
+    assert_eq!(lost(&mut events).await, "silent");
+    assert!(figures.silent_for(std::time::Instant::now()).is_some());
+}
+
+/// The code of the next loss; whole events may come before it, half ones may not.
+async fn lost(events: &mut mpsc::Receiver<ClientEvent>) -> &'static str {
+    loop {
+        match next(events).await {
+            ClientEvent::Lost { reason, .. } => return reason.code(),
+            ClientEvent::Event(event) => {
+                assert!(matches!(event.kind, EventKind::FullyBooted(_)), "{event:?}");
+            }
+            ClientEvent::Connected => panic!("a loss was awaited"),
+        }
+    }
+}
+
+async fn counted() -> (
+    TcpListener,
+    Client,
+    mpsc::Receiver<ClientEvent>,
+    std::sync::Arc<rollcall_ami::Figures>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut session = SessionConfig::new("lab", "pw");
+    session.ping_after = Duration::from_millis(100);
+    session.ping_timeout = Duration::from_secs(2);
+    let config = ClientConfig::new(listener.local_addr().unwrap().to_string(), session);
+    let figures = config.figures.clone();
+    let (client, events) = Client::start(config);
+    (listener, client, events, figures)
+}
