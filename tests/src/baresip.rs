@@ -26,7 +26,7 @@ pub struct Baresip {
     extension: String,
     registrar: String,
     password: String,
-    codec: &'static str,
+    codec: Codec,
     spoken: PathBuf,
     answers: bool,
 }
@@ -40,8 +40,25 @@ pub enum Codec {
     Opus,
 }
 
+impl Codec {
+    /// The rate of the sound it takes: baresip's own conversion would take a tenth off a tone's level.
+    pub fn rate(self) -> u32 {
+        match self {
+            Codec::Pcmu => 8_000,
+            Codec::Opus => 48_000,
+        }
+    }
+
+    fn module(self) -> &'static str {
+        match self {
+            Codec::Pcmu => "g711.so",
+            Codec::Opus => "opus.so",
+        }
+    }
+}
+
 impl Baresip {
-    /// A baresip for `extension` at `asterisk` that speaks the sound of a file.
+    /// A baresip for `extension` at `asterisk` that speaks the sound of a file, which has the codec's rate.
     ///
     /// # Panics
     ///
@@ -51,10 +68,7 @@ impl Baresip {
             extension: extension.to_owned(),
             registrar: asterisk.sip(),
             password: asterisk.password_of(extension).to_owned(),
-            codec: match codec {
-                Codec::Pcmu => "g711.so",
-                Codec::Opus => "opus.so",
-            },
+            codec,
             spoken: spoken.to_owned(),
             answers: false,
         }
@@ -102,11 +116,11 @@ impl Baresip {
             extension,
             registrar,
             password,
-            codec,
             spoken,
             ..
         } = self;
         let (place, spoken) = (folder.display(), spoken.display());
+        let codec = self.codec.module();
         // Given an address for an interface it stays on the loopback; its own search would pass that over.
         let config = format!(
             "poll_method epoll
@@ -115,10 +129,7 @@ net_interface 127.0.0.1
 audio_player aubridge,heard
 audio_source aufile,{spoken}
 audio_alert aubridge,alert
-ausrc_srate 48000
 ausrc_channels 1
-auplay_srate 48000
-auplay_channels 1
 module_path /usr/lib/baresip/modules
 module {codec}
 module aufile.so
@@ -178,17 +189,19 @@ impl Running {
         .await
     }
 
-    /// What it heard in its one call, whole once the call is over.
+    /// What it heard in its last call since it began to listen, which is anew after a hold; whole once the call is over.
     ///
     /// # Panics
     ///
     /// If there is no such recording.
     pub fn heard(&self) -> PathBuf {
         let entries = fs::read_dir(self.folder.path()).unwrap_or_else(|error| panic!("{error}"));
+        // Their names carry the time.
         entries
             .flatten()
             .map(|entry| entry.path())
-            .find(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .max()
             .unwrap_or_else(|| panic!("baresip recorded nothing"))
     }
 

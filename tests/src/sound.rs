@@ -39,8 +39,13 @@ pub struct Voice {
 impl Voice {
     /// A voice of `hertz`, for half a minute.
     pub fn new(folder: &TempDir, name: &str, hertz: f64) -> Voice {
+        Voice::sampled(folder, name, hertz, RATE)
+    }
+
+    /// The same at another rate than [`RATE`].
+    pub fn sampled(folder: &TempDir, name: &str, hertz: f64, rate: u32) -> Voice {
         let spoken = folder.path().join(format!("{name}-spoken.wav"));
-        write_tone(&spoken, hertz, PEAK, 30.0);
+        write_tone(&spoken, rate, hertz, PEAK, 30.0);
         Voice {
             spoken,
             heard: folder.path().join(format!("{name}-heard.wav")),
@@ -119,18 +124,18 @@ impl Heard {
 /// # Panics
 ///
 /// If the file cannot be written.
-pub fn write_tone(path: &Path, hertz: f64, level: f64, seconds: f64) {
+pub fn write_tone(path: &Path, rate: u32, hertz: f64, level: f64, seconds: f64) {
     let spec = hound::WavSpec {
         channels: 1,
-        sample_rate: RATE,
+        sample_rate: rate,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
     let mut writer = hound::WavWriter::create(path, spec)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let count = (seconds * f64::from(RATE)) as u32;
+    let count = (seconds * f64::from(rate)) as u32;
     for n in 0..count {
-        let sample = level * (TAU * hertz * f64::from(n) / f64::from(RATE)).sin();
+        let sample = level * (TAU * hertz * f64::from(n) / f64::from(rate)).sin();
         writer
             .write_sample((sample * f64::from(i16::MAX)) as i16)
             .unwrap_or_else(|error| panic!("{error}"));
@@ -261,7 +266,7 @@ mod tests {
     fn a_written_tone_is_found_again_by_frequency_and_level() {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let path = folder.path().join("tone.wav");
-        write_tone(&path, 440.0, 0.5, 1.0);
+        write_tone(&path, RATE, 440.0, 0.5, 1.0);
         let tone = Recording::read(&path).loud_part(0.1);
         assert!(
             (tone.frequency() - 440.0).abs() <= 1.0,

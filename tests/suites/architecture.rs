@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rollcall-pocket-pbx", &["sip", "media", "ami"]),
     ("rollcall-testkit", &[]),
     ("rollcall-e2e", &["ami", "server-client", "wire"]),
+    ("rollcall-bench", &["e2e"]),
     ("xtask", &[]),
 ];
 
@@ -224,7 +225,7 @@ fn reach(edges: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<Str
 /// Every source file of ours.
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for folder in ["crates", "src-tauri", "ui", "tests", "xtask"] {
+    for folder in ["crates", "src-tauri", "ui", "benches", "tests", "xtask"] {
         collect(&repository().join(folder), &mut files);
     }
     assert!(files.len() > 30, "this test looks in the wrong place");

@@ -1,8 +1,9 @@
-//! Rollcall's chores: `cargo xtask run | test | lab`.
+//! Rollcall's chores: `cargo xtask run | test | bench | lab`.
 //!
 //! Owns the set-up of a machine, the order in which things are built and started, and the words a person reads
 //! meanwhile. It knows nothing of SIP or of the server's inside: it starts the same binaries that users start.
 
+mod bench;
 mod compile;
 mod lab;
 mod packages;
@@ -19,6 +20,7 @@ const USAGE: &str = "\
 cargo xtask run                    set up, build and start the demo: pocket PBX, server, an agent and the app
 cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt, clippy, deny, ui, unit, e2e
                                    (all of them if none is named); X goes to the test runner
+cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
 cargo xtask lab fetch              unpack Asterisk 22 into the cache and print where
 cargo xtask lab start              start it for use by hand, with two extensions, until Ctrl-C
 cargo xtask lab env                print the environment that the end-to-end tests want, for eval
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["run"] => run::run(),
         ["test", rest @ ..] => test::test(rest),
+        ["bench", rest @ ..] => bench::bench(rest),
         ["lab", "fetch"] => lab::fetch().map(|lab| println!("{}", lab.root.display())),
         ["lab", "start"] => lab::start(),
         ["lab", "env"] => lab::print_environment(),

@@ -36,7 +36,12 @@ pub(crate) const TEST: &[&str] = &[
     "pulseaudio-utils",
     "dbus",
     "sqlite3",
+    "baresip-core",
+    "sip-tester",
 ];
+
+/// The phones of other people's making that tests and benchmarks run beside ours.
+pub(crate) const PEERS: &[&str] = &["baresip-core", "sip-tester"];
 
 /// The same for two other families, for the message only: nobody has tried them.
 const FEDORA: &str = "sudo dnf install gcc gcc-c++ make cmake pkgconf webkit2gtk4.1-devel libayatana-appindicator-gtk3 alsa-lib-devel dbus-devel";

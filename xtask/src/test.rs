@@ -127,7 +127,12 @@ impl Session<'_> {
             return Ok(());
         }
         packages::ensure_node()?;
-        packages::ensure(&[packages::BUILD, packages::SOUND, packages::TEST])?;
+        packages::ensure(&[
+            packages::BUILD,
+            packages::SOUND,
+            packages::TEST,
+            packages::PEERS,
+        ])?;
         ui::install()?;
         // Before anything is compiled: the app's binary carries the built page.
         ui::build()?;

@@ -1,0 +1,81 @@
+//! `rollcall-bench`: rollcall-phone and its peer baresip, measured side by side in one run.
+//!
+//! Owns the rounds (A B A B), the figures and the table. It passes no verdict and has no threshold: machines differ, so
+//! what counts is the ratio of two medians of the same run. Both programs meet the same far end, whose one socket stamps
+//! all that comes from them with one clock.
+
+mod clicks;
+mod phones;
+mod rounds;
+mod table;
+
+use std::process::ExitCode;
+
+/// Fewer than this say nothing on a shared machine.
+const FEWEST_ROUNDS: usize = 7;
+
+const USAGE: &str = "\
+rollcall-bench [--rounds N] [--seed N]   measure rollcall-phone beside baresip; at least 7 rounds, which is the default
+";
+
+/// What went wrong, in words for the person at the terminal.
+type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    match options(std::env::args().skip(1)).and_then(|options| measure(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            eprintln!("rollcall-bench: {words}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Options {
+    rounds: usize,
+    seed: u64,
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
+    let mut options = Options {
+        rounds: FEWEST_ROUNDS,
+        seed: 1,
+    };
+    while let Some(word) = words.next() {
+        let number = words
+            .next()
+            .and_then(|number| number.parse::<u64>().ok())
+            .ok_or(USAGE)?;
+        match word.as_str() {
+            "--rounds" => options.rounds = usize::try_from(number).map_err(|_| USAGE)?,
+            "--seed" => options.seed = number,
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    if options.rounds < FEWEST_ROUNDS {
+        return Err(format!("at least {FEWEST_ROUNDS} rounds\n{USAGE}"));
+    }
+    Ok(options)
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let phones = [phones::ours()?, phones::baresip()?];
+    let names: Vec<&str> = phones.iter().map(|phone| phone.name()).collect();
+    println!(
+        "{}, in turns, {} rounds, seed {}",
+        names.join(" and "),
+        options.rounds,
+        options.seed
+    );
+    let mut figures = [const { Vec::new() }; 2];
+    for round in 1..=options.rounds {
+        for (phone, figures) in phones.iter().zip(&mut figures) {
+            // The same clicks for both.
+            let figure = rounds::round(phone, options.seed + round as u64)?;
+            println!("  round {round}: {:<15} {figure}", phone.name());
+            figures.push(figure);
+        }
+    }
+    table::print(&phones, &figures);
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! One round: start a phone, let it register, call it, let clicks go round through it.
+
+use std::fmt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rollcall_e2e::FarEnd;
+use rollcall_e2e::far_end::{Arrival, Call};
+
+use crate::Result;
+use crate::clicks::{Detector, FRAME, Source, time_of};
+use crate::phones::Phone;
+
+const TICK: Duration = Duration::from_millis(20);
+/// Before the first click the loop may settle: buffers fill, clocks meet.
+const SETTLING: u64 = 75;
+/// Clicks a round.
+const CLICKS: u64 = 8;
+/// From one click's packet to the next's: longer than any loop takes.
+const SPACING: u64 = 20;
+/// How long we listen after the last packet.
+const LISTENING: Duration = Duration::from_millis(500);
+/// A phone that answers but sends nothing within this is not measured but named.
+const SILENT: Duration = Duration::from_secs(3);
+
+/// What a round measured.
+pub(crate) struct Figures {
+    /// From the call that starts the process to its REGISTER at our socket.
+    pub(crate) start_to_register: Duration,
+    /// From the 200 at our socket to the first RTP packet there; negative if that came first. In milliseconds.
+    pub(crate) answer_to_rtp: f64,
+    /// The median of the round's clicks.
+    pub(crate) loop_delay: Duration,
+    /// How many clicks came back.
+    pub(crate) clicks: usize,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "REGISTER {:6.1} ms   first RTP {:6.2} ms   loop {:6.1} ms ({} of {CLICKS} clicks)",
+            milliseconds(self.start_to_register),
+            self.answer_to_rtp,
+            milliseconds(self.loop_delay),
+            self.clicks
+        )
+    }
+}
+
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Measures `phone` once; `seed` decides where in their packets the clicks begin.
+pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
+    let far_end = FarEnd::listen();
+    let prepared = phone.prepare(&far_end.address().to_string())?;
+    let started = Instant::now();
+    let _running = prepared.start()?;
+    let registered = far_end.registered();
+    let call = far_end.call(&registered);
+    let first = far_end.rtp(SILENT);
+    let first = first
+        .first()
+        .ok_or_else(|| format!("{} answered but sends no RTP", phone.name()))?;
+    let mut delays = delays(&far_end, &call, seed);
+    far_end.hang_up(&call);
+    delays.sort();
+    let loop_delay = *delays
+        .get(delays.len() / 2)
+        .ok_or_else(|| format!("no click came back from {}", phone.name()))?;
+    Ok(Figures {
+        start_to_register: registered.at.duration_since(started),
+        answer_to_rtp: signed_milliseconds(call.answered, first.at),
+        loop_delay,
+        clicks: delays.len(),
+    })
+}
+
+/// Sends sound with clicks, and says what each took to come back.
+fn delays(far_end: &FarEnd, call: &Call, seed: u64) -> Vec<Duration> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut source = Source::new();
+    let mut sent = Vec::new();
+    let begin = Instant::now();
+    for n in 0..SETTLING + CLICKS * SPACING {
+        wait_until(begin + TICK * u32::try_from(n).unwrap_or(u32::MAX));
+        let clicks = n >= SETTLING && (n - SETTLING) % SPACING == 0;
+        let click = clicks.then(|| random.random_range(0..FRAME));
+        let packet = source.packet(click);
+        let now = Instant::now();
+        far_end.send(call.rtp, &packet);
+        sent.extend(click.map(|place| time_of(now, place)));
+    }
+    wait_until(Instant::now() + LISTENING);
+    pair(&sent, &heard(&far_end.rtp(Duration::ZERO)))
+}
+
+/// When clicks began in what came back.
+fn heard(arrivals: &[Arrival]) -> Vec<Instant> {
+    let mut detector = Detector::new();
+    arrivals
+        .iter()
+        .filter_map(|arrival| Some(time_of(arrival.at, detector.onset(&arrival.bytes)?)))
+        .collect()
+}
+
+/// Each click that was heard belongs to the last one sent before it.
+fn pair(sent: &[Instant], heard: &[Instant]) -> Vec<Duration> {
+    let of = |heard: &Instant| Some(*heard - *sent.iter().rfind(|sent| *sent <= heard)?);
+    heard.iter().filter_map(of).collect()
+}
+
+fn wait_until(when: Instant) {
+    thread::sleep(when.saturating_duration_since(Instant::now()));
+}
+
+fn signed_milliseconds(from: Instant, to: Instant) -> f64 {
+    milliseconds(to.saturating_duration_since(from))
+        - milliseconds(from.saturating_duration_since(to))
+}
