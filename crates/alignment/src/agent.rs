@@ -312,6 +312,9 @@ pub(crate) struct Agent {
     pub(crate) contacts: BTreeMap<ContactId, ContactRecord>,
     /// Contacts an event removed, and in which step: an older list does not bring them back.
     pub(crate) removed: BTreeMap<ContactId, u64>,
+    /// Contacts that were over for us when we started, and their expiry then: if Asterisk still has
+    /// one, its eviction was cut short.
+    pub(crate) left_behind: BTreeMap<ContactId, u64>,
     /// The last contact that went; its row stays while there is no other.
     pub(crate) last_gone: Option<ContactRow>,
     pub(crate) device_state: Option<DeviceState>,
@@ -333,6 +336,7 @@ impl Agent {
             sessions: Vec::new(),
             contacts: BTreeMap::new(),
             removed: BTreeMap::new(),
+            left_behind: BTreeMap::new(),
             last_gone: None,
             device_state: None,
             device_touched: None,
@@ -476,6 +480,16 @@ impl Agent {
                 record.evict = Some((now.monotonic, EvictReason::LoggedOut));
             }
         }
+    }
+
+    /// A contact that Asterisk still has though it was over before our start: nobody speaks for it,
+    /// and it is an app's, which registers a new one at every run, or was not refreshed since.
+    pub(crate) fn was_left_behind(&mut self, record: &ContactRecord) -> bool {
+        let Some(expires) = self.left_behind.remove(&record.contact.id) else {
+            return false;
+        };
+        self.owner(record).is_none()
+            && (record.contact.device().is_some() || record.contact.expires_unix == expires)
     }
 
     /// A session that goes online takes back what an earlier one of its kind had left behind.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::agent::Agent;
 use crate::board::AgentView;
+use crate::contact::ContactStatus;
 use crate::ledger::LedgerEntry;
 use crate::names::{CommitId, ContactId, IdempotencyKey, RequestId, SessionId};
 use crate::output::{Answer, ContactRow, Refusal, SessionRow, UserRow, Write};
@@ -111,6 +112,25 @@ impl Book {
 
     pub(crate) fn restore_session(&mut self, row: SessionRow) {
         self.sessions.insert(row.id.clone(), row);
+    }
+
+    /// What the table was found to hold, where others write it too: a row that is gone, or whose
+    /// status is not the one we wrote, counts as not written. True if there is one. Rows that are
+    /// on their way are not judged.
+    pub(crate) fn compare(&mut self, found: &BTreeMap<ContactId, ContactStatus>) -> bool {
+        if self.in_flight.is_some() {
+            return false;
+        }
+        let mut differs = false;
+        self.contacts.retain(|id, row| {
+            let status = found.get(id);
+            differs |= status != Some(&row.status);
+            if let Some(status) = status {
+                row.status = *status;
+            }
+            status.is_some()
+        });
+        differs
     }
 
     /// `users.sipRegistered` as the table has it.

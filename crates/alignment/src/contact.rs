@@ -6,8 +6,18 @@ use thiserror::Error;
 
 use crate::names::{ContactId, DeviceId, Extension};
 
-/// Undoes the encoding that most realtime drivers put on `;` (`^3B`) and on `^` itself (`^5E`).
-pub(crate) fn decode(stored: &str) -> Cow<'_, str> {
+/// Text as most realtime drivers store it: `;` as `^3B`, `^` itself as `^5E`.
+#[must_use]
+pub fn encode_stored(text: &str) -> Cow<'_, str> {
+    if !text.contains(['^', ';']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('^', "^5E").replace(';', "^3B"))
+}
+
+/// Undoes [`encode_stored`]; text that was stored as it is stays as it is.
+#[must_use]
+pub fn decode_stored(stored: &str) -> Cow<'_, str> {
     if !stored.contains('^') {
         return Cow::Borrowed(stored);
     }
@@ -110,7 +120,7 @@ pub fn uri_user(uri: &str) -> Option<&str> {
 /// The device id in a User-Agent of the form `Rollcall/0.1.0 (device <id>)`.
 #[must_use]
 pub fn device_in_user_agent(user_agent: &str) -> Option<DeviceId> {
-    let decoded = decode(user_agent);
+    let decoded = decode_stored(user_agent);
     let (_, rest) = decoded.split_once("(device ")?;
     let (id, _) = rest.split_once(')')?;
     DeviceId::new(id.trim()).ok()

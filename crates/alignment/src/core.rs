@@ -31,6 +31,8 @@ struct Slot {
     book: Book,
     decided: Option<AgentView>,
     published: Option<AgentView>,
+    /// The step in which its last commit was made.
+    saved: Option<u64>,
     /// The database refused its last change; tried again then.
     unsaved_until: Option<Instant>,
     wake: Option<Instant>,
@@ -43,6 +45,7 @@ impl Slot {
             book: Book::default(),
             decided: None,
             published: None,
+            saved: None,
             unsaved_until: None,
             wake: None,
         }
@@ -83,6 +86,8 @@ pub struct Core {
     started: Now,
     restored: bool,
     listed: bool,
+    /// Asterisk's contacts were read: the rows we should have are known.
+    contacts_listed: bool,
     ready: bool,
     ami: SourceHealth,
     database: SourceHealth,
@@ -115,6 +120,7 @@ impl Core {
             started: now,
             restored: false,
             listed: false,
+            contacts_listed: false,
             ready: false,
             ami: SourceHealth::Never { since: now },
             database: SourceHealth::Up { since: now },
@@ -344,6 +350,7 @@ impl Core {
                     return;
                 };
                 slot.unsaved_until = None;
+                slot.saved = Some(self.step);
                 self.decide(now, &extension);
                 if let Some(view) = self.still_true(&extension, settled.view) {
                     self.publish(&extension, view);

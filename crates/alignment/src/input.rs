@@ -163,6 +163,13 @@ pub enum Observation {
         /// Whether an empty list is proved to mean that nobody is registered (F15).
         empty_is_proved: bool,
     },
+    /// What the database holds of contacts, read for a full list. Others may write it too.
+    Stored {
+        /// When the list was asked for; what was committed later outweighs it.
+        asked_at: Instant,
+        /// The rows.
+        rows: Vec<ContactRow>,
+    },
     /// A `DeviceStateChange` event.
     Device {
         /// The endpoint.

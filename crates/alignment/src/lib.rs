@@ -37,7 +37,8 @@ pub use crate::board::{
 };
 pub use crate::config::{Config, DevicePolicy, NonQualifiedPolicy};
 pub use crate::contact::{
-    Claim, ClaimError, Contact, ContactStatus, device_in_user_agent, uri_user,
+    Claim, ClaimError, Contact, ContactStatus, decode_stored, device_in_user_agent, encode_stored,
+    uri_user,
 };
 pub use crate::core::Core;
 pub use crate::input::{

@@ -103,7 +103,7 @@ impl ContactId {
     /// Takes the id as stored or listed, and decodes it.
     #[must_use]
     pub fn new(stored: &str) -> Self {
-        Self(crate::contact::decode(stored).as_ref().into())
+        Self(crate::contact::decode_stored(stored).as_ref().into())
     }
 
     /// The decoded id.

@@ -111,7 +111,7 @@ impl Core {
             .sessions
             .iter()
             .any(|session| session.is_on_board());
-        let rows_known = self.listed || !on_board;
+        let rows_known = self.contacts_listed || !on_board;
         let id = self.commit_id(Owner::Agent(extension.clone()));
         let Some(slot) = self.slots.get_mut(extension) else {
             return;

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::{Core, Slot};
 use crate::agent::{ContactRecord, SessionRecord};
-use crate::contact::{Contact, ContactStatus, decode};
+use crate::contact::{Contact, ContactStatus, decode_stored};
 use crate::input::{Channel, ContactEvent, DeviceState, EndReason, Observation, Person, Restored};
 use crate::ledger::{LedgerEntry, LedgerKind};
 use crate::names::{ContactId, Extension, SessionId};
-use crate::output::ResyncReason;
+use crate::output::{ContactRow, EvictReason, ResyncReason};
 use crate::resync::Part;
 use crate::source::SourceHealth;
 use crate::time::Now;
@@ -41,6 +41,7 @@ impl Core {
             } => {
                 self.contact_list(now, asked_at, contacts, empty_is_proved);
             }
+            Observation::Stored { asked_at, rows } => self.stored(asked_at, rows),
             Observation::Device { endpoint, state } => self.device_event(endpoint, state),
             Observation::Devices { asked_at, states } => self.device_list(now, asked_at, states),
             Observation::Channel(channel) => self.channel_event(channel),
@@ -91,6 +92,11 @@ impl Core {
                 let mut gone = row.clone();
                 gone.status = ContactStatus::Expired;
                 slot.agent.last_gone = Some(gone);
+            }
+            if row.status == ContactStatus::Expired && row.expires_unix > now.unix_seconds() {
+                slot.agent
+                    .left_behind
+                    .insert(row.id.clone(), row.expires_unix);
             }
             slot.book.restore_contact(row);
         }
@@ -177,7 +183,7 @@ impl Core {
     }
 
     fn contact_event(&mut self, now: Now, event: ContactEvent) {
-        let uri = decode(&event.uri).into_owned();
+        let uri = decode_stored(&event.uri).into_owned();
         let step = self.step;
         let slot = self.slot(&event.endpoint);
         let known = slot
@@ -245,12 +251,28 @@ impl Core {
             slot.agent.drop_contact(&id, now);
             self.dirty.insert(extension);
         }
+        self.contacts_listed = true;
         self.part_received(now, Part::Contacts);
     }
 
+    /// Somebody else writes the table too. What is not there as we left it is written anew; what we
+    /// changed since the table was read is left alone.
+    fn stored(&mut self, asked_at: Instant, rows: Vec<ContactRow>) {
+        let Some(asked) = self.resync.asked_in(asked_at) else {
+            return;
+        };
+        let rows = rows.into_iter().map(|row| (row.id, row.status)).collect();
+        for (extension, slot) in &mut self.slots {
+            let newer = slot.saved.is_some_and(|saved| saved > asked);
+            if !newer && slot.book.compare(&rows) {
+                self.dirty.insert(extension.clone());
+            }
+        }
+    }
+
     fn listed_contact(&mut self, now: Now, asked: u64, mut contact: Contact) {
-        contact.uri = decode(&contact.uri).into_owned();
-        contact.user_agent = decode(&contact.user_agent).into_owned();
+        contact.uri = decode_stored(&contact.uri).into_owned();
+        contact.user_agent = decode_stored(&contact.user_agent).into_owned();
         let endpoint = contact.endpoint.clone();
         let id = contact.id.clone();
         let slot = self.slot(&endpoint);
@@ -280,7 +302,11 @@ impl Core {
         } else {
             let detail = format!("{} until {}", contact.status.as_str(), contact.expires_unix);
             slot.note_contact(now, &id, "contact_listed", detail);
-            slot.agent.contacts.insert(id, ContactRecord::new(contact));
+            let mut record = ContactRecord::new(contact);
+            if slot.agent.was_left_behind(&record) {
+                record.evict = Some((now.monotonic, EvictReason::LoggedOut));
+            }
+            slot.agent.contacts.insert(id, record);
         }
         self.dirty.insert(endpoint);
     }

@@ -256,7 +256,9 @@ impl House {
             .map(|(name, state)| (name.clone(), *state))
             .collect();
         let channels = self.channels.values().cloned().collect();
+        let rows = self.rows.values().cloned().collect();
         for list in [
+            Observation::Stored { asked_at, rows },
             Observation::Contacts {
                 asked_at,
                 contacts,
