@@ -51,7 +51,7 @@ pub(crate) async fn run(
     let Some(restored) = restore(&database, &stop).await else {
         return;
     };
-    let mut asterisk = Asterisk::connect(config.ami.as_ref()).unwrap_or_else(|error| {
+    let mut asterisk = Asterisk::connect(&config, &database).unwrap_or_else(|error| {
         tracing::error!(%error, "Asterisk cannot be asked; every agent is Unknown");
         Asterisk::none()
     });

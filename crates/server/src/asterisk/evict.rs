@@ -1,31 +1,90 @@
-//! Eviction over AMI (F6, the slow one): the contact's own entry in Asterisk's astdb gets an expiry
-//! in the past. It is not dialled from then on, and Asterisk's next check deletes it with all its
-//! events.
+//! Eviction (F6): Asterisk forgets a contact with all its events.
+//!
+//! At once over ARI where that is configured. Otherwise, and when ARI fails, the contact gets an
+//! expiry in the past, where Asterisk keeps it: in its astdb over AMI, or in the shared table. It is
+//! not dialled from then on, and Asterisk's next check of expired contacts deletes it.
 
 use rollcall_alignment::{ContactRow, EvictReason};
 use rollcall_ami::{Action, ActionError, Client, EventKind, Listing};
 use serde_json::Value;
+use thiserror::Error;
 
-/// Where the registrar keeps contacts.
+use super::ari::Ari;
+use crate::db::{Database, Write, WriteError};
+
+/// Where the registrar keeps contacts in its astdb.
 const FAMILY: &str = "registrar/contact";
 
-/// Makes Asterisk forget a contact.
-pub(super) async fn evict(client: Client, contact: ContactRow, reason: EvictReason) {
-    let hash = contact.id.short_hash().to_owned();
-    let extension = &contact.endpoint;
-    match expire(&client, &contact).await {
-        Ok(true) => {
-            tracing::info!(%extension, contact = hash, reason = reason.as_str(), "contact evicted");
+/// The ways to evict a contact.
+#[derive(Clone)]
+pub(super) struct Evictor {
+    pub(super) ari: Option<Ari>,
+    pub(super) store: Store,
+}
+
+/// Where Asterisk keeps contacts.
+#[derive(Clone)]
+pub(super) enum Store {
+    /// In its astdb, which AMI reaches.
+    Astdb(Client),
+    /// In `ps_contacts` of our database.
+    Table(Database),
+}
+
+#[derive(Debug, Error)]
+enum EvictError {
+    #[error(transparent)]
+    Ami(#[from] ActionError),
+    #[error(transparent)]
+    Table(#[from] WriteError),
+}
+
+impl Evictor {
+    /// Makes Asterisk forget a contact.
+    pub(super) async fn evict(self, contact: ContactRow, reason: EvictReason) {
+        let extension = &contact.endpoint;
+        let hash = contact.id.short_hash();
+        let reason = reason.as_str();
+        if let Some(ari) = &self.ari {
+            match ari.delete_contact(&contact.id).await {
+                Ok(true) => {
+                    tracing::info!(%extension, contact = hash, reason, "contact evicted");
+                    return;
+                }
+                Ok(false) => {
+                    tracing::info!(%extension, contact = hash, "contact had gone by itself");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%extension, contact = hash, %error, "evicting the slow way");
+                }
+            }
         }
-        Ok(false) => tracing::info!(%extension, contact = hash, "contact had gone by itself"),
-        Err(error) => {
-            tracing::warn!(%extension, contact = hash, %error, "the contact could not be evicted");
+        match self.store.expire(&contact).await {
+            Ok(()) => {
+                tracing::info!(%extension, contact = hash, reason, "contact evicted at Asterisk's next check");
+            }
+            Err(error) => {
+                tracing::warn!(%extension, contact = hash, %error, "the contact could not be evicted");
+            }
         }
     }
 }
 
-/// False when there is no such entry any more.
-async fn expire(client: &Client, contact: &ContactRow) -> Result<bool, ActionError> {
+impl Store {
+    async fn expire(&self, contact: &ContactRow) -> Result<(), EvictError> {
+        match self {
+            Self::Astdb(client) => Ok(expire_in_astdb(client, contact).await?),
+            Self::Table(database) => {
+                let expire = Write::ExpireContact(contact.id.clone());
+                Ok(database.commit(vec![expire]).await?)
+            }
+        }
+    }
+}
+
+/// Nothing is written when there is no such entry any more.
+async fn expire_in_astdb(client: &Client, contact: &ContactRow) -> Result<(), ActionError> {
     let key = contact.id.as_str();
     let ask = Action::new("DBGet")?
         .with("Family", FAMILY)?
@@ -41,9 +100,10 @@ async fn expire(client: &Client, contact: &ContactRow) -> Result<bool, ActionErr
         Err(ActionError::Refused { .. }) => Some(composed_entry(contact)),
         Err(error) => return Err(error),
     };
-    let Some(entry) = entry else { return Ok(false) };
-    client.action(Action::db_put(FAMILY, key, &entry)?).await?;
-    Ok(true)
+    if let Some(entry) = entry {
+        client.action(Action::db_put(FAMILY, key, &entry)?).await?;
+    }
+    Ok(())
 }
 
 /// What the registrar needs to find the contact and see that it is over.

@@ -1,20 +1,29 @@
 //! Asterisk as the alignment core sees it: AMI in, observations out; asks in, actions out.
 //!
-//! Owns which lists are read and what of them counts. Refuses to judge: what an event or a list
-//! means is the core's to say. Nothing here touches the core; everything is handed to the driver.
+//! Owns which lists are read and what of them counts, and how a contact is evicted: both depend on
+//! where Asterisk keeps contacts, the configuration's `mode`. Refuses to judge: what an event or a
+//! list means is the core's to say. Nothing here touches the core; everything is handed to the
+//! driver.
 
+mod ari;
 mod evict;
+mod lists;
 mod observe;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rollcall_alignment::{Ask, Observation};
-use rollcall_ami::{
-    Action, ActionError, Client, ClientConfig, ClientEvent, Listing, session::SessionConfig,
-};
+use rollcall_ami::{Action, Client, ClientConfig, ClientEvent, session::SessionConfig};
 use tokio::sync::mpsc;
 
-use crate::config::{AmiConfig, ConfigError};
+use crate::{
+    Config,
+    config::{AmiConfig, ConfigError, Mode},
+    db::Database,
+};
+use ari::Ari;
+use evict::{Evictor, Store};
+use lists::Lists;
 
 /// Full lists that may wait for the driver.
 const LISTS: usize = 16;
@@ -25,45 +34,53 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The link to one Asterisk.
 pub(crate) struct Asterisk {
-    client: Option<Client>,
+    link: Option<Link>,
     events: mpsc::Receiver<ClientEvent>,
     lists: mpsc::Receiver<Observation>,
-    lists_to_driver: mpsc::Sender<Observation>,
+}
+
+/// What asks are carried out with.
+struct Link {
+    client: Client,
+    evictor: Evictor,
+    lists: Lists,
 }
 
 impl Asterisk {
     /// Begins to connect, and goes on trying. Without a configuration there is no Asterisk.
-    pub(crate) fn connect(config: Option<&AmiConfig>) -> Result<Self, ConfigError> {
-        let Some(config) = config else {
+    pub(crate) fn connect(config: &Config, database: &Database) -> Result<Self, ConfigError> {
+        let Some(ami) = &config.ami else {
             return Ok(Self::none());
         };
-        let secret = rollcall_ami::Secret::new(config.resolve_secret()?.expose());
-        let mut session = SessionConfig::new(config.username.as_str(), secret);
-        session.ping_after = PING_AFTER;
-        session.ping_timeout = PING_TIMEOUT;
-        let address = if config.host.contains(':') {
-            format!("[{}]:{}", config.host, config.port)
-        } else {
-            format!("{}:{}", config.host, config.port)
+        let ari = config.ari.as_ref().map(Ari::new).transpose()?;
+        let (client, events) = Client::start(client_config(ami)?);
+        let store = match config.mode {
+            Mode::Mirror => Store::Astdb(client.clone()),
+            Mode::Shared => Store::Table(database.clone()),
         };
-        let (client, events) = Client::start(ClientConfig::new(address, session));
-        let (lists_to_driver, lists) = mpsc::channel(LISTS);
+        let (driver, lists) = mpsc::channel(LISTS);
         Ok(Self {
-            client: Some(client),
+            link: Some(Link {
+                evictor: Evictor { ari, store },
+                lists: Lists {
+                    client: client.clone(),
+                    database: database.clone(),
+                    mode: config.mode,
+                    driver,
+                },
+                client,
+            }),
             events,
             lists,
-            lists_to_driver,
         })
     }
 
     /// No Asterisk: nothing is ever observed.
     pub(crate) fn none() -> Self {
-        let (lists_to_driver, lists) = mpsc::channel(LISTS);
         Self {
-            client: None,
+            link: None,
             events: mpsc::channel(1).1,
-            lists,
-            lists_to_driver,
+            lists: mpsc::channel(1).1,
         }
     }
 
@@ -84,15 +101,16 @@ impl Asterisk {
 
     /// Carries out what the core asks of Asterisk. The answers come back as observations.
     pub(crate) fn carry_out(&self, ask: Ask) {
-        let Some(client) = self.client.clone() else {
+        let Some(link) = &self.link else {
             return;
         };
         match ask {
             Ask::Resync { asked_at, reason } => {
                 tracing::debug!(reason = reason.as_str(), "reading Asterisk's full lists");
-                tokio::spawn(read_lists(client, asked_at, self.lists_to_driver.clone()));
+                tokio::spawn(link.lists.clone().read(asked_at));
             }
             Ask::Qualify { endpoint } => {
+                let client = link.client.clone();
                 tokio::spawn(async move {
                     let asked = match Action::qualify(endpoint.as_str()) {
                         Ok(action) => client.action(action).await.map(drop),
@@ -104,7 +122,7 @@ impl Asterisk {
                 });
             }
             Ask::Evict { contact, reason } => {
-                tokio::spawn(evict::evict(client, contact, reason));
+                tokio::spawn(link.evictor.clone().evict(contact, reason));
             }
             // The driver's: it is said to the app.
             Ask::Reregister { .. } => {}
@@ -113,50 +131,22 @@ impl Asterisk {
 
     /// Logs off.
     pub(crate) async fn shutdown(self) {
-        if let Some(client) = self.client {
+        if let Some(link) = self.link {
             drop(self.events);
-            client.shutdown().await;
+            link.client.shutdown().await;
         }
     }
 }
 
-/// Reads the full lists. One that fails is not handed on: the core asks again.
-async fn read_lists(client: Client, asked_at: Instant, driver: mpsc::Sender<Observation>) {
-    let (contacts, devices, channels) = tokio::join!(
-        client.list(Action::show_contacts()),
-        client.list(Action::device_state_list()),
-        client.list(Action::show_channels()),
-    );
-    let observations = [
-        whole("contacts", contacts).map(|items| Observation::Contacts {
-            asked_at,
-            contacts: items.iter().filter_map(observe::listed_contact).collect(),
-            // Mirror mode: contacts lie in Asterisk's own astdb, which is there when Asterisk is.
-            empty_is_proved: true,
-        }),
-        whole("device states", devices).map(|items| Observation::Devices {
-            asked_at,
-            states: items.iter().filter_map(observe::listed_device).collect(),
-        }),
-        whole("channels", channels).map(|items| Observation::Channels {
-            asked_at,
-            channels: items.iter().filter_map(observe::listed_channel).collect(),
-        }),
-    ];
-    for observation in observations.into_iter().flatten() {
-        if driver.send(observation).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn whole(what: &str, listing: Result<Listing, ActionError>) -> Option<Vec<rollcall_ami::Event>> {
-    match listing {
-        Ok(Listing::Items(items)) => Some(items),
-        Ok(Listing::NoneFound { .. }) => Some(Vec::new()),
-        Err(error) => {
-            tracing::warn!(what, %error, "a list of Asterisk's could not be read");
-            None
-        }
-    }
+fn client_config(config: &AmiConfig) -> Result<ClientConfig, ConfigError> {
+    let secret = rollcall_ami::Secret::new(config.resolve_secret()?.expose());
+    let mut session = SessionConfig::new(config.username.as_str(), secret);
+    session.ping_after = PING_AFTER;
+    session.ping_timeout = PING_TIMEOUT;
+    let address = if config.host.contains(':') {
+        format!("[{}]:{}", config.host, config.port)
+    } else {
+        format!("{}:{}", config.host, config.port)
+    };
+    Ok(ClientConfig::new(address, session))
 }

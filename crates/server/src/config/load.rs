@@ -9,16 +9,17 @@ use figment::{
 };
 use thiserror::Error;
 
-use super::{AmiConfig, Config, Secret};
+use super::{AmiConfig, AriConfig, Config, Secret};
 
 /// The first part of every variable of ours is one of these.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "listen",
     "data_dir",
     "mode",
     "trusted",
     "database",
     "ami",
+    "ari",
     "sip",
     "alignment",
     "auth",
@@ -48,9 +49,14 @@ pub enum ConfigError {
     /// A value that cannot be.
     #[error("the configuration is wrong: {0}")]
     Invalid(String),
-    /// The AMI secret is not where the configuration says.
-    #[error("the AMI secret cannot be had: {0}")]
-    Secret(String),
+    /// A secret is not where the configuration says.
+    #[error("the secret of [{section}] cannot be had: {words}")]
+    Secret {
+        /// The section that names it.
+        section: &'static str,
+        /// Why.
+        words: String,
+    },
 }
 
 impl Config {
@@ -79,6 +85,11 @@ impl Config {
         if !self.database.url.starts_with("sqlite:") {
             return invalid("database.url must be sqlite:FILE");
         }
+        if let Some(ari) = &self.ari
+            && !(ari.url.starts_with("http://") || ari.url.starts_with("https://"))
+        {
+            return invalid("ari.url must be http://HOST:PORT or https://HOST:PORT");
+        }
         let times = &self.alignment;
         if times.heartbeat_ms == 0 || times.resync_ms == 0 || times.login_timeout_ms == 0 {
             return invalid("times in [alignment] must be above 0 (grace_ms may be 0)");
@@ -102,24 +113,45 @@ impl Config {
 impl AmiConfig {
     /// The manager's secret, from wherever the configuration says it is.
     pub fn resolve_secret(&self) -> Result<Secret, ConfigError> {
-        if let Some(secret) = &self.secret {
-            return Ok(secret.clone());
+        match &self.secret {
+            Some(secret) => Ok(secret.clone()),
+            None => secret(
+                "ami",
+                self.secret_file.as_deref(),
+                self.secret_env.as_deref(),
+            ),
         }
-        if let Some(path) = &self.secret_file {
-            let text = fs::read_to_string(path).map_err(|error| {
-                ConfigError::Secret(format!("secret_file {}: {error}", path.display()))
-            })?;
-            return Ok(Secret::new(text.trim_end_matches(['\r', '\n'])));
-        }
-        if let Some(name) = &self.secret_env {
-            return std::env::var(name)
-                .map(Secret::new)
-                .map_err(|_| ConfigError::Secret(format!("the variable {name} is not set")));
-        }
-        Err(ConfigError::Secret(
-            "[ami] needs secret_file or secret_env".into(),
-        ))
     }
+}
+
+impl AriConfig {
+    /// The user's password, from wherever the configuration says it is.
+    pub fn resolve_secret(&self) -> Result<Secret, ConfigError> {
+        secret(
+            "ari",
+            self.secret_file.as_deref(),
+            self.secret_env.as_deref(),
+        )
+    }
+}
+
+fn secret(
+    section: &'static str,
+    file: Option<&Path>,
+    variable: Option<&str>,
+) -> Result<Secret, ConfigError> {
+    let missing = |words: String| ConfigError::Secret { section, words };
+    if let Some(path) = file {
+        return fs::read_to_string(path)
+            .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
+            .map_err(|error| missing(format!("secret_file {}: {error}", path.display())));
+    }
+    let Some(name) = variable else {
+        return Err(missing("it needs secret_file or secret_env".into()));
+    };
+    std::env::var(name)
+        .map(Secret::new)
+        .map_err(|_| missing(format!("the variable {name} is not set")))
 }
 
 fn overrides() -> Env {
@@ -242,6 +274,23 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(words.contains("lease_ms"), "{words}");
+    }
+
+    #[test]
+    fn the_mode_and_the_address_of_ari_are_checked() {
+        let config = Config::from_toml("mode = \"shared\"").unwrap();
+        assert_eq!(config.mode, Mode::Shared);
+        let words = Config::from_toml("mode = \"both\"")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            words.contains("`mirror`") && words.contains("`shared`"),
+            "{words}"
+        );
+        let words = Config::from_toml("[ari]\nurl = \"127.0.0.1:8088\"\nusername = \"u\"")
+            .unwrap_err()
+            .to_string();
+        assert!(words.contains("ari.url"), "{words}");
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Asterisk's Manager Interface; without it every agent is `Unknown`.
     pub ami: Option<AmiConfig>,
+    /// Asterisk's REST interface, for evictions at once; without it they wait for Asterisk's next
+    /// check of expired contacts.
+    pub ari: Option<AriConfig>,
     /// What login answers tell phones.
     pub sip: SipConfig,
     /// Times and policies of the alignment core.
@@ -53,6 +56,8 @@ pub enum Mode {
     /// In its astdb; our `ps_contacts` mirrors what the registrar reports.
     #[default]
     Mirror,
+    /// In `ps_contacts` itself, over ODBC: the table is Asterisk's, we keep its `status`.
+    Shared,
 }
 
 /// The database.
@@ -85,6 +90,22 @@ pub struct AmiConfig {
     /// The secret itself, for a server embedded in a program; no key of the file.
     #[serde(skip)]
     pub secret: Option<Secret>,
+}
+
+/// Asterisk's REST interface.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AriConfig {
+    /// `http://host:port`, with the `prefix` of `http.conf` if there is one.
+    pub url: String,
+    /// The user of `ari.conf`; not a read-only one.
+    pub username: String,
+    /// A file that holds the user's password.
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
+    /// The environment variable that holds it.
+    #[serde(default)]
+    pub secret_env: Option<String>,
 }
 
 /// What login answers tell phones about the registrar.
@@ -252,6 +273,7 @@ impl Default for Config {
             trusted: Vec::new(),
             database: DatabaseConfig::default(),
             ami: None,
+            ari: None,
             sip: SipConfig::default(),
             alignment: AlignmentConfig::default(),
             auth: AuthConfig::default(),

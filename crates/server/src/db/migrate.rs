@@ -18,6 +18,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "create_ledger",
         include_str!("../../../../migrations/sqlite/0002_create_ledger.sql"),
     ),
+    (
+        3,
+        "create_last_contacts",
+        include_str!("../../../../migrations/sqlite/0003_create_last_contacts.sql"),
+    ),
 ];
 
 /// Brings the tables up to date. One that was cut in the middle left nothing and runs again.

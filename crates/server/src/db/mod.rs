@@ -9,8 +9,8 @@
 //! reads ─────────► pool of read-only connections (WAL: never blocked by the writer)
 //! ```
 
+mod contacts;
 mod migrate;
-mod mirror;
 mod read;
 mod sqlite;
 mod write;
@@ -28,7 +28,7 @@ pub use read::Credentials;
 pub use write::{NewSession, NewUser, Rotation, TokenHash, TokenPair, Write};
 pub use writer::WriteError;
 
-use crate::config::Config;
+use crate::config::{Config, Mode};
 
 /// Connections that read.
 const READERS: u32 = 4;
@@ -43,6 +43,7 @@ pub struct Database {
 
 #[derive(Debug)]
 struct Inner {
+    mode: Mode,
     reads: SqlitePool,
     writer: writer::Writer,
 }
@@ -77,12 +78,13 @@ impl Database {
         let options = sqlite::options(&path, config.database.busy_timeout_ms);
         let mut connection = sqlite::connect(&options).await?;
         migrate::up(&mut connection).await?;
-        mirror::ensure(&mut connection).await?;
+        contacts::ensure(&mut connection).await?;
         let reads = readers(options);
         Ok(Self {
             inner: Arc::new(Inner {
+                mode: config.mode,
                 reads,
-                writer: writer::Writer::start(connection),
+                writer: writer::Writer::start(connection, config.mode),
             }),
         })
     }
@@ -108,6 +110,10 @@ impl Database {
         // The writer last: only it can fold the write-ahead log into the file.
         self.inner.reads.close().await;
         self.inner.writer.close().await;
+    }
+
+    fn mode(&self) -> Mode {
+        self.inner.mode
     }
 
     fn reads(&self) -> &SqlitePool {

@@ -1,13 +1,12 @@
 //! What may be asked of the database.
 
 use rollcall_alignment::{
-    ContactId, ContactRow, ContactStatus, DeviceId, Extension, LeaseKind, Person, Restored,
-    SessionRow, SessionState, UserRow,
+    ContactRow, DeviceId, Extension, LeaseKind, Person, Restored, SessionRow, SessionState, UserRow,
 };
 use rollcall_wire::http::Role;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{Database, DbError, sqlite::role_from_word, write::TokenHash};
+use super::{Database, DbError, contacts, sqlite::role_from_word, write::TokenHash};
 use crate::auth::{Session, SessionId};
 
 /// What a sign-in needs of a user.
@@ -28,7 +27,7 @@ pub struct Credentials {
 }
 
 impl Database {
-    /// Everything a starting server needs to know: people, live sessions, the mirror as left.
+    /// Everything a starting server needs to know: people, live sessions, contacts as left.
     pub async fn restore(&self) -> Result<Restored, DbError> {
         let rows = sqlx::query(
             "SELECT extension, online, sipRegistered FROM users WHERE extension IS NOT NULL ORDER BY extension",
@@ -65,27 +64,10 @@ impl Database {
             .collect()
     }
 
-    /// The mirror's rows. That this succeeds is what makes an empty list of Asterisk's believable
-    /// (F15) where the registrar shares the table.
+    /// What the product knows of contacts. In shared mode, that this succeeds is what makes an empty
+    /// list of Asterisk's believable (F15).
     pub async fn contacts(&self) -> Result<Vec<ContactRow>, DbError> {
-        let rows = sqlx::query(
-            "SELECT id, endpoint, uri, user_agent, expiration_time, qualify_frequency, reg_server, status
-             FROM ps_contacts ORDER BY id",
-        )
-        .fetch_all(self.reads())
-        .await?;
-        let mut contacts = Vec::with_capacity(rows.len());
-        for row in &rows {
-            match contact(row) {
-                Ok(contact) => contacts.push(contact),
-                // Somebody else's table may hold anything; one odd row hides no other.
-                Err(DbError::Schema(error)) => {
-                    tracing::warn!(%error, "a row of ps_contacts is skipped");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(contacts)
+        contacts::read(self.reads(), self.mode()).await
     }
 
     async fn live_sessions(&self) -> Result<Vec<SessionRow>, DbError> {
@@ -227,28 +209,6 @@ fn live_session(row: &SqliteRow) -> Result<SessionRow, DbError> {
         started_unix_ms: unsigned(row.try_get(6)?),
         online_unix_ms: row.try_get::<Option<i64>, _>(7)?.map(unsigned),
         ended_unix_ms: None,
-    })
-}
-
-/// Any column may be NULL where the table is Asterisk's own.
-fn contact(row: &SqliteRow) -> Result<ContactRow, DbError> {
-    let text = |column: usize| -> Result<String, DbError> {
-        Ok(row
-            .try_get::<Option<String>, _>(column)?
-            .unwrap_or_default())
-    };
-    let number = |column: usize| -> Result<i64, DbError> {
-        Ok(row.try_get::<Option<i64>, _>(column)?.unwrap_or_default())
-    };
-    Ok(ContactRow {
-        id: ContactId::new(row.try_get(0)?),
-        endpoint: extension(&text(1)?)?,
-        uri: text(2)?,
-        user_agent: text(3)?,
-        expires_unix: unsigned(number(4)?),
-        qualify_frequency: u32::try_from(number(5)?).unwrap_or_default(),
-        reg_server: text(6)?,
-        status: ContactStatus::from_word(&text(7)?),
     })
 }
 

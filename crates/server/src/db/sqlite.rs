@@ -2,9 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rollcall_alignment::{
-    self as alignment, ContactRow, LedgerEntry, SessionRow, SessionState, UserRow,
-};
+use rollcall_alignment::{self as alignment, LedgerEntry, SessionRow, SessionState, UserRow};
 use rollcall_wire::http::Role;
 use sqlx::{
     ConnectOptions, SqliteConnection,
@@ -12,10 +10,11 @@ use sqlx::{
 };
 
 use super::{
+    contacts,
     write::{NewSession, NewUser, Rotation, TokenPair, Write},
     writer::WriteError,
 };
-use crate::auth::SessionId;
+use crate::{auth::SessionId, config::Mode};
 
 /// WAL, every commit on disk before it is answered, foreign keys held.
 pub(super) fn options(path: &Path, busy_timeout_ms: u64) -> SqliteConnectOptions {
@@ -35,7 +34,11 @@ pub(super) async fn connect(
 }
 
 /// Carries out one change. Rows written are rows changed: what is so already is left alone.
-pub(super) async fn execute(db: &mut SqliteConnection, write: &Write) -> Result<(), WriteError> {
+pub(super) async fn execute(
+    db: &mut SqliteConnection,
+    mode: Mode,
+    write: &Write,
+) -> Result<(), WriteError> {
     match write {
         Write::AddUser(user) => add_user(db, user).await,
         Write::StartSession(session) => start_session(db, session).await,
@@ -45,21 +48,20 @@ pub(super) async fn execute(db: &mut SqliteConnection, write: &Write) -> Result<
             at,
             reason,
         } => end_session(db, &session.to_string(), *at, reason).await,
-        Write::Core(write) => core(db, write).await,
+        Write::ExpireContact(id) => contacts::expire(db, id).await,
+        Write::Core(write) => core(db, mode, write).await,
     }
 }
 
-async fn core(db: &mut SqliteConnection, write: &alignment::Write) -> Result<(), WriteError> {
+async fn core(
+    db: &mut SqliteConnection,
+    mode: Mode,
+    write: &alignment::Write,
+) -> Result<(), WriteError> {
     match write {
         alignment::Write::User(row) => set_presence(db, row).await,
-        alignment::Write::Contact(row) => put_contact(db, row).await,
-        alignment::Write::ContactGone(id) => {
-            sqlx::query("DELETE FROM ps_contacts WHERE id = ?1")
-                .bind(id.as_str())
-                .execute(db)
-                .await?;
-            Ok(())
-        }
+        alignment::Write::Contact(row) => contacts::put(db, mode, row).await,
+        alignment::Write::ContactGone(id) => contacts::forget(db, mode, id).await,
         alignment::Write::Session(row) => put_session(db, row).await,
         alignment::Write::Ledger(entry) => append(db, entry).await,
     }
@@ -173,32 +175,6 @@ async fn set_presence(db: &mut SqliteConnection, row: &UserRow) -> Result<(), Wr
     .bind(row.online)
     .bind(row.sip_registered)
     .bind(row.extension.as_str())
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-async fn put_contact(db: &mut SqliteConnection, row: &ContactRow) -> Result<(), WriteError> {
-    sqlx::query(
-        "INSERT INTO ps_contacts (id, uri, expiration_time, qualify_frequency, user_agent, endpoint, reg_server, status)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (id) DO UPDATE SET
-             uri = excluded.uri, expiration_time = excluded.expiration_time,
-             qualify_frequency = excluded.qualify_frequency, user_agent = excluded.user_agent,
-             endpoint = excluded.endpoint, reg_server = excluded.reg_server, status = excluded.status
-         WHERE uri IS NOT excluded.uri OR expiration_time IS NOT excluded.expiration_time
-            OR qualify_frequency IS NOT excluded.qualify_frequency OR user_agent IS NOT excluded.user_agent
-            OR endpoint IS NOT excluded.endpoint OR reg_server IS NOT excluded.reg_server
-            OR status IS NOT excluded.status",
-    )
-    .bind(row.id.as_str())
-    .bind(&row.uri)
-    .bind(ms(row.expires_unix))
-    .bind(row.qualify_frequency)
-    .bind(&row.user_agent)
-    .bind(row.endpoint.as_str())
-    .bind(&row.reg_server)
-    .bind(row.status.as_str())
     .execute(db)
     .await?;
     Ok(())

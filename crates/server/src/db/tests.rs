@@ -1,4 +1,4 @@
-//! Behaviour of the writer, the migrations and the mirror.
+//! Behaviour of the writer, the migrations and ps_contacts in both modes.
 
 use rollcall_alignment::{
     self as alignment, ContactId, ContactRow, ContactStatus, Extension, UserRow,
@@ -165,7 +165,9 @@ async fn what_is_so_already_is_not_written_again() {
         .await
         .unwrap();
     for write in list() {
-        sqlite::execute(&mut db, &write).await.unwrap();
+        sqlite::execute(&mut db, Mode::Mirror, &write)
+            .await
+            .unwrap();
     }
     let row = db.fetch_one("SELECT total_changes()").await.unwrap();
     assert_eq!(row.try_get::<i64, _>(0).unwrap(), 0);
@@ -239,6 +241,106 @@ async fn a_table_of_asterisks_own_keeps_its_columns_and_rows_and_gains_ours() {
         .await
         .unwrap();
     assert_eq!(row.try_get::<String, _>(0).unwrap(), "kept");
+}
+
+/// A server in shared mode on a table as Asterisk's ODBC driver fills it.
+async fn shared_scene() -> Scene {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config {
+        data_dir: dir.path().join("data"),
+        mode: Mode::Shared,
+        ..Config::default()
+    };
+    let database = Database::open(&config).await.unwrap();
+    let scene = Scene {
+        config,
+        database,
+        _dir: dir,
+    };
+    scene
+        .raw()
+        .await
+        .execute(
+            "INSERT INTO ps_contacts (id, uri, endpoint, expiration_time, user_agent, qualify_frequency, reg_server)
+             VALUES ('1001^3B@abc', 'sip:1001@192.0.2.7:5060^3Btransport=tcp', '1001', 9000000000, 'Desk^3B 1', 10, 'pbx')",
+        )
+        .await
+        .unwrap();
+    scene
+}
+
+/// All of the shared table but our column, and that.
+async fn asterisks_columns(scene: &Scene) -> (String, String) {
+    let row = scene
+        .raw()
+        .await
+        .fetch_one(
+            "SELECT group_concat(id || uri || endpoint || user_agent || qualify_frequency || reg_server
+                 || ifnull(path, 'null') || ifnull(call_id, 'null') || expiration_time, char(10)),
+                 group_concat(status) FROM ps_contacts",
+        )
+        .await
+        .unwrap();
+    (row.try_get(0).unwrap(), row.try_get(1).unwrap())
+}
+
+#[tokio::test]
+async fn in_shared_mode_the_status_is_all_that_is_written_of_a_contact() {
+    let scene = shared_scene().await;
+    let (before, status) = asterisks_columns(&scene).await;
+    assert_eq!(
+        status, "Unknown",
+        "nothing is proved of a row just inserted"
+    );
+    let writes = vec![
+        contact("1001;@abc", ContactStatus::Reachable),
+        contact("1001;@of-no-row", ContactStatus::Reachable),
+    ];
+    scene.database.commit(writes).await.unwrap();
+    let (after, status) = asterisks_columns(&scene).await;
+    assert_eq!((after, status.as_str()), (before, "Reachable"));
+    let rows = scene.database.contacts().await.unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0].uri, "sip:1001@192.0.2.7:5060;transport=tcp");
+    assert_eq!(rows[0].user_agent, "Desk; 1");
+}
+
+#[tokio::test]
+async fn in_shared_mode_an_eviction_sets_the_expiry_into_the_past_and_nothing_else() {
+    let scene = shared_scene().await;
+    let (before, _) = asterisks_columns(&scene).await;
+    let id = ContactId::new("1001;@abc");
+    scene
+        .database
+        .commit(vec![Write::ExpireContact(id)])
+        .await
+        .unwrap();
+    let (after, _) = asterisks_columns(&scene).await;
+    assert_eq!(after, before.replace("9000000000", "1"));
+}
+
+#[tokio::test]
+async fn in_shared_mode_the_last_contact_outlives_its_row() {
+    let scene = shared_scene().await;
+    let expired = contact("1001;@abc", ContactStatus::Expired);
+    scene.database.commit(vec![expired]).await.unwrap();
+    scene
+        .raw()
+        .await
+        .execute("DELETE FROM ps_contacts")
+        .await
+        .unwrap();
+    let rows = scene.database.restore().await.unwrap().contacts;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].status, ContactStatus::Expired);
+    assert_eq!(rows[0].uri, "sip:1001@192.0.2.1");
+    let gone = alignment::Write::ContactGone(ContactId::new("1001;@abc"));
+    scene
+        .database
+        .commit(vec![Write::Core(gone)])
+        .await
+        .unwrap();
+    assert!(scene.database.contacts().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub enum Write {
         /// `logout`, `takeover`, `forced`, `expired`.
         reason: String,
     },
+    /// A contact in Asterisk's own table is evicted: its expiry is set into the past.
+    ExpireContact(rollcall_alignment::ContactId),
     /// A change that the alignment core asked for.
     Core(rollcall_alignment::Write),
 }

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{sqlite, write::Write};
+use crate::config::Mode;
 
 /// Lists that may wait; more are refused as `Down` rather than kept.
 const QUEUE: usize = 16_384;
@@ -70,10 +71,10 @@ struct List {
 type Answer = oneshot::Sender<Result<(), WriteError>>;
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    pub(super) fn start(connection: SqliteConnection, mode: Mode) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let healthy = Arc::new(AtomicBool::new(true));
-        let task = tokio::spawn(run(connection, queue, Arc::clone(&healthy)));
+        let task = tokio::spawn(run(connection, mode, queue, Arc::clone(&healthy)));
         Self {
             jobs,
             healthy,
@@ -115,6 +116,7 @@ impl Writer {
 
 async fn run(
     mut connection: SqliteConnection,
+    mode: Mode,
     mut queue: mpsc::Receiver<Job>,
     healthy: Arc<AtomicBool>,
 ) {
@@ -133,7 +135,7 @@ async fn run(
                 Job::Close => open = false,
             }
         }
-        let ok = commit_together(&mut connection, lists).await;
+        let ok = commit_together(&mut connection, mode, lists).await;
         healthy.store(ok, Ordering::Relaxed);
     }
     let _ = connection.close().await;
@@ -141,10 +143,10 @@ async fn run(
 
 /// One transaction for all lists; a list that fails is undone alone. The answers leave after the
 /// commit, so that none speaks of what a crash could take back.
-async fn commit_together(db: &mut SqliteConnection, lists: Vec<List>) -> bool {
+async fn commit_together(db: &mut SqliteConnection, mode: Mode, lists: Vec<List>) -> bool {
     let mut done: Vec<(Answer, Result<(), WriteError>)> = Vec::with_capacity(lists.len());
     let mut waiting = lists.into_iter();
-    let made = timeout(PATIENCE, make_all(db, &mut waiting, &mut done)).await;
+    let made = timeout(PATIENCE, make_all(db, mode, &mut waiting, &mut done)).await;
     let failure = match made {
         // Waited for however long it takes: a commit that is given up may still be made.
         Ok(Ok(())) => db.execute("COMMIT").await.err().map(|e| e.to_string()),
@@ -175,6 +177,7 @@ async fn commit_together(db: &mut SqliteConnection, lists: Vec<List>) -> bool {
 
 async fn make_all(
     db: &mut SqliteConnection,
+    mode: Mode,
     waiting: &mut impl Iterator<Item = List>,
     done: &mut Vec<(Answer, Result<(), WriteError>)>,
 ) -> Result<(), sqlx::Error> {
@@ -185,7 +188,7 @@ async fn make_all(
             list.answer,
             Err(WriteError::Down("it was cut short".into())),
         ));
-        let result = one_list(db, &list.writes).await;
+        let result = one_list(db, mode, &list.writes).await;
         let lost = matches!(result, Err(WriteError::Down(_)));
         if let Some((_, place)) = done.last_mut() {
             *place = result;
@@ -197,10 +200,14 @@ async fn make_all(
     Ok(())
 }
 
-async fn one_list(db: &mut SqliteConnection, writes: &[Write]) -> Result<(), WriteError> {
+async fn one_list(
+    db: &mut SqliteConnection,
+    mode: Mode,
+    writes: &[Write],
+) -> Result<(), WriteError> {
     db.execute("SAVEPOINT one_list").await?;
     for write in writes {
-        if let Err(error) = sqlite::execute(db, write).await {
+        if let Err(error) = sqlite::execute(db, mode, write).await {
             db.execute("ROLLBACK TO one_list").await?;
             db.execute("RELEASE one_list").await?;
             return Err(error);
