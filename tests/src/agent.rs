@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use crate::program::Program;
+use crate::pulse::Pulse;
 use crate::server::Server;
 use crate::surroundings;
 
@@ -18,6 +19,8 @@ pub struct Agent {
     device: PathBuf,
     _folder: TempDir,
     arguments: Vec<OsString>,
+    audio: &'static str,
+    sound: Vec<(String, OsString)>,
 }
 
 impl Agent {
@@ -33,7 +36,9 @@ impl Agent {
             username: username.to_owned(),
             device,
             _folder: folder,
-            arguments: vec!["--audio".into(), "loopback".into()],
+            arguments: Vec::new(),
+            audio: "loopback",
+            sound: Vec::new(),
         }
     }
 
@@ -41,6 +46,21 @@ impl Agent {
     #[must_use]
     pub fn with<A: Into<OsString>>(mut self, words: impl IntoIterator<Item = A>) -> Agent {
         self.arguments.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// At a machine that has no sound devices at all, whatever this one has.
+    #[must_use]
+    pub fn without_sound_devices(mut self) -> Agent {
+        self.audio = "devices";
+        self
+    }
+
+    /// With the microphone and the loudspeaker of a sound server.
+    #[must_use]
+    pub fn through(mut self, pulse: &Pulse) -> Agent {
+        self.audio = "devices";
+        self.sound = pulse.environment();
         self
     }
 
@@ -65,11 +85,22 @@ impl Agent {
         .to_vec();
         arguments.push(self.device.clone().into());
         arguments.extend(self.arguments.iter().cloned());
+        arguments.extend(["--audio", self.audio].map(OsString::from));
         let password = Server::password(&self.username);
+        let nowhere = OsStr::new("/nonexistent");
+        let mut environment = vec![
+            (PASSWORD, OsStr::new(&password)),
+            // Neither ALSA nor a sound server: only what --audio names makes a sound.
+            ("ALSA_CONFIG_PATH", nowhere),
+            ("PULSE_SERVER", OsStr::new("unix:/nonexistent")),
+            ("XDG_RUNTIME_DIR", nowhere),
+        ];
+        let sound = self.sound.iter();
+        environment.extend(sound.map(|(name, value)| (name.as_str(), value.as_os_str())));
         Program::start(
             &surroundings::binary("rollcall-agent"),
             arguments,
-            &[(PASSWORD, OsStr::new(&password))],
+            &environment,
         )
     }
 }

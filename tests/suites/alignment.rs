@@ -217,6 +217,32 @@ async fn a_desk_phone_that_nobody_claims_is_never_available() {
     assert_eq!(scene.board.first_said("1001", "Available", 0), None);
 }
 
+#[tokio::test]
+async fn an_agent_without_a_microphone_is_told_so_and_is_not_available() {
+    let scene = Scene::start().await;
+    let agent = Agent::new("1001")
+        .without_sound_devices()
+        .start(&scene.server);
+    let notice = agent
+        .event("says that there is no microphone", |event| {
+            (event["event"] == "notice").then(|| event.clone())
+        })
+        .await;
+    let error = &notice["error"];
+    assert!(
+        error["code"] == "no_audio_device"
+            && error["next"].as_str().is_some_and(|next| !next.is_empty()),
+        "{notice}"
+    );
+    let seen = scene
+        .board
+        .shows_where("1001", "no_audio_device", PROMPTLY, |agent| {
+            reasons(agent).contains(&"no_audio_device")
+        });
+    assert_eq!(seen.await["status"], "NotAvailable");
+    assert_eq!(scene.board.first_said("1001", "Available", 0), None);
+}
+
 /// Asterisk, the server, and the supervisor's board.
 struct Scene {
     board: Board,
