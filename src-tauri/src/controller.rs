@@ -145,7 +145,7 @@ fn notices(state: &AgentState, facts: &Facts) -> Vec<Notice> {
                     "This computer has no keychain that can be used ({why}), so your session is kept in memory only."
                 ),
                 field: None,
-                next: Some("Nothing: after a restart, sign in again.".to_owned()),
+                next: Some("Sign in again after a restart.".to_owned()),
             },
         });
     }
