@@ -17,8 +17,6 @@ use crate::{Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Vitals
 const FAREWELL: Duration = Duration::from_secs(3);
 /// First and longest wait before a name is looked up again.
 const LOOKUP_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32));
-/// A loop whose timer is later than this does not keep time.
-const MAX_LATENESS: Duration = Duration::from_secs(1);
 /// Largest SIP datagram.
 const MAX_DATAGRAM: usize = 65_535;
 
@@ -37,8 +35,8 @@ pub(crate) struct Driver {
     available: Option<bool>,
     /// `Registering` was told before the user agent exists that would tell it too.
     told_registering: bool,
-    last_tick: u64,
-    timer_late: bool,
+    /// The worst lateness of a timer since the last vitals.
+    lateness: Duration,
     farewell: Option<Instant>,
 }
 
@@ -72,8 +70,7 @@ impl Driver {
             registered: false,
             available: None,
             told_registering: false,
-            last_tick: 0,
-            timer_late: false,
+            lateness: Duration::ZERO,
             farewell: None,
         }
     }
@@ -100,7 +97,7 @@ impl Driver {
                 () = sleep_until(due) => self.run_timers(due),
                 Some(found) = self.found.1.recv() => self.found(found),
                 Some(report) = reports.recv() => self.hear(report),
-                _ = vitals.tick() => self.tell_vitals(),
+                due = vitals.tick() => self.tell_vitals(due.into_std()),
             }
             self.settle().await;
         }
@@ -233,7 +230,7 @@ impl Driver {
 
     fn run_timers(&mut self, due: Option<Instant>) {
         let now = Instant::now();
-        self.timer_late |= due.is_some_and(|due| now.saturating_duration_since(due) > MAX_LATENESS);
+        self.note_lateness(now, due);
         if self
             .wanted
             .as_ref()
@@ -383,19 +380,24 @@ impl Driver {
         }
     }
 
-    fn tell_vitals(&mut self) {
+    fn note_lateness(&mut self, now: Instant, due: Option<Instant>) {
+        let late = due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        self.lateness = self.lateness.max(late);
+    }
+
+    fn tell_vitals(&mut self, due: Instant) {
+        let now = Instant::now();
+        self.note_lateness(now, Some(due));
         let pulse = self.sound.pulse();
-        let tick = pulse.tick();
         let vitals = Vitals {
-            tick,
-            sip_loop_ok: !std::mem::take(&mut self.timer_late),
-            audio_loop_ok: tick > self.last_tick,
+            tick: pulse.tick(),
+            sip_loop_late: std::mem::take(&mut self.lateness),
+            audio_loop_age: pulse.age(now),
             microphone_ok: pulse.microphone_ok(),
             speaker_ok: pulse.speaker_ok(),
             registered: self.registered,
             calls: self.lines.len(),
         };
-        self.last_tick = tick;
         if self.available.is_some() {
             self.set_available(vitals.microphone_ok && vitals.speaker_ok);
         }

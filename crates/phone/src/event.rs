@@ -162,10 +162,11 @@ impl EndKind {
 pub struct Vitals {
     /// Turns of the 20 ms media tick so far.
     pub tick: u64,
-    /// The SIP loop turned, and its timers were not late by more than a second.
-    pub sip_loop_ok: bool,
-    /// The media tick moved on since the last vitals.
-    pub audio_loop_ok: bool,
+    /// How late the SIP loop turned when a timer of its own was due, at worst since the last vitals. It sends them
+    /// itself, so that the age of its last turn would always be nought.
+    pub sip_loop_late: Duration,
+    /// Age of the media tick's last turn; below 20 ms while it keeps time.
+    pub audio_loop_age: Duration,
     /// Real sound is captured (or the choice needs none).
     pub microphone_ok: bool,
     /// Somebody can hear what is played (or the choice needs none).

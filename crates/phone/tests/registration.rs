@@ -132,9 +132,12 @@ async fn vitals_come_from_both_loops() {
     let mut ticks = Vec::new();
     phone
         .expect(|event| match event {
-            PhoneEvent::Vitals(vitals) if vitals.microphone_ok && vitals.audio_loop_ok => {
+            PhoneEvent::Vitals(vitals) if vitals.microphone_ok => {
+                // Far from the minute that a loop that stands still would show; a busy machine may be late.
+                let limit = Duration::from_secs(5);
                 assert!(
-                    vitals.sip_loop_ok
+                    vitals.sip_loop_late < limit
+                        && vitals.audio_loop_age < limit
                         && vitals.speaker_ok
                         && !vitals.registered
                         && vitals.calls == 0

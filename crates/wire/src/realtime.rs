@@ -48,13 +48,14 @@ pub struct AgentStatus {
 pub struct DeviceHeartbeat {
     /// The device's id; the session's own.
     pub device_id: String,
-    /// Counts the engine's vitals; one that does not advance renews nothing.
+    /// Turns of the engine's media loop so far; one that does not advance renews nothing.
     pub tick: u64,
     /// The phone believes itself registered.
     pub registered: bool,
-    /// Age of the last turn of the SIP loop, ms.
+    /// How late the SIP loop turned, at worst since the last heartbeat, ms. The loop measures itself,
+    /// so that a heartbeat never finds it without a turn just taken.
     pub sip_loop_ms: u64,
-    /// Age of the last turn of the audio loop, ms; absent where no audio runs.
+    /// Age of the audio loop's last turn when the vitals were taken, ms; absent where no audio runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_loop_ms: Option<u64>,
     /// It can hear and speak.

@@ -324,18 +324,15 @@ enum At {
 /// Vitals older than this are not sent when the link comes up: they would speak of the past.
 const VITALS_ARE_FRESH: Duration = Duration::from_secs(5);
 
-/// What the server counts as a loop that no longer turns, ms; the engine tells only that it does or does not.
-const STALLED_MS: u64 = 60_000;
-
-/// The engine's vitals in the server's words. They are sent by the SIP loop itself, so that its age is nought.
+/// The engine's vitals in the server's words: what its loops measured, and nothing else.
 fn heartbeat(device_id: String, vitals: &Vitals) -> DeviceHeartbeat {
-    let age = |turns: bool| if turns { 0 } else { STALLED_MS };
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     DeviceHeartbeat {
         device_id,
         tick: vitals.tick,
         registered: vitals.registered,
-        sip_loop_ms: age(vitals.sip_loop_ok),
-        audio_loop_ms: Some(age(vitals.audio_loop_ok)),
+        sip_loop_ms: ms(vitals.sip_loop_late),
+        audio_loop_ms: Some(ms(vitals.audio_loop_age)),
         audio_ok: vitals.microphone_ok && vitals.speaker_ok,
         calls: u32::try_from(vitals.calls).unwrap_or(u32::MAX),
     }

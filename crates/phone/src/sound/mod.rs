@@ -15,6 +15,7 @@ mod thread;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rollcall_audio::{AudioChoice, AudioError};
 use rollcall_media::sdp::Negotiated;
@@ -68,14 +69,42 @@ pub(crate) enum SoundReport {
 }
 
 /// Signs of life of the media thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pulse {
+    began: Instant,
     tick: AtomicU64,
+    /// When the last turn was, ms after `began`.
+    turned_ms: AtomicU64,
     microphone_ok: AtomicBool,
     speaker_ok: AtomicBool,
 }
 
 impl Pulse {
+    fn new(began: Instant) -> Self {
+        Self {
+            began,
+            tick: AtomicU64::new(0),
+            turned_ms: AtomicU64::new(0),
+            microphone_ok: AtomicBool::new(false),
+            speaker_ok: AtomicBool::new(false),
+        }
+    }
+
+    /// The media loop turns.
+    fn turn(&self, now: Instant) {
+        let after = now.saturating_duration_since(self.began).as_millis();
+        let after = u64::try_from(after).unwrap_or(u64::MAX);
+        self.turned_ms.store(after, Ordering::Relaxed);
+        self.tick.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Age of the last turn; before the first, how long it has been awaited.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        let turned = Duration::from_millis(self.turned_ms.load(Ordering::Relaxed));
+        now.saturating_duration_since(self.began)
+            .saturating_sub(turned)
+    }
+
     pub(crate) fn tick(&self) -> u64 {
         self.tick.load(Ordering::Relaxed)
     }
@@ -103,7 +132,7 @@ impl Sound {
     ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<SoundReport>)> {
         let (commands, asked) = mpsc::unbounded_channel();
         let (reports, told) = mpsc::unbounded_channel();
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(Pulse::new(Instant::now()));
         let shared = pulse.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -139,5 +168,23 @@ impl Sound {
 
     pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_loop_that_stands_still_grows_old() {
+        let began = Instant::now();
+        let after = |ms| began + Duration::from_millis(ms);
+        let pulse = Pulse::new(began);
+        assert_eq!(pulse.age(after(30)), Duration::from_millis(30), "no turn");
+        pulse.turn(after(40));
+        assert_eq!(pulse.age(after(55)), Duration::from_millis(15));
+        pulse.turn(after(60));
+        assert_eq!(pulse.age(after(7_060)), Duration::from_secs(7), "it stands");
+        assert_eq!(pulse.tick(), 2);
     }
 }

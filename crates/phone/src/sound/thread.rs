@@ -155,7 +155,7 @@ impl Thread {
         if now.saturating_duration_since(self.next_tick) > MAX_LAG {
             self.next_tick = now + TICK;
         }
-        self.pulse.tick.fetch_add(1, Ordering::Relaxed);
+        self.pulse.turn(now);
         self.look_after_devices(now);
         // WAV files and loopback hold a call's sound and nothing else; devices are always kept moving, so that
         // no old sound waits in them when a call begins.

@@ -19,17 +19,17 @@ fn each_vitals_event_becomes_one_heartbeat_and_time_alone_becomes_none() {
 }
 
 #[test]
-fn a_loop_that_stands_still_is_told_as_such() {
+fn what_the_loops_measured_is_what_the_server_is_told() {
     let stalled = Vitals {
-        sip_loop_ok: true,
-        audio_loop_ok: false,
+        sip_loop_late: Duration::from_millis(1_204),
+        audio_loop_age: Duration::from_millis(7_016),
         microphone_ok: false,
         speaker_ok: true,
         ..Vitals::default()
     };
     let told = heartbeat("device-0001".to_owned(), &stalled);
-    assert_eq!(told.sip_loop_ms, 0);
-    assert_eq!(told.audio_loop_ms, Some(STALLED_MS));
+    assert_eq!(told.sip_loop_ms, 1_204);
+    assert_eq!(told.audio_loop_ms, Some(7_016));
     assert!(!told.audio_ok);
 }
 

@@ -220,8 +220,8 @@ fn failure(kind: FailureKind, code: &str) -> Failure {
 fn vitals(tick: u64) -> PhoneEvent {
     PhoneEvent::Vitals(Vitals {
         tick,
-        sip_loop_ok: true,
-        audio_loop_ok: true,
+        sip_loop_late: Duration::from_millis(1),
+        audio_loop_age: Duration::from_millis(9),
         microphone_ok: true,
         speaker_ok: true,
         registered: true,

@@ -106,8 +106,8 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
 
 fn vitals_object(vitals: &Vitals) -> Value {
     json!({
-        "event": "vitals", "tick": vitals.tick, "sip_loop_ok": vitals.sip_loop_ok,
-        "audio_loop_ok": vitals.audio_loop_ok, "microphone_ok": vitals.microphone_ok,
+        "event": "vitals", "tick": vitals.tick, "sip_loop_late": vitals.sip_loop_late.as_secs_f64(),
+        "audio_loop_age": vitals.audio_loop_age.as_secs_f64(), "microphone_ok": vitals.microphone_ok,
         "speaker_ok": vitals.speaker_ok, "registered": vitals.registered, "calls": vitals.calls,
     })
 }
