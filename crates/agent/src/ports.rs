@@ -8,6 +8,7 @@ use rollcall_wire::{
     realtime::DeviceHeartbeat,
 };
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::day::{Failure, LinkEvent};
@@ -55,26 +56,29 @@ pub trait Server: Send + Sync + 'static {
         request: LoginRequest,
     ) -> impl Future<Output = Result<LoginResponse, Failure>> + Send;
 
-    /// `POST refresh`.
+    /// `POST refresh`; one `key` for all attempts to trade one token.
     fn refresh(
         &self,
         server: String,
         refresh: Secret,
+        key: Uuid,
     ) -> impl Future<Output = Result<LoginResponse, Failure>> + Send;
 
-    /// `POST agent-online`.
+    /// `POST agent-online`; one `key` for all attempts at one claim.
     fn agent_online(
         &self,
         server: String,
         token: Secret,
         request: AgentOnlineRequest,
+        key: Uuid,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// `POST agent-logout`; what is still pending.
+    /// `POST agent-logout`; what is still pending. One `key` for all attempts to end one session.
     fn agent_logout(
         &self,
         server: String,
         token: Secret,
+        key: Uuid,
     ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
     /// Keeps a realtime link up with whatever token is current, until dropped. Board events come whole and in order.

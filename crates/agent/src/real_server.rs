@@ -6,6 +6,7 @@ use rollcall_server_client::{Client, ClientError, Realtime, RealtimeEvent};
 use rollcall_wire::http::{AgentLogoutRequest, AgentOnlineRequest, LoginRequest, LoginResponse};
 use rollcall_wire::realtime::DeviceHeartbeat;
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 use zeroize::Zeroize;
 
 use crate::{
@@ -46,8 +47,14 @@ impl Server for RealServer {
         Ok(answer?)
     }
 
-    async fn refresh(&self, server: String, refresh: Secret) -> Result<LoginResponse, Failure> {
-        Ok(self.client(&server)?.refresh(refresh.expose()).await?)
+    async fn refresh(
+        &self,
+        server: String,
+        refresh: Secret,
+        key: Uuid,
+    ) -> Result<LoginResponse, Failure> {
+        let client = self.client(&server)?;
+        Ok(client.under(key).refresh(refresh.expose()).await?)
     }
 
     async fn agent_online(
@@ -55,17 +62,25 @@ impl Server for RealServer {
         server: String,
         token: Secret,
         request: AgentOnlineRequest,
+        key: Uuid,
     ) -> Result<(), Failure> {
         let client = self.client(&server)?;
         client
+            .under(key)
             .agent_online(token.expose(), &request.extension, &request.contact_uri)
             .await?;
         Ok(())
     }
 
-    async fn agent_logout(&self, server: String, token: Secret) -> Result<Vec<String>, Failure> {
+    async fn agent_logout(
+        &self,
+        server: String,
+        token: Secret,
+        key: Uuid,
+    ) -> Result<Vec<String>, Failure> {
         let client = self.client(&server)?;
         let answer = client
+            .under(key)
             .agent_logout(token.expose(), &AgentLogoutRequest::default())
             .await?;
         Ok(answer.pending)

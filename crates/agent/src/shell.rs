@@ -19,6 +19,7 @@ use tokio::{
     time::Instant,
 };
 use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use crate::{
     day::{Account, Answer, Command, CommandId, Day, Effect, Failure, Input, Now},
@@ -46,6 +47,33 @@ struct Secrets {
     access: watch::Sender<Secret>,
     refresh: Secret,
     sip: Option<Sip>,
+    keys: Keys,
+}
+
+/// The idempotency keys of a session: one for each intent, over all attempts at it.
+struct Keys {
+    /// To trade the present refresh token; another attempt under another key would look like theft.
+    refresh: Uuid,
+    /// The claim that was last told, by its number.
+    online: (u64, Uuid),
+    logout: Uuid,
+}
+
+impl Keys {
+    fn new() -> Self {
+        Self {
+            refresh: Uuid::new_v4(),
+            online: (0, Uuid::new_v4()),
+            logout: Uuid::new_v4(),
+        }
+    }
+
+    fn of_claim(&mut self, claim: u64) -> Uuid {
+        if self.online.0 != claim {
+            self.online = (claim, Uuid::new_v4());
+        }
+        self.online.1
+    }
 }
 
 struct Sip {
@@ -229,6 +257,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
             access: watch::Sender::new(Secret::new(tokens.sip)),
             refresh: Secret::new(tokens.refresh),
             sip,
+            keys: Keys::new(),
         };
         self.hand_to_keeper(&secrets);
         self.running.secrets.insert(session, secrets);
@@ -241,6 +270,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 .access
                 .send_replace(Secret::new(response.tokens.sip));
             secrets.refresh = Secret::new(response.tokens.refresh);
+            secrets.keys.refresh = Uuid::new_v4();
         }
         if let Some(secrets) = self.running.secrets.get(&session) {
             self.hand_to_keeper(secrets);
@@ -287,8 +317,9 @@ impl<S: Server, P: Phone> Shell<S, P> {
                     return;
                 };
                 let (server, refresh) = (secrets.server.clone(), secrets.refresh.clone());
+                let key = secrets.keys.refresh;
                 tasks.spawn(async move {
-                    let result = api.refresh(server, refresh).await;
+                    let result = api.refresh(server, refresh, key).await;
                     let _ = done.send(Done::Refreshed(session, result));
                 });
             }
@@ -298,24 +329,26 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 extension,
                 contact_uri,
             } => {
-                let Some((server, token)) = self.access(session) else {
+                let Some((server, token, keys)) = self.access(session) else {
                     return;
                 };
+                let key = keys.of_claim(claim);
                 let request = AgentOnlineRequest {
                     extension,
                     contact_uri,
                 };
                 tasks.spawn(async move {
-                    let result = api.agent_online(server, token, request).await;
+                    let result = api.agent_online(server, token, request, key).await;
                     let _ = done.send(Done::Plain(Input::Claimed { claim, result }));
                 });
             }
             Effect::AgentLogout { session } => {
-                let Some((server, token)) = self.access(session) else {
+                let Some((server, token, keys)) = self.access(session) else {
                     return;
                 };
+                let key = keys.logout;
                 tasks.spawn(async move {
-                    let result = api.agent_logout(server, token).await;
+                    let result = api.agent_logout(server, token, key).await;
                     let _ = done.send(Done::Plain(Input::LoggedOut { session, result }));
                 });
             }
@@ -347,9 +380,11 @@ impl<S: Server, P: Phone> Shell<S, P> {
         }
     }
 
-    fn access(&self, session: u32) -> Option<(String, Secret)> {
-        let secrets = self.running.secrets.get(&session)?;
-        Some((secrets.server.clone(), secrets.access.borrow().clone()))
+    /// What a request in the session's name needs.
+    fn access(&mut self, session: u32) -> Option<(String, Secret, &mut Keys)> {
+        let secrets = self.running.secrets.get_mut(&session)?;
+        let token = secrets.access.borrow().clone();
+        Some((secrets.server.clone(), token, &mut secrets.keys))
     }
 
     fn open_link(

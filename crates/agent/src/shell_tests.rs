@@ -17,6 +17,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use uuid::Uuid;
+
 use crate::{
     AgentConfig, AgentHandle, AgentState, Claim, Keeper, KeptSecrets, Stage, When,
     agent::start_with,
@@ -81,11 +83,17 @@ impl Phone for FakePhone {
     }
 }
 
+type Keys = Arc<Mutex<Vec<(&'static str, Uuid)>>>;
+
 /// Answers what it is given, then yes.
 #[derive(Default)]
 struct FakeServer {
     log: Log,
+    /// The path and the idempotency key of each request.
+    keys: Keys,
     online: Mutex<VecDeque<Failure>>,
+    refresh: Mutex<VecDeque<Failure>>,
+    logout: Mutex<VecDeque<Failure>>,
     login_takes: Duration,
     logout_takes: Duration,
     links: Mutex<Option<mpsc::UnboundedSender<mpsc::UnboundedSender<LinkEvent>>>>,
@@ -103,10 +111,20 @@ impl Server for FakeServer {
         }
     }
 
-    async fn refresh(&self, _: String, refresh: Secret) -> Result<LoginResponse, Failure> {
-        assert_eq!(refresh.expose(), format!("{REFRESH}-1"));
+    async fn refresh(
+        &self,
+        _: String,
+        refresh: Secret,
+        key: Uuid,
+    ) -> Result<LoginResponse, Failure> {
+        let generation = refresh.expose().strip_prefix(REFRESH).unwrap();
+        let generation: u32 = generation.strip_prefix('-').unwrap().parse().unwrap();
         self.log.note("refresh");
-        Ok(tokens(2))
+        self.keys.lock().unwrap().push(("refresh", key));
+        match self.refresh.lock().unwrap().pop_front() {
+            Some(failure) => Err(failure),
+            None => Ok(tokens(generation + 1)),
+        }
     }
 
     async fn agent_online(
@@ -114,7 +132,9 @@ impl Server for FakeServer {
         _: String,
         token: Secret,
         request: AgentOnlineRequest,
+        key: Uuid,
     ) -> Result<(), Failure> {
+        self.keys.lock().unwrap().push(("online", key));
         self.log.note(format!(
             "agent-online {} {}",
             token.expose(),
@@ -126,10 +146,14 @@ impl Server for FakeServer {
         }
     }
 
-    async fn agent_logout(&self, _: String, _: Secret) -> Result<Vec<String>, Failure> {
+    async fn agent_logout(&self, _: String, _: Secret, key: Uuid) -> Result<Vec<String>, Failure> {
         sleep(self.logout_takes).await;
         self.log.note("agent-logout");
-        Ok(vec![])
+        self.keys.lock().unwrap().push(("logout", key));
+        match self.logout.lock().unwrap().pop_front() {
+            Some(failure) => Err(failure),
+            None => Ok(vec![]),
+        }
     }
 
     async fn link(
@@ -334,6 +358,73 @@ async fn an_expired_token_is_renewed_and_the_renewed_one_used_and_kept() {
         seen.last().map(String::as_str),
         Some("agent-online the-access-token-2 true")
     );
+}
+
+/// The keys that requests to `path` carried, in order.
+fn keys_of(keys: &Keys, path: &str) -> Vec<Uuid> {
+    let keys = keys.lock().unwrap();
+    let of_path = keys.iter().filter(|(of, _)| *of == path);
+    of_path.map(|(_, key)| *key).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attempts_at_one_claim_carry_one_key_and_the_next_claim_another() {
+    let server = FakeServer::default();
+    let keys = server.keys.clone();
+    let away = || failure(FailureKind::Retry, "server_away");
+    let stale = failure(FailureKind::Unauthorised, "invalid_token");
+    server
+        .online
+        .lock()
+        .unwrap()
+        .extend([away(), away(), stale]);
+    let bench = bench(server, true);
+    bench.sign_in().await;
+    bench.until(|state| state.claim == Claim::Told).await;
+    let attempts = keys_of(&keys, "online");
+    assert_eq!(attempts, [attempts[0]; 4]);
+
+    let moved = PhoneEvent::Registered {
+        contact: format!("{CONTACT}1"),
+        expires: Duration::from_secs(300),
+        registrar: "127.0.0.1:5060".to_owned(),
+    };
+    bench.phone.send(moved).unwrap();
+    bench.settle().await;
+    let attempts = keys_of(&keys, "online");
+    assert_eq!(attempts.len(), 5);
+    assert_ne!(attempts[4], attempts[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_whose_answer_was_lost_is_asked_again_under_its_key_and_the_next_is_not() {
+    let server = FakeServer::default();
+    let keys = server.keys.clone();
+    let away = failure(FailureKind::Retry, "server_away");
+    server.refresh.lock().unwrap().push_back(away);
+    let bench = bench(server, true);
+    bench.sign_in().await;
+    // The tokens live for an hour each.
+    sleep(Duration::from_secs(2 * 3_600)).await;
+    let refreshes = keys_of(&keys, "refresh");
+    assert_eq!(refreshes.len(), 3);
+    assert_eq!(refreshes[0], refreshes[1]);
+    assert_ne!(refreshes[1], refreshes[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_needs_a_new_token_is_one_intent_under_one_key() {
+    let server = FakeServer::default();
+    let keys = server.keys.clone();
+    let stale = failure(FailureKind::Unauthorised, "invalid_token");
+    server.logout.lock().unwrap().push_back(stale);
+    let bench = bench(server, true);
+    bench.sign_in().await;
+    let out = bench.agent.sign_out(When::AfterCalls).await.unwrap();
+    assert!(out.pending.is_empty());
+    let logouts = keys_of(&keys, "logout");
+    assert_eq!(logouts, [logouts[0]; 2]);
+    assert!(!keys_of(&keys, "online").contains(&logouts[0]));
 }
 
 #[tokio::test(start_paused = true)]

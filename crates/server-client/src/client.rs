@@ -85,51 +85,40 @@ impl Client {
         self.patiently(call).await
     }
 
-    /// Trades a refresh token for a new pair. The token is used up, whatever becomes of the answer;
-    /// the retries of one call carry one key and hear one answer.
-    pub async fn refresh(&self, refresh: &str) -> Result<LoginResponse, ClientError> {
-        let key = Uuid::new_v4().to_string();
-        let request = RefreshRequest {
-            refresh: refresh.into(),
-        };
-        let call = || {
-            self.post(REFRESH, None, &request)
-                .header(IDEMPOTENCY_KEY_HEADER, &key)
-        };
-        self.patiently(call).await
+    /// The requests of one intent, which all carry `key`. Who tries again later, because no answer
+    /// came, does so under the key of the first attempt; a new intent takes a new one.
+    #[must_use]
+    pub fn under(&self, key: Uuid) -> Keyed<'_> {
+        Keyed {
+            client: self,
+            key: key.to_string(),
+        }
     }
 
-    /// Says that the agent wants calls at this contact.
+    /// [`Keyed::refresh`] under a key of its own.
+    pub async fn refresh(&self, refresh: &str) -> Result<LoginResponse, ClientError> {
+        self.under(Uuid::new_v4()).refresh(refresh).await
+    }
+
+    /// [`Keyed::agent_online`] under a key of its own.
     pub async fn agent_online(
         &self,
         token: &str,
         extension: &str,
         contact_uri: &str,
     ) -> Result<AgentOnlineResponse, ClientError> {
-        let key = Uuid::new_v4().to_string();
-        let request = AgentOnlineRequest {
-            extension: extension.into(),
-            contact_uri: contact_uri.into(),
-        };
-        let call = || {
-            self.post(AGENT_ONLINE, Some(token), &request)
-                .header(IDEMPOTENCY_KEY_HEADER, &key)
-        };
-        self.patiently(call).await
+        let keyed = self.under(Uuid::new_v4());
+        keyed.agent_online(token, extension, contact_uri).await
     }
 
-    /// Ends the token's session, or another device's of the same user.
+    /// [`Keyed::agent_logout`] under a key of its own.
     pub async fn agent_logout(
         &self,
         token: &str,
         request: &AgentLogoutRequest,
     ) -> Result<AgentLogoutResponse, ClientError> {
-        let key = Uuid::new_v4().to_string();
-        let call = || {
-            self.post(AGENT_LOGOUT, Some(token), request)
-                .header(IDEMPOTENCY_KEY_HEADER, &key)
-        };
-        self.patiently(call).await
+        let keyed = self.under(Uuid::new_v4());
+        keyed.agent_logout(token, request).await
     }
 
     /// Whether a server answers at all.
@@ -192,6 +181,62 @@ impl Client {
                 Err(failed) => return Err(failed.error),
             }
         }
+    }
+}
+
+/// The requests of one intent: however often they are sent, the server does them once and answers
+/// them the same ([`Client::under`]).
+#[derive(Clone, Debug)]
+pub struct Keyed<'a> {
+    client: &'a Client,
+    key: String,
+}
+
+impl Keyed<'_> {
+    /// Trades a refresh token for a new pair. The token is used up, whatever becomes of the answer:
+    /// under another key the server takes a second attempt for theft.
+    pub async fn refresh(&self, refresh: &str) -> Result<LoginResponse, ClientError> {
+        let request = RefreshRequest {
+            refresh: refresh.into(),
+        };
+        self.send(REFRESH, None, &request).await
+    }
+
+    /// Says that the agent wants calls at this contact.
+    pub async fn agent_online(
+        &self,
+        token: &str,
+        extension: &str,
+        contact_uri: &str,
+    ) -> Result<AgentOnlineResponse, ClientError> {
+        let request = AgentOnlineRequest {
+            extension: extension.into(),
+            contact_uri: contact_uri.into(),
+        };
+        self.send(AGENT_ONLINE, Some(token), &request).await
+    }
+
+    /// Ends the token's session, or another device's of the same user.
+    pub async fn agent_logout(
+        &self,
+        token: &str,
+        request: &AgentLogoutRequest,
+    ) -> Result<AgentLogoutResponse, ClientError> {
+        self.send(AGENT_LOGOUT, Some(token), request).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let call = || {
+            self.client
+                .post(path, token, body)
+                .header(IDEMPOTENCY_KEY_HEADER, &self.key)
+        };
+        self.client.patiently(call).await
     }
 }
 

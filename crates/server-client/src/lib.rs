@@ -28,6 +28,6 @@ mod client;
 mod error;
 mod realtime;
 
-pub use client::{Client, Timing};
+pub use client::{Client, Keyed, Timing};
 pub use error::ClientError;
 pub use realtime::{Realtime, RealtimeEvent, RealtimeEvents};

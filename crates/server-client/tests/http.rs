@@ -18,6 +18,7 @@ use rollcall_server_client::{Client, ClientError, Timing};
 use rollcall_wire::http::{AgentLogoutRequest, LoginRequest};
 use serde_json::json;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 fn quick() -> Timing {
     Timing {
@@ -72,6 +73,26 @@ async fn a_server_that_is_busy_is_asked_again_under_the_same_key() {
     let keys = keys.lock().unwrap();
     assert_eq!(keys.len(), 3);
     assert!(keys.iter().all(|key| *key == keys[0]));
+}
+
+#[tokio::test]
+async fn a_later_attempt_under_the_callers_key_carries_it_and_another_intent_does_not() {
+    let keys = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&keys);
+    let client = server(move |_, key| {
+        seen.lock().unwrap().push(key);
+        Json(json!({"success": true, "pending": []})).into_response()
+    })
+    .await;
+    let (request, key) = (AgentLogoutRequest::default(), Uuid::from_u128(7));
+    for _ in 0..2 {
+        let answer = client.under(key).agent_logout("t", &request).await;
+        assert!(answer.unwrap().success);
+    }
+    logout(&client).await.unwrap();
+    let keys = keys.lock().unwrap();
+    assert_eq!(keys[..2], [key.to_string(), key.to_string()]);
+    assert_ne!(keys[2], keys[0]);
 }
 
 #[tokio::test]

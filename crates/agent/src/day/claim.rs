@@ -33,7 +33,7 @@ enum Phase {
     Failed {
         error: ErrorBody,
         retry_at: Option<Instant>,
-        awaits_token: bool,
+        kind: FailureKind,
     },
 }
 
@@ -58,10 +58,10 @@ impl Claiming {
             Phase::Failed {
                 error,
                 retry_at,
-                awaits_token,
+                kind,
             } => Claim::Failed {
                 error: error.clone(),
-                retrying: retry_at.is_some() || *awaits_token,
+                retrying: retry_at.is_some() || *kind == FailureKind::Unauthorised,
             },
         }
     }
@@ -100,12 +100,24 @@ impl Day {
         }
     }
 
-    /// The link is back: a server that restarted may have forgotten the claim.
+    /// The link is back: a server that restarted may have forgotten the claim, and one that was away can be told.
     pub(super) fn renew_claim(&mut self, _now: Now) {
-        let lost = self.claiming.stale || matches!(self.claiming.phase, Phase::Failed { .. });
         let registered = matches!(self.phone, PhoneState::Registered);
-        if lost && registered && matches!(self.stage, At::SignedIn) {
-            self.claim_anew();
+        if !registered || !matches!(self.stage, At::SignedIn) {
+            return;
+        }
+        match self.claiming.phase {
+            // No answer has been heard: it is still the same claim.
+            Phase::Failed {
+                kind: FailureKind::Retry | FailureKind::Unauthorised,
+                ..
+            } => {
+                self.claiming.backoff.reset();
+                self.ask_for_claim();
+            }
+            Phase::Failed { .. } => self.claim_anew(),
+            _ if self.claiming.stale => self.claim_anew(),
+            _ => {}
         }
     }
 
@@ -154,7 +166,6 @@ impl Day {
     }
 
     fn claim_failed(&mut self, now: Now, failure: Failure) {
-        let awaits_token = failure.kind == FailureKind::Unauthorised;
         let retry_at = match failure.kind {
             FailureKind::Retry => self.claiming.backoff.next_delay().map(|d| now.at + d),
             FailureKind::Unauthorised | FailureKind::Refused => None,
@@ -162,16 +173,17 @@ impl Day {
         self.claiming.phase = Phase::Failed {
             error: failure.error,
             retry_at,
-            awaits_token,
+            kind: failure.kind,
         };
-        if awaits_token {
+        if failure.kind == FailureKind::Unauthorised {
             self.refresh_token(now);
         }
     }
 
     pub(super) fn claim_after_refresh(&mut self, _now: Now) {
         if let Phase::Failed {
-            awaits_token: true, ..
+            kind: FailureKind::Unauthorised,
+            ..
         } = self.claiming.phase
         {
             self.ask_for_claim();

@@ -110,6 +110,26 @@ fn a_link_that_comes_back_claims_again() {
 }
 
 #[test]
+fn a_claim_that_was_never_answered_stays_the_same_when_the_link_comes_and_a_refused_one_does_not() {
+    for (kind, same) in [
+        (FailureKind::Retry, true),
+        (FailureKind::Unauthorised, true),
+        (FailureKind::Refused, false),
+    ] {
+        let mut bench = Bench::new();
+        bench.begin().password_right().phone(registered(CONTACT));
+        let claim = bench.claim();
+        bench.hear(Input::Claimed {
+            claim,
+            result: Err(failure(kind, "why")),
+        });
+        bench.seen.clear();
+        bench.link(LinkEvent::Connected);
+        assert_eq!(bench.claim() == claim, same, "{kind:?}");
+    }
+}
+
+#[test]
 fn the_first_connect_claims_nothing_twice() {
     let mut bench = Bench::new();
     bench.begin().password_right().phone(registered(CONTACT));
