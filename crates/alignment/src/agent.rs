@@ -16,6 +16,9 @@ use crate::time::Now;
 /// Ended sessions that are remembered, so that a repeated logout is answered as the first was.
 const ENDED_KEPT: usize = 8;
 
+/// Contacts of one extension that are remembered as removed until a full list says so too.
+const REMOVED_KEPT: usize = 64;
+
 /// One session: the intent of a person at a device, and the lease of that device.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionRecord {
@@ -540,19 +543,34 @@ impl Agent {
         rows
     }
 
-    /// Forgets the oldest ended sessions beyond those that are kept.
-    pub(crate) fn forget_ended(&mut self) {
-        let mut ended = self
+    /// Remembers that an event removed a contact.
+    pub(crate) fn note_removed(&mut self, id: ContactId, step: u64) {
+        self.removed.insert(id, step);
+        if self.removed.len() > REMOVED_KEPT
+            && let Some(oldest) = self.removed.iter().min_by_key(|(_, at)| **at)
+        {
+            let oldest = oldest.0.clone();
+            self.removed.remove(&oldest);
+        }
+    }
+
+    /// Forgets the oldest ended sessions beyond those that are kept; says which.
+    pub(crate) fn forget_ended(&mut self) -> Vec<SessionId> {
+        let mut beyond = self
             .sessions
             .iter()
             .filter(|session| session.is_ended())
-            .count();
+            .count()
+            .saturating_sub(ENDED_KEPT);
+        let mut forgotten = Vec::new();
         self.sessions.retain(|session| {
-            let forget = ended > ENDED_KEPT && session.is_ended();
+            let forget = beyond > 0 && session.is_ended();
             if forget {
-                ended -= 1;
+                beyond -= 1;
+                forgotten.push(session.session.id.clone());
             }
             !forget
         });
+        forgotten
     }
 }

@@ -16,13 +16,16 @@ use crate::decide::Sight;
 use crate::input::{Failure, Input};
 use crate::ledger::{LedgerEntry, LedgerKind};
 use crate::names::{CommitId, Epoch, Extension, RequestId, Seq, SessionId};
-use crate::output::{Answer, Ask, Broadcast, Commit, Output, Reply, Write};
+use crate::output::{Answer, Ask, Broadcast, Commit, Output, Reply, ResyncReason, Write};
 use crate::resync::Resync;
 use crate::source::SourceHealth;
 use crate::time::Now;
 
 /// Ledger lines of everybody's that wait while the database is away.
 const HOUSE_LEDGER_KEPT: usize = 1024;
+
+/// Channels that are remembered as gone until a full list says so too.
+const HUNG_UP_KEPT: usize = 4096;
 
 /// One extension: its records, its book, and what was last concluded and published of it.
 #[derive(Debug)]
@@ -77,6 +80,37 @@ impl House {
     }
 }
 
+/// Channels that are gone, and the step in which they went. While lists are not answered the oldest
+/// are forgotten first.
+#[derive(Debug, Default)]
+struct HungUp {
+    at: BTreeMap<String, u64>,
+    by_age: BTreeMap<u64, String>,
+}
+
+impl HungUp {
+    fn insert(&mut self, unique_id: &str, step: u64) {
+        if let Some(old) = self.at.insert(unique_id.to_owned(), step) {
+            self.by_age.remove(&old);
+        }
+        self.by_age.insert(step, unique_id.to_owned());
+        if self.by_age.len() > HUNG_UP_KEPT
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            self.at.remove(&oldest);
+        }
+    }
+
+    fn contains(&self, unique_id: &str) -> bool {
+        self.at.contains_key(unique_id)
+    }
+
+    fn forget_until(&mut self, step: u64) {
+        self.by_age = self.by_age.split_off(&(step + 1));
+        self.at.retain(|_, at| *at > step);
+    }
+}
+
 /// The state machine. `&mut self`, no IO, no clock.
 #[derive(Debug)]
 pub struct Core {
@@ -90,12 +124,14 @@ pub struct Core {
     contacts_listed: bool,
     ready: bool,
     ami: SourceHealth,
+    /// When Asterisk's full lists were last complete over this link.
+    listed_at: Option<Now>,
     database: SourceHealth,
     resync: Resync,
     slots: BTreeMap<Extension, Slot>,
     session_index: BTreeMap<SessionId, Extension>,
     channel_index: BTreeMap<String, Extension>,
-    hung_up: BTreeMap<String, u64>,
+    hung_up: HungUp,
     /// Counts inputs: what came before and after a list was asked for, even at one instant.
     step: u64,
     dirty: BTreeSet<Extension>,
@@ -123,12 +159,13 @@ impl Core {
             contacts_listed: false,
             ready: false,
             ami: SourceHealth::Never { since: now },
+            listed_at: None,
             database: SourceHealth::Up { since: now },
             resync: Resync::default(),
             slots: BTreeMap::new(),
             session_index: BTreeMap::new(),
             channel_index: BTreeMap::new(),
-            hung_up: BTreeMap::new(),
+            hung_up: HungUp::default(),
             step: 0,
             dirty: BTreeSet::new(),
             timers: BTreeSet::new(),
@@ -267,18 +304,27 @@ impl Core {
 
     /// Concludes for everybody something happened to, and asks for what is due.
     fn settle(&mut self, now: Now) {
-        if self.restored {
-            while let Some(extension) = self.dirty.pop_first() {
-                self.conclude(now, &extension);
-            }
-            self.flush_house(now);
-        }
+        self.conclude_all(now);
         if let Some(reason) = self.resync.due(now.monotonic, self.step, &self.config) {
             self.outputs.push_back(Output::Ask(Ask::Resync {
                 asked_at: now.monotonic,
                 reason,
             }));
+            if reason == ResyncReason::Unanswered {
+                self.lists_unanswered(now);
+                self.conclude_all(now);
+            }
         }
+    }
+
+    fn conclude_all(&mut self, now: Now) {
+        if !self.restored {
+            return;
+        }
+        while let Some(extension) = self.dirty.pop_first() {
+            self.conclude(now, &extension);
+        }
+        self.flush_house(now);
     }
 
     fn all_dirty(&mut self) {
@@ -525,4 +571,24 @@ fn darkened(committed: &AgentView, decided: &AgentView) -> AgentView {
         device.status = decided.status;
     }
     view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HUNG_UP_KEPT, HungUp};
+
+    #[test]
+    fn while_lists_are_unanswered_the_oldest_hangups_are_forgotten() {
+        let mut hung_up = HungUp::default();
+        hung_up.insert("first", 1);
+        for step in 2..=HUNG_UP_KEPT as u64 + 1 {
+            hung_up.insert(&format!("call {step}"), step);
+        }
+        assert!(!hung_up.contains("first"));
+        assert!(hung_up.contains("call 2"));
+        assert_eq!(hung_up.at.len(), HUNG_UP_KEPT);
+        hung_up.forget_until(2);
+        assert!(!hung_up.contains("call 2") && hung_up.contains("call 3"));
+        assert_eq!(hung_up.at.len(), hung_up.by_age.len());
+    }
 }

@@ -73,7 +73,9 @@ impl Core {
                 device,
                 started_unix_ms: now.unix_ms,
             }));
-            slot.agent.forget_ended();
+            for forgotten in slot.agent.forget_ended() {
+                self.session_index.remove(&forgotten);
+            }
             self.session_index.insert(session, extension.clone());
         }
         self.dirty.insert(extension);

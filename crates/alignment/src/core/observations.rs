@@ -151,10 +151,36 @@ impl Core {
 
     fn ami_up(&mut self, now: Now) {
         self.ami = SourceHealth::Syncing {
-            since: self.ami.since(),
+            since: self.last_sight_of_ami(),
         };
         self.resync.link_up(now.monotonic);
         self.all_dirty();
+    }
+
+    /// The link stands, and what makes its hints true does not come (R4, F15): what is known is as
+    /// old as the last complete list, and nothing is green from it (R5).
+    pub(super) fn lists_unanswered(&mut self, now: Now) {
+        if !self.ami.is_up() {
+            return;
+        }
+        self.ami = SourceHealth::Syncing {
+            since: self.last_sight_of_ami(),
+        };
+        self.note_house(
+            now,
+            LedgerKind::Observation,
+            "ami",
+            "lists_unanswered",
+            String::new(),
+        );
+        self.all_dirty();
+    }
+
+    /// While its lists are answered: when the last one was. Out of sight: since when.
+    fn last_sight_of_ami(&self) -> Now {
+        self.listed_at
+            .filter(|_| self.ami.is_up())
+            .unwrap_or_else(|| self.ami.since())
     }
 
     fn ami_lost(&mut self, now: Now) {
@@ -203,7 +229,7 @@ impl Core {
         if event.status == ContactStatus::Expired {
             slot.note_contact(now, &id, "contact_removed", String::new());
             slot.agent.drop_contact(&id, now);
-            slot.agent.removed.insert(id, step);
+            slot.agent.note_removed(id, step);
         } else if before != event.status {
             record.contact.status = event.status;
             let detail = format!("{} -> {}", before.as_str(), event.status.as_str());
@@ -345,7 +371,7 @@ impl Core {
     }
 
     fn channel_event(&mut self, channel: Channel) {
-        if self.hung_up.contains_key(&channel.unique_id) {
+        if self.hung_up.contains(&channel.unique_id) {
             return;
         }
         let endpoint = channel.endpoint.clone();
@@ -359,7 +385,7 @@ impl Core {
 
     fn hangup(&mut self, unique_id: &str) {
         // Kept until the next full list: an event that comes late must not bring it back.
-        self.hung_up.insert(unique_id.to_owned(), self.step);
+        self.hung_up.insert(unique_id, self.step);
         let Some(endpoint) = self.channel_index.remove(unique_id) else {
             return;
         };
@@ -394,7 +420,7 @@ impl Core {
         for unique_id in gone {
             self.channel_index.remove(&unique_id);
         }
-        self.hung_up.retain(|_, at| *at > asked);
+        self.hung_up.forget_until(asked);
         for channel in channels {
             let newer = self
                 .channel_index
@@ -414,6 +440,7 @@ impl Core {
         if !self.resync.received(part, now.monotonic, &config) {
             return;
         }
+        self.listed_at = Some(now);
         if !self.listed || !self.ami.is_up() {
             if matches!(self.ami, SourceHealth::Syncing { .. }) {
                 self.ami = SourceHealth::Up { since: now };

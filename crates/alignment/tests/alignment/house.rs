@@ -19,6 +19,8 @@ pub(crate) struct House {
     /// AMI is up, and lists are answered.
     pub(crate) ami: bool,
     pub(crate) answers_lists: bool,
+    /// An empty list of contacts is proved to mean that nobody is registered (F15).
+    pub(crate) empty_is_proved: bool,
     /// Commits are made at once.
     pub(crate) commits: bool,
     /// Commits fail at once with this.
@@ -94,6 +96,7 @@ impl House {
             channels: BTreeMap::new(),
             ami: false,
             answers_lists: true,
+            empty_is_proved: true,
             commits: true,
             failing: None,
             pending: VecDeque::new(),
@@ -262,7 +265,7 @@ impl House {
             Observation::Contacts {
                 asked_at,
                 contacts,
-                empty_is_proved: true,
+                empty_is_proved: self.empty_is_proved,
             },
             Observation::Devices { asked_at, states },
             Observation::Channels { asked_at, channels },
@@ -522,7 +525,7 @@ impl House {
 
 pub(crate) fn house_start() -> Now {
     Now {
-        monotonic: Instant::now(),
+        monotonic: rollcall_testkit::Clock::new().now(),
         unix_ms: START_MS,
     }
 }

@@ -329,3 +329,18 @@ fn the_ledger_says_why_with_rule_lease_and_contact() {
             .all(|entry| !entry.detail.contains("192.0.2.7"))
     );
 }
+
+#[test]
+fn sessions_that_ended_long_ago_are_forgotten_altogether() {
+    let mut house = House::of(&["1001"]);
+    for place in 0..20 {
+        house.sign_in("1001", &format!("s{place}"), "d1");
+    }
+    let recent = house.logout("s18");
+    assert!(matches!(house.answer(recent), Answer::LoggedOut(_)));
+    let forgotten = house.logout("s0");
+    assert_eq!(
+        house.answer(forgotten),
+        &Answer::Refused(Refusal::UnknownSession)
+    );
+}

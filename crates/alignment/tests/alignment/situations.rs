@@ -289,16 +289,71 @@ fn s09_a_lost_ami_makes_everybody_unknown_at_once_with_its_age() {
 #[test]
 fn s09_full_lists_are_read_every_minute_and_asked_again_when_unanswered() {
     let mut house = House::of(&["1001"]);
-    house.pass_seconds(60);
+    house.log_in("1001", "s1", "d1");
+    let before = house.resyncs().len();
+    house.live(&["s1"], 60);
     house.answers_lists = false;
-    house.pass_seconds(75);
-    let expected = [
-        ResyncReason::LinkUp,
-        ResyncReason::Periodic,
-        ResyncReason::Periodic,
-        ResyncReason::Unanswered,
-    ];
-    assert_eq!(house.resyncs(), expected);
+    house.live(&["s1"], 65);
+    let expected = [ResyncReason::Periodic, ResyncReason::Periodic];
+    assert_eq!(house.resyncs()[before..], expected);
+    assert_eq!(
+        house.status("1001"),
+        BoardStatus::Available,
+        "it may still be answered"
+    );
+    house.live(&["s1"], 10);
+    assert_eq!(house.resyncs().last(), Some(&ResyncReason::Unanswered));
+    assert_eq!(
+        house.status("1001"),
+        BoardStatus::Unknown,
+        "no green from memory"
+    );
+    house.answers_lists = true;
+    house.live(&["s1"], 10);
+    assert_eq!(house.status("1001"), BoardStatus::Available);
+}
+
+#[test]
+fn s09_lists_that_stop_being_answered_are_shown_with_the_age_of_the_last() {
+    let mut house = House::of(&["1001"]);
+    house.log_in("1001", "s1", "d1");
+    let asked = house.resyncs().len();
+    while house.resyncs().len() == asked {
+        house.live(&["s1"], 5);
+    }
+    house.answers_lists = false;
+    let wait = house.core.config().resync + house.core.config().resync_timeout;
+    let answered = house.asks.iter().rev().find_map(|ask| match ask {
+        Ask::Resync { asked_at, .. } => Some(*asked_at),
+        _ => None,
+    });
+    let age = house.now.monotonic - answered.unwrap();
+    let last_ms = house.now.unix_ms - u64::try_from(age.as_millis()).unwrap();
+    house.live(&["s1"], wait.as_secs() + 5);
+    let view = house.view("1001");
+    assert_eq!(view.status, BoardStatus::Unknown);
+    assert_eq!(view.since_unix_ms, last_ms);
+    assert_eq!(view.reasons[0].code, ReasonCode::AmiSyncing);
+    assert_eq!(view.reasons[0].since_unix_ms, last_ms);
+    house.ami_lost();
+    assert_eq!(house.view("1001").reasons[0].code, ReasonCode::AmiLost);
+    assert_eq!(house.view("1001").since_unix_ms, last_ms, "the age runs on");
+}
+
+#[test]
+fn s09_an_empty_list_that_is_not_proved_is_no_answer() {
+    let mut house = House::of(&["1001"]);
+    house.log_in("1001", "s1", "d1");
+    house.empty_is_proved = false;
+    house.contacts.clear();
+    house.live(&["s1"], 80);
+    assert_eq!(house.status("1001"), BoardStatus::Unknown);
+    assert_eq!(house.reasons("1001"), ["ami_syncing"]);
+    assert_eq!(
+        house.row_statuses("1001"),
+        ["Reachable"],
+        "nobody is taken for gone"
+    );
 }
 
 #[test]
