@@ -186,6 +186,7 @@ fn open_speaker(
         pulse,
         raw: Vec::new(),
         overrun: 0,
+        missed: 0,
     })
 }
 

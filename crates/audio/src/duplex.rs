@@ -18,7 +18,7 @@ const CAPTURE_SLACK: usize = SAMPLE_RATE as usize / 25;
 /// Played sound that may wait for the device: 80 ms.
 const PLAYBACK_SLACK_MS: usize = 80;
 
-/// Silence put before sound that follows an empty ring, so that the next tick may be late: 10 ms.
+/// Silence put before sound that came too late for the device, so that the next tick may be late: 10 ms.
 const CUSHION: usize = SAMPLE_RATE as usize / 100;
 
 /// A device that gives or takes nothing for so long has gone: 3 s.
@@ -231,12 +231,16 @@ pub(crate) struct Speaker {
     pub(crate) pulse: Pulse,
     pub(crate) raw: Vec<f32>,
     pub(crate) overrun: u64,
+    /// What the callback had missed when it was last looked at.
+    pub(crate) missed: u64,
 }
 
 impl Speaker {
     fn play(&mut self, samples: &[f32]) {
         self.raw.clear();
-        if self.sink.waiting() == 0 {
+        let missed = self.pulse.tally.missed.load(Relaxed);
+        // An empty ring alone is no trouble: the device has its own buffer to play from.
+        if missed != std::mem::replace(&mut self.missed, missed) {
             self.converter.process(&[0.0; CUSHION], &mut self.raw);
         }
         self.converter.process(samples, &mut self.raw);
@@ -338,6 +342,7 @@ mod tests {
             pulse: Pulse::new(tally),
             raw: Vec::new(),
             overrun: 0,
+            missed: 0,
         };
         (callback, speaker)
     }
@@ -476,7 +481,27 @@ mod tests {
         stream.play(&[0.5; FRAME]);
         let mut out = [0.0; FRAME];
         callback.run(&mut out);
-        assert_eq!(out[CUSHION..], [0.5; FRAME][CUSHION..]);
+        assert_eq!(out, [0.5; FRAME]);
         assert!(!stream.microphone_ok());
+    }
+
+    #[test]
+    fn sound_that_came_too_late_once_gets_a_cushion_and_none_while_it_comes_in_time() {
+        let (mut callback, speaker) = speaker(48_000);
+        let mut stream = stream(None, Some(speaker));
+        let mut out = [9.0; FRAME];
+        for _ in 0..3 {
+            stream.play(&[0.5; FRAME]);
+            callback.run(&mut out);
+            assert_eq!(out, [0.5; FRAME]);
+        }
+        callback.run(&mut out[..CUSHION]);
+        stream.play(&[0.5; FRAME]);
+        callback.run(&mut out);
+        assert_eq!(out[..CUSHION], [0.0; CUSHION]);
+        assert_eq!(out[CUSHION..], [0.5; FRAME][CUSHION..]);
+        stream.play(&[0.5; FRAME]);
+        callback.run(&mut out);
+        assert_eq!(out, [0.5; FRAME]);
     }
 }
