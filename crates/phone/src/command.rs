@@ -57,8 +57,11 @@ impl Account {
 /// What an engine can be asked. What comes of it is told by [`crate::PhoneEvent`]s.
 #[derive(Debug, Clone)]
 pub enum PhoneCommand {
-    /// Register this account and keep it registered; replaces another one.
+    /// Register this account and keep it registered. Replaces another one, whose calls end; for the account that is
+    /// registered already it is [`PhoneCommand::Refresh`].
     Register(Account),
+    /// REGISTER again at once, with the same Contact. Calls go on.
+    Refresh,
     /// Take our contact away from the registrar and stop retrying.
     Unregister,
     /// Call a number, or a `sip:` address, through the account's registrar.

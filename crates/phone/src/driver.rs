@@ -117,6 +117,7 @@ impl Driver {
     fn obey(&mut self, command: PhoneCommand) {
         match command {
             PhoneCommand::Register(account) => self.register(account),
+            PhoneCommand::Refresh => self.refresh(),
             PhoneCommand::Unregister => self.unregister(),
             PhoneCommand::Dial { call, target } => self.dial(call, &target),
             PhoneCommand::Answer(call) => self.answer(call),
@@ -133,6 +134,12 @@ impl Driver {
     }
 
     fn register(&mut self, account: Account) {
+        let same = |link: &&mut Link| link.account == account;
+        if let Some(link) = self.link.as_mut().filter(same)
+            && link.ua.refresh(Instant::now())
+        {
+            return;
+        }
         self.close_link();
         let generation = self.wanted.as_ref().map_or(0, |wanted| wanted.generation) + 1;
         self.wanted = Some(Wanted {
@@ -142,6 +149,17 @@ impl Driver {
             retry_at: None,
         });
         self.look_up();
+    }
+
+    fn refresh(&mut self) {
+        match &mut self.link {
+            Some(link) => {
+                link.ua.refresh(Instant::now());
+            }
+            // The name service has failed so far; its answer may be another one now.
+            None if self.wanted.as_ref().is_some_and(|w| w.retry_at.is_some()) => self.look_up(),
+            None => {}
+        }
     }
 
     fn unregister(&mut self) {

@@ -142,6 +142,34 @@ async fn declined_missed_and_unknown_calls_end_with_their_own_words() {
 }
 
 #[tokio::test]
+async fn registering_anew_keeps_the_contact_and_the_call_that_is_going_on() {
+    let exchange = Exchange::start();
+    let callee = EngineConfig {
+        auto_answer: true,
+        ..silent()
+    };
+    let mut callee = Phone::registered("1002", &exchange, callee).await;
+    let mut caller = Phone::start(silent());
+    caller.register("1001", &exchange.address.to_string());
+    let contact = caller.contact().await;
+    let call = caller.dial("1002");
+    caller.answered().await;
+    callee.answered().await;
+
+    caller.engine.send(PhoneCommand::Refresh);
+    assert_eq!(caller.contact().await, contact);
+    caller.register("1001", &exchange.address.to_string());
+    assert_eq!(caller.contact().await, contact);
+    caller.ticks(5).await;
+    for phone in [&caller, &callee] {
+        let ended = |event: &PhoneEvent| matches!(event, PhoneEvent::Ended { .. });
+        assert!(!phone.told.iter().any(ended), "{:?}", phone.told);
+    }
+    caller.engine.send(PhoneCommand::Hangup(call));
+    assert_eq!(callee.ended().await.kind, EndKind::Remote, "it was up");
+}
+
+#[tokio::test]
 async fn dialling_before_registration_says_so() {
     let mut phone = Phone::start(silent());
     phone.dial("600");

@@ -69,6 +69,31 @@ fn a_challenge_is_answered_and_the_own_contact_found_by_its_user_part() {
 }
 
 #[test]
+fn a_refresh_that_is_asked_for_goes_out_at_once_with_the_same_contact() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    let (phone, now) = world.ua(PHONE);
+    assert!(!phone.refresh(now), "nothing is to be registered yet");
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    let before = registers(&world);
+    registrar.contact = None;
+    let (phone, now) = world.ua(PHONE);
+    assert!(phone.refresh(now));
+    run(&mut world, &mut registrar, 2 * SECOND);
+    assert!(registers(&world) > before);
+    assert_eq!(registrar.contact.as_deref(), Some("1001-aa-bb"));
+    let registered = |event: &&RegistrationEvent| {
+        matches!(event, RegistrationEvent::Registered { contact, .. } if contact == "sip:1001-aa-bb@127.0.0.1:5070")
+    };
+    assert_eq!(told(&world).iter().filter(registered).count(), 2);
+
+    let (phone, now) = world.ua(PHONE);
+    phone.unregister(now);
+    assert!(!phone.refresh(now), "it is leaving");
+}
+
+#[test]
 fn a_200_without_our_contact_is_not_a_registration() {
     let mut world = World::perfect();
     let mut registrar = Registrar::new(&world);

@@ -342,6 +342,15 @@ impl Phone {
         }
     }
 
+    /// The Contact of the next registration, or refresh, that the registrar confirms.
+    pub(crate) async fn contact(&mut self) -> String {
+        self.expect(|event| match event {
+            PhoneEvent::Registered { contact, .. } => Some(contact.clone()),
+            _ => None,
+        })
+        .await
+    }
+
     pub(crate) async fn incoming(&mut self) -> CallRef {
         self.expect(|event| match event {
             PhoneEvent::Incoming { call, .. } => Some(*call),

@@ -98,6 +98,11 @@ impl Registration {
         self.due().is_some_and(|due| due <= now)
     }
 
+    /// Whether it is to be registered, now or as soon as that works.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.leaving && self.state != State::Idle
+    }
+
     /// Whether the next REGISTER is news, or a silent refresh.
     pub(crate) fn is_refresh(&self) -> bool {
         matches!(self.state, State::Held { .. })

@@ -160,6 +160,12 @@ impl UserAgent {
         self.begin_registration(now, account);
     }
 
+    /// Sends the next REGISTER at once, with the same Contact, whatever time is left; calls are not touched. False if
+    /// nothing is to be registered: never asked for, or taken away since.
+    pub fn refresh(&mut self, now: Instant) -> bool {
+        self.hasten_registration(now)
+    }
+
     /// Removes our contact at the registrar. [`crate::RegistrationEvent::Unregistered`] follows, or a failure
     /// without a retry.
     pub fn unregister(&mut self, now: Instant) {

@@ -28,14 +28,24 @@ impl UserAgent {
     }
 
     pub(super) fn refresh_registration(&mut self, now: Instant) {
-        let Some(registration) = self
-            .registration
-            .as_ref()
-            .filter(|registration| registration.is_due(now))
-        else {
-            return;
+        if self.registration.as_ref().is_some_and(|r| r.is_due(now)) {
+            self.send_next_register(now);
+        }
+    }
+
+    pub(super) fn hasten_registration(&mut self, now: Instant) -> bool {
+        let Some(registration) = self.registration.as_ref().filter(|r| r.is_wanted()) else {
+            return false;
         };
-        if !registration.is_refresh() {
+        // A REGISTER that is in flight is the one that is wanted.
+        if registration.due().is_some() {
+            self.send_next_register(now);
+        }
+        true
+    }
+
+    fn send_next_register(&mut self, now: Instant) {
+        if self.registration.as_ref().is_some_and(|r| !r.is_refresh()) {
             self.tell(RegistrationEvent::Registering);
         }
         self.send_register(now);
