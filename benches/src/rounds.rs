@@ -54,7 +54,7 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Measures `phone` once; `seed` decides where in their packets the clicks begin.
+/// Measures `phone` once; `seed` decides the phase of our clock and where in their packets the clicks begin.
 pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
     let far_end = FarEnd::listen();
     let prepared = phone.prepare(&far_end.address().to_string())?;
@@ -80,12 +80,13 @@ pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
     })
 }
 
-/// Sends sound with clicks, and says what each took to come back.
+/// Sends sound with clicks, and says what each took to come back. Our clock's phase to the phone's is chance, as it is
+/// between any two.
 fn delays(far_end: &FarEnd, call: &Call, seed: u64) -> Vec<Duration> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut source = Source::new();
     let mut sent = Vec::new();
-    let begin = Instant::now();
+    let begin = Instant::now() + random.random_range(Duration::ZERO..TICK);
     for n in 0..SETTLING + CLICKS * SPACING {
         wait_until(begin + TICK * u32::try_from(n).unwrap_or(u32::MAX));
         let clicks = n >= SETTLING && (n - SETTLING) % SPACING == 0;

@@ -52,6 +52,8 @@ pub struct Registered {
     pub contact: String,
     /// Where it sends from.
     pub address: SocketAddr,
+    /// What we answered.
+    pub answer: String,
 }
 
 /// A call that the phone answered.
@@ -122,6 +124,7 @@ impl FarEnd {
                 at: arrival.at,
                 contact: uri(contact).to_owned(),
                 address: arrival.from,
+                answer: ok(&text),
             })
         })
     }
@@ -285,6 +288,25 @@ impl Arrival {
 /// A number that no call of this process has had.
 pub fn fresh() -> u64 {
     COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A packet of PCMU: `samples` of full scale 1.0.
+pub fn pcmu_packet(sequence: u16, timestamp: u32, ssrc: u32, samples: &[f64]) -> Vec<u8> {
+    let mut packet = vec![0x80, 0];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend(timestamp.to_be_bytes());
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend(samples.iter().map(|sample| mu_law(*sample)));
+    packet
+}
+
+/// G.711 mu-law: a sign, three bits of exponent, four of mantissa, all inverted.
+fn mu_law(sample: f64) -> u8 {
+    let biased = (sample.abs() * 32_767.0).min(32_635.0) as u32 + 132;
+    let exponent = biased.ilog2() - 7;
+    let mantissa = (biased >> (exponent + 3)) & 15;
+    let sign = if sample < 0.0 { 0x80 } else { 0 };
+    !(sign | (exponent << 4 | mantissa) as u8)
 }
 
 /// The first value of a header, by its long name.

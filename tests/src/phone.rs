@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::asterisk::Asterisk;
 use crate::program::Program;
+use crate::pulse::Pulse;
 use crate::surroundings;
 
 /// The variable that carries the SIP password to the phone.
@@ -19,6 +20,7 @@ pub struct Phone {
     account: String,
     password: String,
     arguments: Vec<OsString>,
+    sound: Vec<(String, OsString)>,
 }
 
 impl Phone {
@@ -37,6 +39,7 @@ impl Phone {
             account: format!("sip:{extension}@{address}"),
             password: password.to_owned(),
             arguments: Vec::new(),
+            sound: Vec::new(),
         }
     }
 
@@ -55,6 +58,20 @@ impl Phone {
         files.push(",");
         files.push(output);
         self.with(["--audio".into(), files])
+    }
+
+    /// With the microphone and the loudspeaker of a sound server.
+    #[must_use]
+    pub fn through(mut self, pulse: &Pulse) -> Phone {
+        self.sound = pulse.environment();
+        self.with(["--audio", "devices"])
+    }
+
+    /// On a machine that has no sound devices, whatever this one has.
+    #[must_use]
+    pub fn without_sound_devices(mut self) -> Phone {
+        self.sound = Pulse::nowhere();
+        self.with(["--audio", "devices"])
     }
 
     /// Offers and takes these codecs only.
@@ -97,10 +114,13 @@ impl Phone {
             arguments.extend(["--audio", "none"].map(OsString::from));
         }
         arguments.extend(self.arguments);
+        let mut environment = vec![(PASSWORD, OsStr::new(&self.password))];
+        let sound = self.sound.iter();
+        environment.extend(sound.map(|(name, value)| (name.as_str(), value.as_os_str())));
         let program = Program::start(
             &surroundings::binary("rollcall-phone"),
             arguments,
-            &[(PASSWORD, OsStr::new(&self.password))],
+            &environment,
         );
         Running { program }
     }
@@ -126,6 +146,12 @@ impl Running {
                 (event["event"] == name).then(|| event.clone())
             })
             .await
+    }
+
+    /// How often it has told an event of this name.
+    pub fn count(&self, name: &str) -> usize {
+        let events = self.program.events();
+        events.iter().filter(|event| event["event"] == name).count()
     }
 
     /// Waits for the registration and returns the Contact that the phone sent.

@@ -90,6 +90,11 @@ impl Heard {
         }
     }
 
+    /// How long it is, in seconds, without its edges.
+    pub fn seconds(&self) -> f64 {
+        self.tone.seconds()
+    }
+
     /// It is the tone that a [`Voice`] spoke, by frequency, purity and level (`tolerance` is a share of the level).
     ///
     /// # Panics
@@ -99,9 +104,9 @@ impl Heard {
         let spoken = PEAK / 2f64.sqrt();
         let (frequency, level) = (self.tone.frequency(), self.tone.level());
         assert!(
-            self.tone.seconds() > 1.0,
+            self.seconds() > 1.0,
             "only {:.2} s were heard",
-            self.tone.seconds()
+            self.seconds()
         );
         assert!(
             (frequency - hertz).abs() <= 2.0,
@@ -213,6 +218,26 @@ impl Recording {
         }
     }
 
+    /// How well it holds a tone of `hertz` where sound passes in real time, and a busy machine may drop some of it:
+    /// judged frame by frame.
+    pub fn tone(&self, hertz: f64) -> Tone {
+        let frame = (self.rate / 50.0) as usize;
+        let frames = self.samples.chunks_exact(frame);
+        let loud: Vec<&[f64]> = frames.filter(|frame| rms(frame) > SILENCE).collect();
+        let share = |samples: &[f64]| {
+            let total: f64 = samples.iter().map(|sample| sample * sample).sum();
+            2.0 * power_at(samples, self.rate, hertz) / (samples.len() as f64 * total)
+        };
+        let clean = loud.iter().filter(|frame| share(frame) > 0.9);
+        let mut levels: Vec<f64> = clean.map(|frame| rms(frame)).collect();
+        levels.sort_by(f64::total_cmp);
+        Tone {
+            loud: loud.len() as f64 / 50.0,
+            clean: levels.len() as f64 / 50.0,
+            level: levels.get(levels.len() / 2).copied().unwrap_or(0.0),
+        }
+    }
+
     /// Its level: the RMS of all of it.
     pub fn level(&self) -> f64 {
         rms(&self.samples)
@@ -241,6 +266,27 @@ impl Recording {
         let second = &self.samples[..self.samples.len().min(self.rate as usize)];
         let total: f64 = second.iter().map(|sample| sample * sample).sum();
         2.0 * power_at(second, self.rate, hertz) / (second.len() as f64 * total)
+    }
+}
+
+/// A tone that came through in pieces.
+#[derive(Clone, Copy, Debug)]
+pub struct Tone {
+    /// Seconds in which anything was heard.
+    pub loud: f64,
+    /// Seconds of them in which nothing but the tone was heard.
+    pub clean: f64,
+    /// The median level (RMS) of the clean ones.
+    pub level: f64,
+}
+
+impl Tone {
+    /// Whether nearly all of what was heard is the tone that a [`Voice`] spoke, at its level, and that for at least
+    /// `seconds`.
+    pub fn came_through(&self, seconds: f64, tolerance: f64) -> bool {
+        let spoken = PEAK / 2f64.sqrt();
+        let level_is_right = (self.level / spoken - 1.0).abs() <= tolerance;
+        self.clean >= seconds && self.clean >= 0.8 * self.loud && level_is_right
     }
 }
 

@@ -69,7 +69,7 @@ async fn baresip_may_hold_us_and_come_back() {
         phone.program.event(command, told).await;
         ours.grows_to(if held { 2.0 } else { 6.0 }).await;
     }
-    assert_eq!(count(&phone, "ended"), 0, "the call outlived the hold");
+    assert_eq!(phone.count("ended"), 0, "the call outlived the hold");
     baresip.command("hangup", "").await;
     phone.event("ended").await;
     assert!(phone.program.terminate().await.success());
@@ -109,7 +109,7 @@ async fn a_hundred_calls_from_sipp_all_succeed_and_leave_nothing_behind() {
         before.memory
     );
     for name in ["incoming", "answered", "ended"] {
-        assert_eq!(count(&phone, name), (WARM_UP + CALLS) as usize, "{name}");
+        assert_eq!(phone.count(name), (WARM_UP + CALLS) as usize, "{name}");
     }
     let ends = phone.program.events();
     let ends = ends.iter().filter(|event| event["event"] == "ended");
@@ -122,7 +122,7 @@ async fn at_rest(phone: &Running, calls: u32) -> Resources {
     eventually(
         "all calls are over",
         Duration::from_secs(30),
-        async || match count(phone, "ended") {
+        async || match phone.count("ended") {
             ended if ended == calls as usize => Ok(()),
             ended => Err(format!("{ended} of {calls}")),
         },
@@ -193,9 +193,4 @@ async fn we_call_baresip((name, codec, tolerance): (&str, Codec, f64)) {
     baresip.event("CALL_CLOSED").await;
     ours.recorded().is_a_tone_of(660.0, tolerance);
     Heard::in_file(&baresip.heard()).is_a_tone_of(440.0, tolerance);
-}
-
-fn count(phone: &Running, name: &str) -> usize {
-    let events = phone.program.events();
-    events.iter().filter(|event| event["event"] == name).count()
 }

@@ -62,6 +62,10 @@ impl Receiving {
         let Some(duration) = self.duration(&packet, negotiated, counters) else {
             return;
         };
+        if duration == 0 && self.ssrc != Some(packet.ssrc) {
+            // What carries no sound of ours begins no stream, and ends none.
+            return;
+        }
         if self.ssrc.is_some_and(|ssrc| ssrc != packet.ssrc) {
             self.restart();
             counters.restarts += 1;

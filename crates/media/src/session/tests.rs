@@ -47,7 +47,7 @@ struct Call {
 impl Call {
     fn new(codec: Codec) -> Call {
         Call {
-            now: Instant::now(),
+            now: rollcall_testkit::Clock::new().now(),
             ann: session(codec, 2000, 1),
             bob: session(codec, 1000, 2),
             tone: ToneGenerator::new(Tone::steady(440.0, -12.0)),
@@ -222,6 +222,21 @@ fn a_stream_with_another_ssrc_takes_over_at_once() {
     let heard = call.run(20, |_| true);
     assert!(tone_level(&heard[5 * FRAME..]) > -14.0);
     assert_eq!(call.bob.counters().restarts, 1);
+}
+
+#[test]
+fn what_carries_no_sound_of_ours_ends_no_stream() {
+    let mut call = Call::new(Codec::Pcmu);
+    let mut stray = Vec::new();
+    let mut heard = Vec::new();
+    for ssrc in 1..=50 {
+        crate::rtp::Sender::new(ssrc, 7 * ssrc as u16, 0).write(77, &[0x55; 160], &mut stray);
+        call.bob.handle_packet(call.now, address(1000), &stray);
+        heard.extend(call.tick(true));
+    }
+    assert!(tone_level(&heard[5 * FRAME..]) > -14.0);
+    let counters = call.bob.counters();
+    assert_eq!((counters.restarts, counters.unknown_payload), (0, 50));
 }
 
 #[test]
