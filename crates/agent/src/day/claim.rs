@@ -27,6 +27,10 @@ pub(super) struct Claiming {
 #[derive(Debug)]
 enum Phase {
     Idle,
+    /// Waits for the lease that the link brings, so that nobody is shown as without one meanwhile.
+    AwaitsLink {
+        until: Instant,
+    },
     Asked,
     Told,
     /// Waits, for a time or for a new token.
@@ -53,7 +57,7 @@ impl Claiming {
     pub(super) fn view(&self) -> Claim {
         match &self.phase {
             Phase::Idle => Claim::None,
-            Phase::Asked => Claim::Telling,
+            Phase::AwaitsLink { .. } | Phase::Asked => Claim::Telling,
             Phase::Told => Claim::Told,
             Phase::Failed {
                 error,
@@ -68,6 +72,7 @@ impl Claiming {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
+            Phase::AwaitsLink { until } => Some(until),
             Phase::Failed { retry_at, .. } => retry_at,
             _ => None,
         }
@@ -93,15 +98,18 @@ impl Day {
             return;
         }
         let known = self.claiming.contact == self.contact
-            && matches!(self.claiming.phase, Phase::Told | Phase::Asked);
+            && matches!(
+                self.claiming.phase,
+                Phase::AwaitsLink { .. } | Phase::Asked | Phase::Told
+            );
         if !known {
             self.step(SignInStep::TellingServer, now.at + self.patience.claim);
-            self.claim_anew();
+            self.claim_anew(now);
         }
     }
 
     /// The link is back: a server that restarted may have forgotten the claim, and one that was away can be told.
-    pub(super) fn renew_claim(&mut self, _now: Now) {
+    pub(super) fn renew_claim(&mut self, now: Now) {
         let registered = matches!(self.phone, PhoneState::Registered);
         if !registered || !matches!(self.stage, At::SignedIn) {
             return;
@@ -115,20 +123,32 @@ impl Day {
                 self.claiming.backoff.reset();
                 self.ask_for_claim();
             }
-            Phase::Failed { .. } => self.claim_anew(),
-            _ if self.claiming.stale => self.claim_anew(),
+            Phase::Failed { .. } => self.claim_anew(now),
+            _ if self.claiming.stale => self.claim_anew(now),
             _ => {}
         }
     }
 
     /// A new claim: a number of its own, a fresh series of attempts.
-    fn claim_anew(&mut self) {
+    fn claim_anew(&mut self, now: Now) {
         self.claiming = Claiming {
             contact: self.contact.clone(),
             number: self.claiming.number + 1,
             ..Claiming::default()
         };
-        self.ask_for_claim();
+        if self.session.as_ref().is_some_and(|s| s.link_settled) {
+            self.ask_for_claim();
+        } else {
+            let until = now.at + self.patience.link;
+            self.claiming.phase = Phase::AwaitsLink { until };
+        }
+    }
+
+    /// The link stands, or has failed, in which case a claim without a lease is better than none.
+    pub(super) fn claim_after_link(&mut self) {
+        if matches!(self.claiming.phase, Phase::AwaitsLink { .. }) {
+            self.ask_for_claim();
+        }
     }
 
     fn ask_for_claim(&mut self) {
@@ -142,6 +162,7 @@ impl Day {
         };
         let session = session.number;
         self.claiming.phase = Phase::Asked;
+        self.claiming.stale = false;
         self.push(Effect::AgentOnline {
             session,
             claim,

@@ -111,6 +111,8 @@ impl Day {
             result: SignedOut::default(),
         }));
         self.since = now.ms;
+        // Whatever is still to be tried would put the person online again.
+        self.claiming.clear();
         self.decline_ringing();
         self.leave(now);
     }

@@ -264,6 +264,8 @@ pub struct Patience {
     pub registration: Duration,
     /// The first `agent-online`; likewise.
     pub claim: Duration,
+    /// How long the first `agent-online` waits for the board, which the server sends once it has noted the lease.
+    pub link: Duration,
     /// The un-REGISTER of a sign-out.
     pub unregister: Duration,
     /// The `agent-logout` of a sign-out, its retries included.
@@ -279,6 +281,7 @@ impl Default for Patience {
         Self {
             registration: Duration::from_secs(8),
             claim: Duration::from_secs(8),
+            link: Duration::from_secs(1),
             unregister: Duration::from_secs(2),
             logout: Duration::from_secs(10),
             logout_at_exit: Duration::from_secs(3),
@@ -457,7 +460,10 @@ impl Day {
         if let Some(error) = self.session.as_ref().and_then(Session::trouble) {
             notices.push(notice(Severity::Warning, error));
         }
-        if let Some(error) = &self.link_trouble {
+        // A sign-in has words of its own for a server that is away.
+        if let Some(error) = &self.link_trouble
+            && !matches!(self.stage, At::SigningIn { .. })
+        {
             notices.push(notice(Severity::Warning, error));
         }
         if let crate::state::Claim::Failed { error, .. } = self.claiming.view() {
@@ -483,8 +489,14 @@ impl Day {
         match event {
             LinkEvent::Connected => self.link_is_up(now),
             LinkEvent::Lost { message } => self.link_is_lost(now, message),
-            LinkEvent::Unauthorised => self.refresh_token(now),
-            LinkEvent::Snapshot(snapshot) => self.board.snapshot(snapshot),
+            LinkEvent::Unauthorised => {
+                self.refresh_token(now);
+                self.link_is_settled();
+            }
+            LinkEvent::Snapshot(snapshot) => {
+                self.board.snapshot(snapshot);
+                self.link_is_settled();
+            }
             LinkEvent::Status(status) => {
                 if self.board.status(*status) == Applied::Gap {
                     tracing::debug!("a change does not follow; the link asks for a snapshot");
@@ -517,6 +529,14 @@ impl Day {
         self.board.link_lost(now.ms);
         self.claiming.mark_stale();
         self.link_trouble = Some(problem::server_lost(&message));
+        self.link_is_settled();
+    }
+
+    fn link_is_settled(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.link_settled = true;
+            self.claim_after_link();
+        }
     }
 
     fn on_phone(&mut self, now: Now, event: PhoneEvent) {

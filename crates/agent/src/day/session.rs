@@ -22,7 +22,8 @@ pub(super) struct Session {
     trouble: Option<ErrorBody>,
     /// Over for the server; the app lets a call end, then signs out.
     pub(super) over: Option<ErrorBody>,
-    link_open: bool,
+    /// The link has shown the board, or has failed: there is nothing more to expect of its beginning.
+    pub(super) link_settled: bool,
     /// The registrar has held our Contact in this session.
     pub(super) was_registered: bool,
 }
@@ -37,7 +38,7 @@ impl Session {
             backoff: Backoff::new(Duration::from_secs(2), Duration::from_secs(30), u32::MAX),
             trouble: None,
             over: None,
-            link_open: false,
+            link_settled: false,
             was_registered: false,
         }
     }
@@ -159,6 +160,8 @@ impl Day {
         session.schedule_refresh(now, account.expires_at);
         let registers = account.has_phone && account.extension.is_some();
         session.account = Some(account);
+        // Before the phone: so the lease lives when the server is told of the Contact.
+        self.push(Effect::OpenLink { session: number });
         if registers {
             self.phone = PhoneState::Registering;
             self.step(
@@ -188,7 +191,6 @@ impl Day {
         self.stage = At::SignedIn;
         self.since = now.ms;
         self.tell(command, Ok(None));
-        self.open_link();
     }
 
     /// The phone could not register in time. The person is signed in and sees why it has no phone.
@@ -219,16 +221,6 @@ impl Day {
         self.last_error = Some(error);
         self.stage = At::SignedOut;
         self.since = now.ms;
-    }
-
-    fn open_link(&mut self) {
-        if let Some(session) = &mut self.session
-            && !session.link_open
-        {
-            session.link_open = true;
-            let session = session.number;
-            self.push(Effect::OpenLink { session });
-        }
     }
 
     /// Asks for a new token, unless that is under way.

@@ -5,7 +5,11 @@ use super::*;
 #[test]
 fn a_failed_agent_online_leaves_a_working_phone_and_is_retried() {
     let mut bench = Bench::new();
-    bench.begin().password_right().phone(registered(CONTACT));
+    bench
+        .begin()
+        .password_right()
+        .linked()
+        .phone(registered(CONTACT));
     let claim = bench.claim();
     bench.hear(Input::Claimed {
         claim,
@@ -34,7 +38,11 @@ fn a_failed_agent_online_leaves_a_working_phone_and_is_retried() {
 #[test]
 fn the_retries_of_agent_online_are_bounded_and_a_reconnect_starts_over() {
     let mut bench = Bench::new();
-    bench.begin().password_right().phone(registered(CONTACT));
+    bench
+        .begin()
+        .password_right()
+        .linked()
+        .phone(registered(CONTACT));
     let mut attempts = 0;
     for _ in 0..100 {
         if !bench
@@ -65,7 +73,11 @@ fn the_retries_of_agent_online_are_bounded_and_a_reconnect_starts_over() {
 #[test]
 fn a_refused_agent_online_is_not_repeated() {
     let mut bench = Bench::new();
-    bench.begin().password_right().phone(registered(CONTACT));
+    bench
+        .begin()
+        .password_right()
+        .linked()
+        .phone(registered(CONTACT));
     let claim = bench.claim();
     bench.effects();
     bench.hear(Input::Claimed {
@@ -73,7 +85,7 @@ fn a_refused_agent_online_is_not_repeated() {
         result: Err(failure(FailureKind::Refused, "forbidden")),
     });
     bench.pass(Duration::from_secs(600));
-    assert_eq!(bench.effects(), ["Answer(ok)", "OpenLink"]);
+    assert_eq!(bench.effects(), ["Answer(ok)"]);
     assert_eq!(codes(&bench), ["forbidden"]);
 }
 
@@ -93,13 +105,16 @@ fn a_lost_server_link_ends_no_call_and_makes_everybody_unknown() {
 #[test]
 fn a_link_that_comes_back_claims_again() {
     let mut bench = Bench::new();
-    bench.begin().password_right().phone(registered(CONTACT));
+    bench
+        .begin()
+        .password_right()
+        .linked()
+        .phone(registered(CONTACT));
     let first = bench.claim();
     bench.hear(Input::Claimed {
         claim: first,
         result: Ok(()),
     });
-    bench.link(LinkEvent::Connected);
     bench.effects();
     bench.link(LinkEvent::Lost {
         message: "reset".to_owned(),
@@ -117,7 +132,11 @@ fn a_claim_that_was_never_answered_stays_the_same_when_the_link_comes_and_a_refu
         (FailureKind::Refused, false),
     ] {
         let mut bench = Bench::new();
-        bench.begin().password_right().phone(registered(CONTACT));
+        bench
+            .begin()
+            .password_right()
+            .linked()
+            .phone(registered(CONTACT));
         let claim = bench.claim();
         bench.hear(Input::Claimed {
             claim,
@@ -130,16 +149,17 @@ fn a_claim_that_was_never_answered_stays_the_same_when_the_link_comes_and_a_refu
 }
 
 #[test]
-fn the_first_connect_claims_nothing_twice() {
+fn a_link_that_comes_only_after_the_claim_claims_nothing_twice() {
     let mut bench = Bench::new();
     bench.begin().password_right().phone(registered(CONTACT));
+    bench.pass(Duration::from_secs(1));
     let claim = bench.claim();
     bench.hear(Input::Claimed {
         claim,
         result: Ok(()),
     });
     bench.effects();
-    bench.link(LinkEvent::Connected);
+    bench.linked();
     assert!(bench.effects().is_empty());
 }
 

@@ -83,7 +83,11 @@ fn a_refresh_that_did_not_get_through_is_tried_again_and_said() {
 #[test]
 fn an_unauthorised_agent_online_gets_a_new_token_and_is_asked_again() {
     let mut bench = Bench::new();
-    bench.begin().password_right().phone(registered(CONTACT));
+    bench
+        .begin()
+        .password_right()
+        .linked()
+        .phone(registered(CONTACT));
     let claim = bench.claim();
     bench.effects();
     bench.hear(Input::Claimed {

@@ -54,6 +54,31 @@ fn a_phone_that_never_registered_is_stopped_and_not_waited_for() {
 }
 
 #[test]
+fn a_sign_out_ends_the_attempts_to_go_online() {
+    let (mut bench, _) = Bench::talking();
+    bench.phone(registered("sip:1001-aaaaaaaa-bbbbbbbb@192.0.2.9:40000"));
+    let claim = bench.claim();
+    bench.hear(Input::Claimed {
+        claim,
+        result: Err(failure(FailureKind::Retry, "server_away")),
+    });
+    bench.ask(Command::SignOut(When::AfterCalls));
+    bench.effects();
+    bench.pass(Duration::from_secs(5)).linked();
+    assert!(!bench.effects().contains(&"AgentOnline".to_owned()));
+}
+
+#[test]
+fn a_sign_out_before_the_board_has_come_goes_online_no_more() {
+    let mut bench = Bench::new();
+    bench.begin().password_right().phone(registered(CONTACT));
+    bench.ask(Command::CancelSignIn);
+    bench.effects();
+    bench.linked().pass(Duration::from_secs(1));
+    assert!(!bench.effects().contains(&"AgentOnline".to_owned()));
+}
+
+#[test]
 fn a_server_that_does_not_answer_keeps_nobody_signed_in() {
     let mut bench = Bench::signed_in();
     let id = bench.ask(Command::SignOut(When::Now));

@@ -130,16 +130,24 @@ impl Bench {
         })
     }
 
+    /// The realtime link stands and has shown the board.
+    fn linked(&mut self) -> &mut Self {
+        self.link(LinkEvent::Connected);
+        self.link(LinkEvent::Snapshot(snapshot()))
+    }
+
     fn signed_in() -> Self {
         let mut bench = Self::new();
-        bench.begin().password_right().phone(registered(CONTACT));
+        bench
+            .begin()
+            .password_right()
+            .linked()
+            .phone(registered(CONTACT));
         let claim = bench.claim();
         bench.hear(Input::Claimed {
             claim,
             result: Ok(()),
         });
-        bench.link(LinkEvent::Connected);
-        bench.link(LinkEvent::Snapshot(snapshot()));
         bench.seen.clear();
         bench
     }

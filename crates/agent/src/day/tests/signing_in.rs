@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_sign_in_checks_the_password_then_registers_then_tells_the_server_then_listens() {
+fn a_sign_in_checks_the_password_then_listens_then_registers_then_tells_the_server() {
     let mut bench = Bench::new();
     assert_eq!(bench.begin().effects(), ["Login"]);
     assert_eq!(
@@ -12,7 +12,8 @@ fn a_sign_in_checks_the_password_then_registers_then_tells_the_server_then_liste
             step: SignInStep::CheckingPassword
         }
     );
-    assert_eq!(bench.password_right().effects(), ["Register"]);
+    assert_eq!(bench.password_right().effects(), ["OpenLink", "Register"]);
+    bench.linked();
     assert_eq!(
         bench.day.state().stage,
         Stage::SigningIn {
@@ -45,9 +46,67 @@ fn a_sign_in_checks_the_password_then_registers_then_tells_the_server_then_liste
         claim,
         result: Ok(()),
     });
-    assert_eq!(bench.effects(), ["Answer(ok)", "OpenLink"]);
+    assert_eq!(bench.effects(), ["Answer(ok)"]);
     let state = bench.day.state();
     assert_eq!((state.stage, state.claim), (Stage::SignedIn, Claim::Told));
+}
+
+#[test]
+fn the_server_is_told_once_the_board_has_come_and_so_the_lease_lives() {
+    let mut bench = Bench::new();
+    bench.begin().password_right().link(LinkEvent::Connected);
+    bench.phone(registered(CONTACT)).seen.clear();
+    assert_eq!(bench.day.state().claim, Claim::Telling);
+    // A refresh of the registration meanwhile is no reason to begin anew.
+    bench.phone(registered(CONTACT));
+    assert!(bench.effects().is_empty());
+    bench.link(LinkEvent::Snapshot(snapshot()));
+    assert_eq!(bench.effects(), ["AgentOnline"]);
+}
+
+#[test]
+fn heartbeats_flow_while_the_phone_still_registers() {
+    let mut bench = Bench::new();
+    bench.begin().password_right().linked();
+    bench.effects();
+    bench.phone(vitals(1));
+    assert_eq!(bench.effects(), ["Heartbeat"]);
+    assert!(matches!(bench.day.state().stage, Stage::SigningIn { .. }));
+}
+
+#[test]
+fn a_link_that_fails_or_stays_silent_at_sign_in_keeps_the_server_from_being_told_no_longer() {
+    let fails = |bench: &mut Bench| {
+        let message = "refused".to_owned();
+        bench.link(LinkEvent::Lost { message });
+    };
+    let is_silent = |bench: &mut Bench| {
+        bench.pass(Patience::default().link);
+    };
+    for trouble in [&fails as &dyn Fn(&mut Bench), &is_silent] {
+        let mut bench = Bench::new();
+        bench.begin().password_right().phone(registered(CONTACT));
+        assert_eq!(bench.effects(), ["Login", "OpenLink", "Register"]);
+        trouble(&mut bench);
+        let claim = bench.claim();
+        assert_eq!(bench.effects(), ["AgentOnline"]);
+        assert!(codes(&bench).is_empty(), "said once somebody is signed in");
+        bench.hear(Input::Claimed {
+            claim,
+            result: Ok(()),
+        });
+        assert_eq!(bench.day.state().stage, Stage::SignedIn);
+    }
+}
+
+#[test]
+fn a_link_that_had_failed_before_the_registration_is_not_waited_for() {
+    let mut bench = Bench::new();
+    bench.begin().password_right();
+    bench.link(LinkEvent::Unauthorised);
+    bench.effects();
+    bench.phone(registered(CONTACT));
+    assert_eq!(bench.effects(), ["AgentOnline"]);
 }
 
 #[test]
@@ -88,7 +147,7 @@ fn a_registrar_that_is_away_leaves_the_person_signed_in_with_the_reason_and_tell
     bench.phone(registration_failed(FailureCode::RegistrarUnreachable));
     assert_eq!(
         bench.effects(),
-        ["Login", "Register", "Answer(ok)", "OpenLink"]
+        ["Login", "OpenLink", "Register", "Answer(ok)"]
     );
     let state = bench.day.state();
     assert_eq!((state.stage, state.claim), (Stage::SignedIn, Claim::None));
@@ -98,7 +157,7 @@ fn a_registrar_that_is_away_leaves_the_person_signed_in_with_the_reason_and_tell
 #[test]
 fn a_registration_that_comes_late_is_claimed_then() {
     let mut bench = Bench::new();
-    bench.begin().password_right();
+    bench.begin().password_right().linked();
     bench.pass(Duration::from_secs(8));
     assert_eq!(bench.day.state().stage, Stage::SignedIn);
     bench.effects();
@@ -115,7 +174,7 @@ fn people_without_an_extension_get_the_board_and_nothing_of_a_phone() {
         session: 1,
         result: Ok(account(None, Role::Supervisor)),
     });
-    assert_eq!(bench.effects(), ["Login", "Answer(ok)", "OpenLink"]);
+    assert_eq!(bench.effects(), ["Login", "OpenLink", "Answer(ok)"]);
     bench.link(LinkEvent::Connected).phone(vitals(1));
     assert!(bench.effects().is_empty(), "no heartbeat without a phone");
     let id = bench.ask(Command::Dial {
