@@ -450,6 +450,24 @@ fn s15_a_contact_that_never_comes_is_login_incomplete() {
 }
 
 #[test]
+fn s16_a_lease_that_begins_before_the_login_is_complete_shows_nobody_as_available_or_unverified() {
+    let mut house = House::of(&["1001"]);
+    house.sign_in("1001", "s1", "d1");
+    house.see(Observation::LinkOpened(session("s1")));
+    house.heartbeat("s1");
+    house.pass_seconds(1);
+    assert_eq!(house.status("1001"), BoardStatus::Offline);
+    assert_eq!(house.user("1001"), (false, false));
+    let id = house.register("1001", "1001-s1", Some("d1"));
+    house.qualified(&id, ContactStatus::Reachable);
+    house.pass_seconds(1);
+    assert_eq!(house.status("1001"), BoardStatus::NotAvailable);
+    assert_eq!(house.reasons("1001"), ["unclaimed"]);
+    house.online("1001", "s1", "sip:1001-s1@10.0.0.9:5060");
+    assert_eq!(house.status("1001"), BoardStatus::Available);
+}
+
+#[test]
 fn s16_register_before_online_is_unclaimed_and_adopted_by_its_device() {
     let mut house = House::of(&["1001"]);
     let id = house.register("1001", "1001-d1-r1", Some("d1"));
