@@ -36,9 +36,18 @@ const DEV_ONLY: &str = "rollcall-testkit";
 /// A foreign library, the words its use begins with, and the one place that may say them.
 const DOORS: &[(&str, &[&str], &str)] = &[
     ("rsip", &["rsip::", "use rsip"], "crates/sip/src/message"),
-    ("cpal", &["cpal::", "use cpal"], "crates/audio/src/devices"),
+    ("cpal", &["cpal::", "use cpal"], "crates/audio/src/device"),
     ("opus", &["opus::", "use opus"], "crates/media/src/codec"),
     ("@tauri-apps", &["@tauri-apps/"], "ui/src/platform"),
+];
+
+/// Crates that are told the time, each with the files that may ask for it: the thin shells around a sans-IO core.
+const CLOCKLESS: &[(&str, &[&str])] = &[
+    ("crates/alignment/src", &[]),
+    ("crates/ami/src", &["crates/ami/src/client.rs"]),
+    ("crates/media/src", &[]),
+    ("crates/pocket-pbx/src", &["crates/pocket-pbx/src/shell.rs"]),
+    ("crates/sip/src", &[]),
 ];
 
 /// Longer files are not read.
@@ -161,6 +170,38 @@ fn a_foreign_library_enters_by_one_door() {
         );
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn a_protocol_crate_reads_no_clock() {
+    let clocks = ["Instant::now", "SystemTime::now"];
+    let mut asking = Vec::new();
+    for path in sources() {
+        let place = relative(&path);
+        let bound = CLOCKLESS
+            .iter()
+            .any(|(room, shells)| place.starts_with(room) && !shells.contains(&place.as_str()));
+        let test = place.ends_with("/tests.rs") || place.contains("/tests/");
+        let text = read(&path);
+        // What follows is compiled for tests only, by the house's order of a file.
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let asks = product
+            .lines()
+            .any(|line| clocks.iter().any(|clock| names(line, clock)));
+        if bound && !test && asks {
+            asking.push(place);
+        }
+    }
+    assert!(asking.is_empty(), "these read a clock: {asking:#?}");
+    for (_, shells) in CLOCKLESS {
+        for shell in *shells {
+            let text = read(&repository().join(shell));
+            assert!(
+                text.contains("Instant::now"),
+                "{shell} is no shell any more: take it off the list"
+            );
+        }
+    }
 }
 
 #[test]

@@ -97,7 +97,10 @@ mod tests {
     }
 
     fn lock() -> (SourceLock, Instant) {
-        (SourceLock::new(address(1000)), Instant::now())
+        (
+            SourceLock::new(address(1000)),
+            rollcall_testkit::Clock::new().now(),
+        )
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Bench {
     fn new() -> Bench {
         Bench {
             buffer: FixedJitterBuffer::new(8_000, DELAY),
-            start: Instant::now(),
+            start: rollcall_testkit::Clock::new().now(),
         }
     }
 

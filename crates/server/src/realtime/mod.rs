@@ -20,8 +20,8 @@ const JOINING: usize = 16_384;
 /// How long a connection may stay silent before it has named its token.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Engine.IO's heartbeat: a peer is gone at most this plus [`PONG`] after its last word.
-const PING: Duration = Duration::from_secs(10);
-const PONG: Duration = Duration::from_secs(5);
+const PING: Duration = Duration::from_secs(3);
+const PONG: Duration = Duration::from_secs(2);
 /// The largest message a client may send, bytes.
 const PAYLOAD: usize = 16 * 1024;
 /// Packets that may wait for a slow client; then it misses some, sees the gap and resyncs.
