@@ -87,12 +87,10 @@ pub(crate) fn attempt_quietly(name: &str, command: &mut Command) -> Result<Done>
         thread::sleep(LOOK);
     };
     let seconds = started.elapsed().as_secs_f64();
-    let verdict = if status.success() {
-        "done in"
-    } else {
-        "not done after"
-    };
-    println!("    {verdict} {seconds:.1} s");
+    match status.success() {
+        true => println!("    done in {seconds:.1} s"),
+        false => println!("    not done after {seconds:.1} s: {status}"),
+    }
     Ok(Done {
         log,
         passed: status.success(),
