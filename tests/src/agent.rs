@@ -64,6 +64,17 @@ impl Agent {
         self
     }
 
+    /// The device's id, once the program has run.
+    ///
+    /// # Panics
+    ///
+    /// If it never ran.
+    pub fn device_id(&self) -> String {
+        let text = std::fs::read_to_string(&self.device)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.device.display()));
+        text.trim().to_owned()
+    }
+
     /// Starts the program: it signs in.
     pub fn start(&self, server: &Server) -> Program {
         self.start_at(&server.url())

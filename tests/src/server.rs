@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::asterisk::Asterisk;
+use crate::asterisk::{Asterisk, Contacts};
 use crate::board::Board;
 use crate::ports::Port;
 use crate::program::Program;
@@ -36,7 +36,48 @@ pub struct Server {
     program: Option<Program>,
     port: Port,
     ami: Relay,
+    database: PathBuf,
 }
+
+/// What a test may want otherwise of a server.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Evictions over ARI.
+    pub ari: bool,
+    /// A configuration instead of these tests' own, with `{listen}`, `{folder}`, `{database}`, `{ami}`, `{http}` and
+    /// `{sip}` where its address, folders, ports and registrar belong.
+    pub config: Option<String>,
+}
+
+/// What these tests configure: everything sooner than by default, so that a test need not wait.
+const CONFIG: &str = "\
+listen = \"{listen}\"
+data_dir = \"{folder}/data\"
+mode = \"{mode}\"
+[database]
+url = \"sqlite:{database}\"
+[ami]
+host = \"127.0.0.1\"
+port = {ami}
+username = \"{manager}\"
+secret_file = \"{folder}/ami.secret\"
+[sip]
+server = \"{sip}\"
+[alignment]
+heartbeat_ms = 1000
+lease_ms = {lease}
+grace_ms = 4000
+resync_ms = 2000
+login_timeout_ms = 8000
+[auth]
+failures_allowed = 1000
+";
+const ARI: &str = "\
+[ari]
+url = \"http://127.0.0.1:{http}\"
+username = \"{ari}\"
+secret_file = \"{folder}/ari.secret\"
+";
 
 /// An answer over HTTP.
 #[derive(Debug)]
@@ -65,15 +106,29 @@ impl Server {
     ///
     /// If it does not start.
     pub async fn start(asterisk: &Asterisk) -> Server {
+        Server::start_with(asterisk, Options::default()).await
+    }
+
+    /// As [`Server::start`], with `options`. Where Asterisk keeps contacts in a table, the server shares that database.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn start_with(asterisk: &Asterisk, options: Options) -> Server {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let database = match &asterisk.settings().contacts {
+            Contacts::Astdb => folder.path().join("data/rollcall.db"),
+            Contacts::Table(file) => file.clone(),
+        };
         let ami = Relay::to(asterisk.ami_port());
         let mut server = Server {
             folder,
             program: None,
             port: Port::reserve(),
             ami,
+            database,
         };
-        server.configure(asterisk);
+        server.configure(asterisk, &options);
         for person in &asterisk.settings().people {
             server.add(
                 &person.extension,
@@ -123,6 +178,14 @@ impl Server {
             let status = program.terminate().await;
             assert!(status.success(), "{status}");
         }
+    }
+
+    /// What it logged so far.
+    pub fn complaints(&self) -> Vec<String> {
+        self.program
+            .as_ref()
+            .map(Program::complaints)
+            .unwrap_or_default()
     }
 
     /// `http://ip:port`, the same after a restart.
@@ -272,10 +335,15 @@ impl Server {
         written
     }
 
-    async fn database(&self) -> SqliteConnection {
-        let path = self.folder.path().join("data/rollcall.db");
+    /// The database, to read.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be opened.
+    pub async fn database(&self) -> SqliteConnection {
+        let path = &self.database;
         SqliteConnectOptions::new()
-            .filename(&path)
+            .filename(path)
             .read_only(true)
             .connect()
             .await
@@ -286,34 +354,33 @@ impl Server {
         self.folder.path().join("server.toml")
     }
 
-    fn configure(&self, asterisk: &Asterisk) {
-        let (name, secret) = &asterisk.settings().manager;
-        let secret_file = self.folder.path().join("ami.secret");
-        write_private(&secret_file, secret);
-        let text = format!(
-            "listen = \"127.0.0.1:{listen}\"
-data_dir = {data:?}
-[ami]
-host = \"127.0.0.1\"
-port = {port}
-username = {name:?}
-secret_file = {secret_file:?}
-[sip]
-server = {sip:?}
-[alignment]
-heartbeat_ms = 1000
-lease_ms = {lease}
-grace_ms = 4000
-resync_ms = 2000
-login_timeout_ms = 8000
-[auth]
-failures_allowed = 1000
-",
-            listen = self.port.number(),
-            data = self.folder.path().join("data"),
-            port = self.ami.port(),
-            sip = asterisk.sip(),
-            lease = LEASE.as_millis(),
+    fn configure(&self, asterisk: &Asterisk, options: &Options) {
+        let settings = asterisk.settings();
+        let (manager, manager_secret) = &settings.manager;
+        let (ari, ari_secret) = &settings.ari;
+        let folder = self.folder.path();
+        write_private(&folder.join("ami.secret"), manager_secret);
+        write_private(&folder.join("ari.secret"), ari_secret);
+        let mode = match settings.contacts {
+            Contacts::Astdb => "mirror",
+            Contacts::Table(_) => "shared",
+        };
+        let own = || CONFIG.to_owned() + if options.ari { ARI } else { "" };
+        let values = [
+            ("{listen}", format!("127.0.0.1:{}", self.port.number())),
+            ("{folder}", folder.display().to_string()),
+            ("{mode}", mode.to_owned()),
+            ("{database}", self.database.display().to_string()),
+            ("{ami}", self.ami.port().to_string()),
+            ("{http}", asterisk.http_port().to_string()),
+            ("{manager}", manager.clone()),
+            ("{ari}", ari.clone()),
+            ("{sip}", asterisk.sip()),
+            ("{lease}", LEASE.as_millis().to_string()),
+        ];
+        let text = values.iter().fold(
+            options.config.clone().unwrap_or_else(own),
+            |text, (name, value)| text.replace(name, value),
         );
         write_private(&self.config(), &text);
     }
@@ -341,6 +408,56 @@ failures_allowed = 1000
             String::from_utf8_lossy(&output.stderr)
         );
     }
+}
+
+/// A database made by `rollcall-server migrate`, for an Asterisk to keep its contacts in.
+#[derive(Debug)]
+pub struct SharedDatabase {
+    folder: TempDir,
+}
+
+impl SharedDatabase {
+    /// Makes one.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be made.
+    pub fn migrated() -> SharedDatabase {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let database = SharedDatabase { folder };
+        let config = database.folder.path().join("migrate.toml");
+        let text = format!(
+            "mode = \"shared\"\ndata_dir = {:?}\n[database]\nurl = \"sqlite:{}\"\n",
+            database.folder.path().join("data"),
+            database.file().display()
+        );
+        write_private(&config, &text);
+        migrate(&config);
+        database
+    }
+
+    /// The file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("rollcall.db")
+    }
+}
+
+/// `rollcall-server migrate`.
+///
+/// # Panics
+///
+/// If it fails.
+pub fn migrate(config: &Path) {
+    let output = Command::new(surroundings::binary("rollcall-server"))
+        .args(["migrate", "--config"])
+        .arg(config)
+        .output()
+        .unwrap_or_else(|error| panic!("migrate: {error}"));
+    assert!(
+        output.status.success(),
+        "migrate: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// The first column of all rows.

@@ -1,6 +1,6 @@
 //! Waiting for a condition, with a deadline and a word about what was seen last.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -30,4 +30,12 @@ pub async fn eventually<T>(
         );
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The time as Asterisk's tables have it: seconds since the Unix epoch.
+pub fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::board::reasons;
-use rollcall_e2e::server::{LEASE, SUPERVISOR};
+use rollcall_e2e::server::LEASE;
 use rollcall_e2e::waiting::PROMPTLY;
-use rollcall_e2e::{Agent, Asterisk, Board, Program, Server, eventually};
+use rollcall_e2e::{Agent, Board, Mode, Program, Scene, eventually};
 use serde_json::Value;
 
 /// An explicit login or logout is on every board within this.
@@ -17,9 +16,39 @@ const AFTER_THE_LEASE: Duration = LEASE.saturating_add(Duration::from_secs(4));
 /// A restarted Asterisk: its boot, the server's back-off, the phones' retries.
 const AFTER_A_RESTART: Duration = Duration::from_secs(60);
 
-#[tokio::test]
-async fn a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second() {
-    let scene = Scene::start().await;
+/// Each of these is a test in either mode: with contacts in Asterisk's astdb, and in the database that it shares with the
+/// server.
+macro_rules! in_both_modes {
+    ($($name:ident),* $(,)?) => {
+        mod mirror {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Scene::start(super::Mode::Mirror).await).await;
+            })*
+        }
+        mod shared {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Scene::start(super::Mode::Shared).await).await;
+            })*
+        }
+    };
+}
+
+in_both_modes! {
+    a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second,
+    a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second,
+    the_views_agree_at_rest_after_every_step_of_two_agents_day,
+    a_killed_app_loses_its_lease_and_takes_it_up_again,
+    an_app_that_hangs_loses_its_lease_and_is_available_when_it_moves_again,
+    a_cut_manager_link_makes_everybody_unknown_with_its_age_until_it_is_back,
+    an_asterisk_that_restarts_is_unknown_meanwhile_and_right_afterwards,
+    a_killed_server_forgets_nobody,
+    a_desk_phone_that_nobody_claims_is_never_available,
+    an_agent_without_a_microphone_is_told_so_and_is_not_available,
+}
+
+async fn a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second(scene: Scene) {
     scene.board.shows("1001", "Offline", PROMPTLY).await;
     let agent = Agent::new("1001").start(&scene.server);
     let contact = text(&registered(&agent).await, "contact");
@@ -47,9 +76,7 @@ async fn a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second(
     scene.all_say_available("1001").await;
 }
 
-#[tokio::test]
-async fn a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second() {
-    let scene = Scene::start().await;
+async fn a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second(scene: Scene) {
     let mut agent = scene.signed_in("1001").await;
     let online = time_of(&agent, "online").await;
     assert!(
@@ -69,9 +96,7 @@ async fn a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second
     scene.all_say_offline("1001").await;
 }
 
-#[tokio::test]
-async fn the_views_agree_at_rest_after_every_step_of_two_agents_day() {
-    let scene = Scene::start().await;
+async fn the_views_agree_at_rest_after_every_step_of_two_agents_day(scene: Scene) {
     let mut callee = Agent::new("1002")
         .with(["--auto-answer"])
         .start(&scene.server);
@@ -98,9 +123,7 @@ async fn the_views_agree_at_rest_after_every_step_of_two_agents_day() {
     scene.all_say_offline("1002").await;
 }
 
-#[tokio::test]
-async fn a_killed_app_loses_its_lease_and_takes_it_up_again() {
-    let scene = Scene::start().await;
+async fn a_killed_app_loses_its_lease_and_takes_it_up_again(scene: Scene) {
     let person = Agent::new("1001");
     let mut agent = person.start(&scene.server);
     scene.board.shows("1001", "Available", PROMPTLY).await;
@@ -117,9 +140,7 @@ async fn a_killed_app_loses_its_lease_and_takes_it_up_again() {
     scene.all_say_available("1001").await;
 }
 
-#[tokio::test]
-async fn an_app_that_hangs_loses_its_lease_and_is_available_when_it_moves_again() {
-    let scene = Scene::start().await;
+async fn an_app_that_hangs_loses_its_lease_and_is_available_when_it_moves_again(scene: Scene) {
     let agent = scene.signed_in("1001").await;
     agent.freeze();
     let hung = scene
@@ -136,9 +157,7 @@ async fn an_app_that_hangs_loses_its_lease_and_is_available_when_it_moves_again(
         .await;
 }
 
-#[tokio::test]
-async fn a_cut_manager_link_makes_everybody_unknown_with_its_age_until_it_is_back() {
-    let scene = Scene::start().await;
+async fn a_cut_manager_link_makes_everybody_unknown_with_its_age_until_it_is_back(scene: Scene) {
     let _agent = scene.signed_in("1001").await;
     scene.server.ami().cut();
     for extension in ["1001", "1002"] {
@@ -158,9 +177,7 @@ async fn a_cut_manager_link_makes_everybody_unknown_with_its_age_until_it_is_bac
     scene.all_say_available("1001").await;
 }
 
-#[tokio::test]
-async fn an_asterisk_that_restarts_is_unknown_meanwhile_and_right_afterwards() {
-    let mut scene = Scene::start().await;
+async fn an_asterisk_that_restarts_is_unknown_meanwhile_and_right_afterwards(mut scene: Scene) {
     let _agent = scene.signed_in("1001").await;
     scene.asterisk.kill();
     scene.board.shows("1001", "Unknown", PROMPTLY).await;
@@ -172,9 +189,7 @@ async fn an_asterisk_that_restarts_is_unknown_meanwhile_and_right_afterwards() {
     scene.all_say_available("1001").await;
 }
 
-#[tokio::test]
-async fn a_killed_server_forgets_nobody() {
-    let mut scene = Scene::start().await;
+async fn a_killed_server_forgets_nobody(mut scene: Scene) {
     let _agent = scene.signed_in("1001").await;
     let before = epoch_of(&scene.board);
     scene.server.kill();
@@ -196,9 +211,7 @@ async fn a_killed_server_forgets_nobody() {
     scene.all_say_available("1001").await;
 }
 
-#[tokio::test]
-async fn a_desk_phone_that_nobody_claims_is_never_available() {
-    let scene = Scene::start().await;
+async fn a_desk_phone_that_nobody_claims_is_never_available(scene: Scene) {
     let phone = rollcall_e2e::phone::Phone::of("1001", &scene.asterisk).start();
     phone.registered().await;
     let seen = scene.board.shows_where(
@@ -217,9 +230,7 @@ async fn a_desk_phone_that_nobody_claims_is_never_available() {
     assert_eq!(scene.board.first_said("1001", "Available", 0), None);
 }
 
-#[tokio::test]
-async fn an_agent_without_a_microphone_is_told_so_and_is_not_available() {
-    let scene = Scene::start().await;
+async fn an_agent_without_a_microphone_is_told_so_and_is_not_available(scene: Scene) {
     let agent = Agent::new("1001")
         .without_sound_devices()
         .start(&scene.server);
@@ -241,89 +252,6 @@ async fn an_agent_without_a_microphone_is_told_so_and_is_not_available() {
         });
     assert_eq!(seen.await["status"], "NotAvailable");
     assert_eq!(scene.board.first_said("1001", "Available", 0), None);
-}
-
-/// Asterisk, the server, and the supervisor's board.
-struct Scene {
-    board: Board,
-    server: Server,
-    asterisk: Asterisk,
-}
-
-impl Scene {
-    async fn start() -> Scene {
-        let asterisk = Asterisk::start(Settings::default()).await;
-        let server = Server::start(&asterisk).await;
-        let board = server.board(SUPERVISOR).await;
-        Scene {
-            board,
-            server,
-            asterisk,
-        }
-    }
-
-    async fn signed_in(&self, extension: &str) -> Program {
-        let agent = Agent::new(extension).start(&self.server);
-        self.board.shows(extension, "Available", PROMPTLY).await;
-        agent
-    }
-
-    /// Asterisk lists one reachable contact, the tables say so, and so does the board.
-    async fn all_say_available(&self, extension: &str) {
-        eventually("all views say Available", PROMPTLY, async || {
-            let listed = self.asterisk.contacts(extension).await;
-            let rows = self.server.rows(extension).await;
-            let board = self.board.agent(extension).unwrap_or_default();
-            let reachable = rows
-                .contacts
-                .iter()
-                .filter(|(endpoint, status)| endpoint == extension && status == "Reachable")
-                .count();
-            let agree = listed.len() == 1
-                && listed[0].status == "Avail"
-                && reachable == 1
-                && rows.expires.is_some_and(|at| at > now())
-                && rows.user == (true, true)
-                && board["status"] == "Available"
-                && board["contactStatus"] == "Reachable"
-                && board["online"] == true
-                && board["sipRegistered"] == true;
-            if agree {
-                Ok(())
-            } else {
-                Err(format!(
-                    "Asterisk {listed:?}, tables {rows:?}, board {board}"
-                ))
-            }
-        })
-        .await;
-    }
-
-    /// Asterisk lists nobody, the row says Expired, and the board says Offline.
-    async fn all_say_offline(&self, extension: &str) {
-        eventually("all views say Offline", PROMPTLY, async || {
-            let listed = self.asterisk.contacts(extension).await;
-            let rows = self.server.rows(extension).await;
-            let board = self.board.agent(extension).unwrap_or_default();
-            let expired = !rows.contacts.is_empty()
-                && rows.contacts.iter().all(|(_, status)| status == "Expired");
-            let agree = listed.is_empty()
-                && expired
-                && rows.user == (false, false)
-                && board["status"] == "Offline"
-                && board["contactStatus"] == "Expired"
-                && board["online"] == false
-                && board["sipRegistered"] == false;
-            if agree {
-                Ok(())
-            } else {
-                Err(format!(
-                    "Asterisk {listed:?}, tables {rows:?}, board {board}"
-                ))
-            }
-        })
-        .await;
-    }
 }
 
 async fn registered(agent: &Program) -> Value {
@@ -353,11 +281,4 @@ fn epoch_of(board: &Board) -> String {
         .map(|event| text(&event["data"], "epoch"))
         .next()
         .unwrap_or_default()
-}
-
-fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    })
 }

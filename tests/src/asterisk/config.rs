@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Someone with an endpoint, an auth and an AOR of the same name.
 #[derive(Clone, Debug)]
@@ -12,6 +12,16 @@ pub struct Person {
     pub extension: String,
     /// The digest password.
     pub password: String,
+}
+
+/// Where an Asterisk keeps contacts.
+#[derive(Clone, Debug, Default)]
+pub enum Contacts {
+    /// In its own astdb, as most do (the server's mirror mode).
+    #[default]
+    Astdb,
+    /// In the table `ps_contacts` of this SQLite file, through ODBC (the server's shared mode).
+    Table(PathBuf),
 }
 
 /// What a test may want otherwise.
@@ -29,6 +39,13 @@ pub struct Settings {
     pub pass_hold: bool,
     /// The manager's name and secret, for the server.
     pub manager: (String, String),
+    /// Where contacts are kept.
+    pub contacts: Contacts,
+    /// ARI's user and password, for the server.
+    pub ari: (String, String),
+    /// Files of `etc`, by name, that are written instead of these settings' own; `{sip}`, `{ami}` and `{http}` in them
+    /// are the ports.
+    pub files: Vec<(String, String)>,
 }
 
 impl Default for Settings {
@@ -44,6 +61,9 @@ impl Default for Settings {
             codecs: "opus,ulaw".to_owned(),
             pass_hold: false,
             manager: ("rollcall".to_owned(), "secret-of-the-manager".to_owned()),
+            ari: ("rollcall".to_owned(), "secret-of-ari".to_owned()),
+            contacts: Contacts::default(),
+            files: Vec::new(),
         }
     }
 }
@@ -53,6 +73,7 @@ pub(super) struct Place<'a> {
     pub(super) folder: &'a Path,
     pub(super) root: &'a Path,
     pub(super) modules: &'a Path,
+    pub(super) drivers: &'a Path,
     pub(super) sip: u16,
     pub(super) ami: u16,
     pub(super) http: u16,
@@ -76,6 +97,12 @@ res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp res_pjsip_session res_pj
 res_rtp_asterisk res_security_log res_sorcery_astdb res_sorcery_config res_sorcery_memory res_sorcery_realtime
 res_srtp res_stasis res_stasis_playback res_stasis_recording res_stasis_answer res_stasis_device_state res_stasis_snoop res_timing_timerfd
 ";
+
+/// What contacts in a database need besides.
+const ODBC_MODULES: &str = "res_odbc res_odbc_transaction res_config_odbc";
+
+/// The name of the connection in `res_odbc.conf` and of the data source in `odbc.ini`.
+const CONNECTION: &str = "contacts";
 
 /// Files whose absence a module complains about.
 const EMPTY: [&str; 5] = [
@@ -109,6 +136,22 @@ pub(super) fn write(place: &Place<'_>, settings: &Settings) -> io::Result<()> {
     let save = |name: &str, text: String| fs::write(place.folder.join("etc").join(name), text);
     save("asterisk.conf", asterisk(place))?;
     save("modules.conf", modules())?;
+    save("odbcinst.ini", odbc_drivers(place))?;
+    save("odbc.ini", odbc_sources(settings))?;
+    if let Contacts::Table(_) = settings.contacts {
+        save(
+            "sorcery.conf",
+            "[res_pjsip]\ncontact = realtime,ps_contacts\n".to_owned(),
+        )?;
+        save(
+            "extconfig.conf",
+            format!("[settings]\nps_contacts => odbc,{CONNECTION},ps_contacts\n"),
+        )?;
+        save(
+            "res_odbc.conf",
+            format!("[{CONNECTION}]\nenabled => yes\ndsn => {CONNECTION}\npre-connect => yes\n"),
+        )?;
+    }
     save(
         "logger.conf",
         "[general]\ndateformat=%F %T.%3q\n[logfiles]\nfull => notice,warning,error,verbose\n"
@@ -132,7 +175,35 @@ pub(super) fn write(place: &Place<'_>, settings: &Settings) -> io::Result<()> {
         save(name, "[general]\n".to_owned())?;
     }
     save("extensions.conf", dialplan(settings))?;
-    save("pjsip.conf", pjsip(place, settings))
+    save("pjsip.conf", pjsip(place, settings))?;
+    for (name, text) in &settings.files {
+        let ports = [
+            ("{sip}", place.sip),
+            ("{ami}", place.ami),
+            ("{http}", place.http),
+        ];
+        let text = ports.iter().fold(text.clone(), |text, (name, port)| {
+            text.replace(name, &port.to_string())
+        });
+        save(name, text)?;
+    }
+    Ok(())
+}
+
+/// As Debian's `libsqliteodbc` registers its driver.
+fn odbc_drivers(place: &Place<'_>) -> String {
+    let driver = place.drivers.join("libsqlite3odbc.so");
+    format!("[SQLite3]\nDriver = {}\n", driver.display())
+}
+
+fn odbc_sources(settings: &Settings) -> String {
+    match &settings.contacts {
+        Contacts::Astdb => String::new(),
+        Contacts::Table(file) => format!(
+            "[{CONNECTION}]\nDriver = SQLite3\nDatabase = {}\nTimeout = 2000\nJournalMode = WAL\n",
+            file.display()
+        ),
+    }
 }
 
 fn asterisk(place: &Place<'_>) -> String {
@@ -162,6 +233,7 @@ systemname = lab
 fn modules() -> String {
     MODULES
         .split_whitespace()
+        .chain(ODBC_MODULES.split_whitespace())
         .fold("[modules]\nautoload=no\n".to_owned(), |text, module| {
             text + "load = " + module + ".so\n"
         })
@@ -186,7 +258,7 @@ write = system,call,agent,command,reporting,originate
 }
 
 fn ari(settings: &Settings) -> String {
-    let (name, secret) = &settings.manager;
+    let (name, secret) = &settings.ari;
     format!(
         "[general]\nenabled = yes\n[{name}]\ntype = user\nread_only = no\npassword = {secret}\npassword_format = plain\n"
     )

@@ -1,6 +1,7 @@
 //! A private Asterisk 22: its own configuration, run folder and ports, started from the unpacked lab.
 //!
-//! It keeps contacts in its own astdb, as most Asterisks do (the server's mirror mode).
+//! It keeps contacts in its own astdb, as most Asterisks do (the server's mirror mode), or in a SQLite file through ODBC
+//! (shared mode).
 
 mod config;
 
@@ -16,7 +17,7 @@ use crate::program::Program;
 use crate::surroundings;
 use crate::waiting::eventually;
 
-pub use config::{Person, Settings};
+pub use config::{Contacts, Person, Settings};
 
 /// A boot takes about a second; a busy machine may take longer.
 const BOOT: Duration = Duration::from_secs(30);
@@ -67,6 +68,7 @@ impl Asterisk {
             folder: folder.path(),
             root: &root,
             modules: &loader.libraries.join("asterisk/modules"),
+            drivers: &loader.libraries.join("odbc"),
             sip: sip.number(),
             ami: ami.number(),
             http: http.number(),
@@ -94,7 +96,13 @@ impl Asterisk {
     pub async fn boot(&mut self) {
         let mut arguments = self.arguments();
         arguments.extend(["-f", "-n"].map(OsString::from));
-        let mut process = Program::start(&self.loader.program, arguments, &[]);
+        let etc = self.folder.path().join("etc");
+        let sources = etc.join("odbc.ini");
+        let odbc = [
+            ("ODBCSYSINI", etc.as_os_str()),
+            ("ODBCINI", sources.as_os_str()),
+        ];
+        let mut process = Program::start(&self.loader.program, arguments, &odbc);
         eventually("Asterisk is fully booted", BOOT, async || {
             assert!(
                 process.is_running(),

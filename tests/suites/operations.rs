@@ -1,0 +1,424 @@
+//! `docs/operations.md`, line by line: Asterisk and the server are started with the document's own blocks, a day is
+//! lived with them, and every line of Asterisk's files is looked up in the running Asterisk.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rollcall_e2e::asterisk::{Contacts, Person, Settings};
+use rollcall_e2e::phone::Phone;
+use rollcall_e2e::server::{Options, SharedDatabase};
+use rollcall_e2e::surroundings::repository;
+use rollcall_e2e::waiting::PROMPTLY;
+use rollcall_e2e::{Asterisk, Mode, Scene};
+use serde_json::json;
+
+/// The document leaves heartbeats, lists and the grace at their defaults: the server evicts nobody in its first 15 s, and
+/// Asterisk checks every 5 s.
+const EVICTED: Duration = Duration::from_secs(40);
+
+const BOTH: &str = "Asterisk, in both modes";
+const MIRROR: &str = "Mirror mode";
+const SHARED: &str = "Shared mode";
+const AT_ONCE: &str = "Evictions at once";
+
+#[tokio::test]
+async fn the_lines_for_mirror_mode_make_an_agents_day() {
+    let document = Document::read();
+    let scene = document.scene(Mode::Mirror, &[BOTH, MIRROR], None).await;
+    a_day(&scene, "next check").await;
+    document.prove(&[BOTH], &scene.asterisk).await;
+}
+
+#[tokio::test]
+async fn the_lines_for_shared_mode_make_an_agents_day() {
+    let document = Document::read();
+    let database = SharedDatabase::migrated();
+    let scene = document
+        .scene(Mode::Shared, &[BOTH, SHARED], Some(&database))
+        .await;
+    a_day(&scene, "next check").await;
+    document.prove(&[BOTH, SHARED], &scene.asterisk).await;
+    let mut shared = scene.server.database().await;
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&mut shared)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(journal, "wal");
+}
+
+#[tokio::test]
+async fn the_lines_for_ari_evict_at_once() {
+    let document = Document::read();
+    let scene = document
+        .scene(Mode::Mirror, &[BOTH, MIRROR, AT_ONCE], None)
+        .await;
+    a_day(&scene, "contact evicted extension").await;
+    document.prove(&[AT_ONCE], &scene.asterisk).await;
+}
+
+#[test]
+fn the_readmes_lines_are_those_of_the_document() {
+    let document = Document::read();
+    let path = repository().join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{error}"));
+    let known: Vec<&str> = document
+        .blocks
+        .iter()
+        .flat_map(|block| block.text.lines())
+        .collect();
+    for text in readme.split("```ini\n").skip(1) {
+        let lines = text.split("```").next().unwrap_or_default().lines();
+        for line in lines.filter(|line| !line.trim().is_empty()) {
+            assert!(
+                known.contains(&line),
+                "README.md has `{line}`, docs/operations.md does not"
+            );
+        }
+    }
+}
+
+/// Signs in, becomes Available, signs out; then a phone that does not un-register is evicted the way that the server's
+/// log says. Nothing of it makes the server warn.
+async fn a_day(scene: &Scene, evicted: &str) {
+    let mut agent = scene.signed_in("1001").await;
+    scene.all_say_available("1001").await;
+    assert!(agent.terminate().await.success());
+    scene.all_say_offline("1001").await;
+    let phone = Phone::of("1001", &scene.asterisk).start();
+    let contact = phone.registered().await;
+    let token = scene.server.token("1001").await;
+    let body = json!({ "extension": "1001", "contactUri": contact });
+    let online = scene
+        .server
+        .post("/api/users/agent-online", Some(&token), &body)
+        .await;
+    assert_eq!(online.status, 200, "{online:?}");
+    scene
+        .board
+        .shows_where("1001", "Reachable", PROMPTLY, |agent| {
+            agent["contactStatus"] == "Reachable"
+        })
+        .await;
+    let logout = scene
+        .server
+        .post("/api/users/agent-logout", Some(&token), &json!({}))
+        .await;
+    assert_eq!(logout.status, 200, "{logout:?}");
+    scene.all_say_offline_within("1001", EVICTED).await;
+    let said = scene.server.complaints();
+    assert!(said.iter().any(|line| line.contains(evicted)), "{said:#?}");
+    let warned: Vec<&String> = said
+        .iter()
+        .filter(|line| line.contains(" WARN ") || line.contains("ERROR"))
+        // Of a slow disk; nothing that a line of the document could mend.
+        .filter(|line| !line.contains("slow statement"))
+        .collect();
+    assert!(warned.is_empty(), "{warned:#?}");
+}
+
+/// The document's fenced blocks that name a file.
+struct Document {
+    blocks: Vec<Block>,
+}
+
+struct Block {
+    chapter: String,
+    file: String,
+    text: String,
+}
+
+impl Document {
+    fn read() -> Document {
+        let path = repository().join("docs/operations.md");
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut chapter = String::new();
+        let mut blocks = Vec::new();
+        let mut open: Option<Block> = None;
+        for line in text.lines() {
+            match (&mut open, line.strip_prefix("```")) {
+                (None, Some(info)) => {
+                    open = Some(Block {
+                        chapter: chapter.clone(),
+                        file: info.split(' ').nth(1).unwrap_or_default().to_owned(),
+                        text: String::new(),
+                    });
+                }
+                (Some(_), Some(_)) => blocks.extend(open.take()),
+                (Some(block), None) => block.text += &format!("{line}\n"),
+                (None, None) => {
+                    if let Some(heading) = line.strip_prefix("## ") {
+                        heading.clone_into(&mut chapter);
+                    }
+                }
+            }
+        }
+        blocks.retain(|block| !block.file.is_empty());
+        Document { blocks }
+    }
+
+    /// The text of a file over these chapters.
+    fn file(&self, name: &str, chapters: &[&str]) -> String {
+        self.blocks
+            .iter()
+            .filter(|block| block.file == name && chapters.contains(&block.chapter.as_str()))
+            .map(|block| block.text.as_str())
+            .collect()
+    }
+
+    fn files(&self, chapters: &[&str]) -> Vec<(String, String)> {
+        let mut names: Vec<&str> = self
+            .blocks
+            .iter()
+            .filter(|block| chapters.contains(&block.chapter.as_str()))
+            .map(|block| block.file.as_str())
+            .filter(|name| *name != "server.toml")
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), self.file(name, chapters)))
+            .collect()
+    }
+
+    /// Starts everything with these chapters' blocks. What is a site's own is put in its place: ports, the file of the
+    /// database, and the transport that an existing `pjsip.conf` has.
+    async fn scene(
+        &self,
+        mode: Mode,
+        chapters: &[&str],
+        database: Option<&SharedDatabase>,
+    ) -> Scene {
+        let mut files = self.files(chapters);
+        for (name, text) in &mut files {
+            match name.as_str() {
+                "manager.conf" => put(text, "port = 5038", "port = {ami}"),
+                "http.conf" => put(text, "bindport = 8088", "bindport = {http}"),
+                "pjsip.conf" => text
+                    .push_str("[udp]\ntype = transport\nprotocol = udp\nbind = 127.0.0.1:{sip}\n"),
+                "odbc.ini" => {
+                    let file = database.map(SharedDatabase::file).unwrap_or_default();
+                    put(
+                        text,
+                        "/var/lib/rollcall/rollcall.db",
+                        &file.display().to_string(),
+                    );
+                }
+                _ => {}
+            }
+        }
+        let mut config = self.file("server.toml", chapters);
+        put(&mut config, "127.0.0.1:8080", "{listen}");
+        put(&mut config, "\"/var/lib/rollcall\"", "\"{folder}/data\"");
+        put(&mut config, "port = 5038", "port = {ami}");
+        put(&mut config, "\"pbx.example.com\"", "\"{sip}\"");
+        put(
+            &mut config,
+            "/etc/rollcall/ami.secret",
+            "{folder}/ami.secret",
+        );
+        if mode == Mode::Shared {
+            put(&mut config, "/var/lib/rollcall/rollcall.db", "{database}");
+        }
+        if chapters.contains(&AT_ONCE) {
+            put(&mut config, ":8088", ":{http}");
+            put(
+                &mut config,
+                "/etc/rollcall/ari.secret",
+                "{folder}/ari.secret",
+            );
+        }
+        let manager = self.value("manager.conf", "rollcall", "secret");
+        let ari = self.value("ari.conf", "rollcall", "password");
+        let settings = Settings {
+            people: vec![Person {
+                extension: "1001".to_owned(),
+                password: self.value("pjsip.conf", "1001", "password"),
+            }],
+            manager: ("rollcall".to_owned(), manager),
+            ari: ("rollcall".to_owned(), ari),
+            contacts: database.map_or(Contacts::Astdb, |database| Contacts::Table(database.file())),
+            files,
+            ..Settings::default()
+        };
+        let options = Options {
+            config: Some(config),
+            ..Options::default()
+        };
+        Scene::beside(Asterisk::start(settings).await, options).await
+    }
+
+    fn value(&self, file: &str, section: &str, key: &str) -> String {
+        let found = self.lines().into_iter().find(|line| {
+            (line.file.as_str(), line.section.as_str(), line.key.as_str()) == (file, section, key)
+        });
+        found
+            .unwrap_or_else(|| panic!("{file} has no {key} in [{section}]"))
+            .value
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        self.blocks.iter().flat_map(Block::lines).collect()
+    }
+
+    /// Looks every line of these chapters up in a running Asterisk.
+    async fn prove(&self, chapters: &[&str], asterisk: &Asterisk) {
+        let blocks = self.blocks.iter().filter(|block| {
+            chapters.contains(&block.chapter.as_str()) && block.file != "server.toml"
+        });
+        let mut said: BTreeMap<String, String> = BTreeMap::new();
+        for line in blocks.flat_map(Block::lines) {
+            let (command, shows) = line.proof();
+            if !said.contains_key(&command) {
+                said.insert(command.clone(), asterisk.rx(&command).await);
+            }
+            let answer = &said[&command];
+            let squeezed: String = answer.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(
+                shows.iter().any(|shows| squeezed.contains(shows.as_str())),
+                "{line:?}: `{command}` does not say one of {shows:?}:\n{answer}"
+            );
+        }
+    }
+}
+
+/// `key = value` in a section of a file; a PJSIP section has its type.
+#[derive(Debug)]
+struct Line {
+    file: String,
+    section: String,
+    kind: String,
+    key: String,
+    value: String,
+}
+
+impl Block {
+    fn lines(&self) -> Vec<Line> {
+        let (mut section, mut kind) = (String::new(), String::new());
+        let mut lines = Vec::new();
+        for text in self.text.lines().map(str::trim) {
+            if let Some(name) = text.strip_prefix('[') {
+                name.trim_end_matches(']').clone_into(&mut section);
+            } else if let Some((key, value)) = text.split_once('=') {
+                let value = value.trim_start_matches('>').trim().to_owned();
+                let key = key.trim().to_owned();
+                if key == "type" {
+                    kind.clone_from(&value);
+                }
+                lines.push(Line {
+                    file: self.file.clone(),
+                    section: section.clone(),
+                    kind: kind.clone(),
+                    key,
+                    value,
+                });
+            }
+        }
+        lines
+    }
+}
+
+impl Line {
+    /// The command that shows this line's effect, and what it says (one of these) when the line is in force. White space
+    /// counts as one space.
+    fn proof(&self) -> (String, Vec<String>) {
+        let Line {
+            file,
+            section,
+            kind,
+            key,
+            value,
+        } = self;
+        let on = if value == "yes" { "Yes" } else { "No" };
+        match (file.as_str(), section.as_str(), key.as_str()) {
+            ("manager.conf", "general", "enabled") => {
+                say("manager show settings", format!("Manager (AMI): {on}"))
+            }
+            // It answers where it is told to: the server signed in there.
+            ("manager.conf", "general", "bindaddr" | "port") => {
+                say("manager show connected", "rollcall 127.0.0.1".to_owned())
+            }
+            // The server signed in with it, from the permitted address alone.
+            ("manager.conf", name, "secret") => {
+                say("manager show connected", format!("{name} 127.0.0.1"))
+            }
+            ("manager.conf", name, "deny" | "permit") => {
+                say(&format!("manager show user {name}"), "ACL: yes".to_owned())
+            }
+            ("manager.conf", name, "read") => say(
+                &format!("manager show user {name}"),
+                format!("read perm: {value}"),
+            ),
+            ("manager.conf", name, "write") => {
+                let mut classes: Vec<&str> = value.split(',').collect();
+                classes.sort_unstable_by_key(|class| *class != "system");
+                say(
+                    &format!("manager show user {name}"),
+                    format!("write perm: {}", classes.join(",")),
+                )
+            }
+            ("pjsip.conf", ..) => pjsip(section, kind, key, value),
+            ("http.conf", _, "enabled") => {
+                say("http show status", "Server Enabled and Bound".to_owned())
+            }
+            ("http.conf", ..) => say("http show status", "Bound to 127.0.0.1:".to_owned()),
+            ("ari.conf", "general", "enabled") => say("ari show status", format!("Enabled: {on}")),
+            // The eviction went through with this user and this password.
+            ("ari.conf", name, "type" | "password" | "password_format") => {
+                say("ari show users", format!("No No {name}"))
+            }
+            ("ari.conf", name, "read_only") => say(
+                &format!("ari show user {name}"),
+                format!("Read only?: {on}"),
+            ),
+            // That sorcery uses the mapping is the row which the day found: the server inserts none in this mode.
+            ("sorcery.conf" | "extconfig.conf", ..) => say(
+                "core show config mappings",
+                "odbc ===> ps_contacts (db=rollcall, table=ps_contacts)".to_owned(),
+            ),
+            ("odbc.ini" | "res_odbc.conf", ..) => {
+                say("odbc show all", "Name: rollcall DSN: rollcall".to_owned())
+            }
+            _ => panic!("nothing proves {self:?}"),
+        }
+    }
+}
+
+/// `pjsip show TYPE NAME` lists every option with its value.
+fn pjsip(section: &str, kind: &str, key: &str, value: &str) -> (String, Vec<String>) {
+    let command = match kind {
+        "global" => "pjsip show settings".to_owned(),
+        kind => format!("pjsip show {kind} {section}"),
+    };
+    match key {
+        "type" => (
+            command,
+            vec![format!("{section}"), "Global Settings:".to_owned()],
+        ),
+        // What is left once nothing else was allowed.
+        "disallow" => (command, vec!["allow : (opus|ulaw)".to_owned()]),
+        _ => {
+            let mut forms = vec![value.to_owned()];
+            match value {
+                "yes" => forms.push("true".to_owned()),
+                "no" => forms.push("false".to_owned()),
+                "opus,ulaw" => forms.push("(opus|ulaw)".to_owned()),
+                "3.0" => forms.push("3.000000".to_owned()),
+                _ => {}
+            }
+            let shown = forms.iter().map(|form| format!("{key} : {form}"));
+            (command, shown.collect())
+        }
+    }
+}
+
+fn say(command: &str, shows: String) -> (String, Vec<String>) {
+    (command.to_owned(), vec![shows])
+}
+
+/// Puts a site's own value into a text that must have the document's.
+fn put(text: &mut String, documented: &str, own: &str) {
+    assert!(text.contains(documented), "{documented} is not in:\n{text}");
+    *text = text.replace(documented, own);
+}
