@@ -127,10 +127,11 @@ async fn serve(config: &ConfigFile, ready_json: bool) -> anyhow::Result<()> {
     let address = running.http_addr();
     tracing::info!(%address, "serving");
     if ready_json {
-        println!(
-            "{}",
-            serde_json::json!({ "ready": true, "http": format!("http://{address}") })
-        );
+        let mut ready = serde_json::json!({ "ready": true, "http": format!("http://{address}") });
+        if let Some(address) = running.metrics_addr() {
+            ready["metrics"] = format!("http://{address}/metrics").into();
+        }
+        println!("{ready}");
     }
     stop.await;
     tracing::info!("ending");

@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use rollcall_alignment::Person;
@@ -172,7 +173,12 @@ pub enum Published {
     /// The board begins (anew): everybody gets a snapshot.
     Board(Arc<AgentsSnapshot>),
     /// One agent changed.
-    Status(Arc<AgentStatus>),
+    Status {
+        /// Who, and how.
+        status: Arc<AgentStatus>,
+        /// When it became true on disk.
+        committed: Instant,
+    },
     /// One device is told something.
     Device(SessionId, DeviceNotice),
 }
@@ -340,14 +346,13 @@ impl Publisher {
         let _ = self.feed.published.send(published);
     }
 
-    /// One agent changed; `seq` is one more than the last.
-    pub fn status(&self, status: AgentStatus) {
+    /// One agent changed, on disk since `committed`; `seq` is one more than the last.
+    pub fn status(&self, status: AgentStatus, committed: Instant) {
         let mut board = self.feed.board();
         board.apply(&status);
-        let _ = self
-            .feed
-            .published
-            .send(Published::Status(Arc::new(status)));
+        let status = Arc::new(status);
+        let published = Published::Status { status, committed };
+        let _ = self.feed.published.send(published);
     }
 
     /// One device is told something.

@@ -22,6 +22,7 @@ use rollcall_alignment::{
     Ask, Broadcast, CommitId, Core, DevicePolicy, EndReason, Epoch, Failure, Input,
     NonQualifiedPolicy, Now, Observation, Output, Reply, RequestId, Restored, SessionState,
 };
+use rollcall_ami::Figures;
 use rollcall_wire::realtime::{AgentStatus, AgentsSnapshot, SessionEnded};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ use crate::{
     asterisk::Asterisk,
     auth::SessionId,
     clock,
-    core_link::{CoreInbox, DeviceNotice, Publisher},
+    core_link::{Command, CoreInbox, DeviceNotice, Publisher},
     db::{Database, Write, WriteError},
 };
 use commands::Waiter;
@@ -46,12 +47,13 @@ pub(crate) async fn run(
     config: Arc<Config>,
     database: Database,
     mut inbox: CoreInbox,
+    figures: Arc<Figures>,
     stop: CancellationToken,
 ) {
     let Some(restored) = restore(&database, &stop).await else {
         return;
     };
-    let mut asterisk = Asterisk::connect(&config, &database).unwrap_or_else(|error| {
+    let mut asterisk = Asterisk::connect(&config, &database, figures).unwrap_or_else(|error| {
         tracing::error!(%error, "Asterisk cannot be asked; every agent is Unknown");
         Asterisk::none()
     });
@@ -66,17 +68,21 @@ pub(crate) async fn run(
             biased;
             () = stop.cancelled() => break,
             Some(done) = driver.commits.join_next() => match done {
-                Ok(input) => driver.take(input, &asterisk),
+                Ok(done) => driver.commit_answered(done, &asterisk),
                 Err(error) => tracing::error!(%error, "a commit was abandoned"),
             },
-            observation = asterisk.observation() => {
-                driver.take(Input::Observation(observation), &asterisk);
-            }
-            command = inbox.commands.recv() => match command {
-                None => break,
-                Some(command) => driver.command(command, &asterisk),
-            },
             () = until(wake) => driver.wake(&asterisk),
+            // In no order: a flood from Asterisk keeps nobody from signing in, nor the reverse.
+            heard = async { tokio::select! {
+                observation = asterisk.observation() => Heard::Asterisk(observation),
+                command = inbox.commands.recv() => Heard::Edge(command),
+            }} => match heard {
+                Heard::Asterisk(observation) => {
+                    driver.take(Input::Observation(observation), &asterisk);
+                }
+                Heard::Edge(Some(command)) => driver.command(command, &asterisk),
+                Heard::Edge(None) => break,
+            },
         }
     }
     let _ = tokio::time::timeout(FAREWELL, asterisk.shutdown()).await;
@@ -109,6 +115,18 @@ fn now() -> Now {
     }
 }
 
+/// What comes to the driver from outside.
+enum Heard {
+    Asterisk(Observation),
+    Edge(Option<Command>),
+}
+
+/// A commit's answer, and when it was given.
+struct Done {
+    input: Input,
+    at: Instant,
+}
+
 struct Driver {
     core: Core,
     database: Database,
@@ -117,7 +135,9 @@ struct Driver {
     published: bool,
     next_request: u64,
     waiters: HashMap<RequestId, Waiter>,
-    commits: JoinSet<Input>,
+    commits: JoinSet<Done>,
+    /// When what is being said became true on disk.
+    committed: Instant,
     /// Sessions that a commit under way ends: their devices are told once it is made.
     ending: HashMap<CommitId, Vec<(SessionId, EndReason)>>,
 }
@@ -133,8 +153,14 @@ impl Driver {
             next_request: 0,
             waiters: HashMap::new(),
             commits: JoinSet::new(),
+            committed: now.monotonic,
             ending: HashMap::new(),
         }
+    }
+
+    fn commit_answered(&mut self, done: Done, asterisk: &Asterisk) {
+        self.committed = done.at;
+        self.take(done.input, asterisk);
     }
 
     fn take(&mut self, input: Input, asterisk: &Asterisk) {
@@ -190,7 +216,9 @@ impl Driver {
         // Queued here, so that the database keeps the core's order whatever the tasks' is.
         let answer = self.database.commit(writes);
         self.commits.spawn(async move {
-            match answer.await {
+            let answer = answer.await;
+            let at = Instant::now();
+            let input = match answer {
                 Ok(()) => Input::Committed(id),
                 Err(error) => {
                     tracing::error!(%error, "a change could not be saved");
@@ -202,7 +230,8 @@ impl Driver {
                         },
                     )
                 }
-            }
+            };
+            Done { input, at }
         });
     }
 
@@ -237,11 +266,12 @@ impl Driver {
         views::log_change(broadcast.before.as_deref(), &broadcast.agent);
         // Before the first snapshot there is nobody to tell; it will contain this.
         if self.published {
-            self.publisher.status(AgentStatus {
+            let status = AgentStatus {
                 epoch: broadcast.epoch.0.to_string(),
                 seq: broadcast.seq.0,
                 agent: views::agent(&broadcast.agent),
-            });
+            };
+            self.publisher.status(status, self.committed);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Accepting connections: bounded in number, and closed when they do not speak.
+//! Accepting connections: bounded in number, and closed when they do not speak or do not listen.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,8 +15,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
-/// How long a connection may take to say a request's headers, the wait for it included.
-const HEADERS: Duration = Duration::from_secs(30);
+use crate::{
+    config::LimitsConfig,
+    line::{self, Line},
+    metrics::{Counted, Door, Metrics},
+};
+
 /// The most a request's headers may hold, bytes.
 const HEADER_BYTES: usize = 16 * 1024;
 /// The most headers a request may have.
@@ -26,15 +30,36 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// The pause after the system had no descriptor to give.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves `app` until stopped, with at most `connections` at a time; then lets requests under way
-/// finish. Connections that became WebSockets are not waited for.
+/// What holds for every connection of a listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    connections: usize,
+    /// How long a connection may take to say a request's headers, the wait for it included.
+    headers: Duration,
+    /// How long it may take nothing of what it is sent.
+    unread: Duration,
+}
+
+impl From<&LimitsConfig> for Limits {
+    fn from(config: &LimitsConfig) -> Self {
+        Self {
+            connections: config.connections,
+            headers: Duration::from_millis(config.headers_timeout_ms),
+            unread: Duration::from_millis(config.unread_timeout_ms),
+        }
+    }
+}
+
+/// Serves `app` until stopped, with at most so many connections at a time; then lets requests under
+/// way finish. Connections that became WebSockets are not waited for.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
-    connections: usize,
+    limits: Limits,
+    metrics: Metrics,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(connections));
+    let room = Arc::new(Semaphore::new(limits.connections));
     let under_way = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -43,7 +68,10 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer, place)) => {
-                under_way.spawn(converse(stream, peer, place, app.clone(), stop.clone()));
+                let line = Line::new(stream, limits.unread, metrics.clone());
+                let connection = Connection::new(&line, place, metrics.connection());
+                let (app, stop) = (app.clone(), stop.clone());
+                under_way.spawn(converse(line, peer, connection, app, limits.headers, stop));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -71,41 +99,77 @@ async fn accept(
     Ok((stream, peer, permit))
 }
 
-/// A connection's place in the room. Each request carries it, and a Socket.IO connection keeps the
-/// request it was made of: so the place is taken for as long as either lives.
+/// A connection, as its requests carry it. A Socket.IO connection keeps the request it was made of:
+/// so the place in the room is taken for as long as either lives.
 #[derive(Clone, Debug)]
-struct Place(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+pub(crate) struct Connection {
+    line: Arc<line::State>,
+    _held: Arc<(OwnedSemaphorePermit, Counted)>,
+}
+
+impl Connection {
+    fn new(line: &Line, place: OwnedSemaphorePermit, counted: Counted) -> Self {
+        Self {
+            line: line.state(),
+            _held: Arc::new((place, counted)),
+        }
+    }
+
+    /// Its peer has not taken all that it was sent.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.line.is_blocked()
+    }
+}
 
 async fn converse(
-    stream: TcpStream,
+    line: Line,
     peer: SocketAddr,
-    place: OwnedSemaphorePermit,
+    connection: Connection,
     app: Router,
+    headers: Duration,
     stop: CancellationToken,
 ) {
-    let place = Place(Arc::new(place));
+    let (state, metrics) = (line.state(), line.metrics());
     let service = app.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(place.clone());
+        request.extensions_mut().insert(connection.clone());
         request
     });
-    let connection = http1::Builder::new()
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
+        .header_read_timeout(headers)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADER_COUNT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(line), TowerToHyperService::new(service))
         .with_upgrades();
-    tokio::pin!(connection);
+    tokio::pin!(served);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = served.as_mut() => ended,
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            served.as_mut().graceful_shutdown();
+            served.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended badly");
+    if let Err(error) = ended
+        && let Some(kind) = refusal(&error, &state)
+    {
+        tracing::debug!(%error, kind, "a connection ended badly");
+        metrics.refused(Door::Connection, kind);
+    }
+}
+
+/// What was wrong with a connection; none where nothing was, or where it was named already.
+fn refusal(error: &hyper::Error, line: &line::State) -> Option<&'static str> {
+    if error.is_timeout() {
+        line.silence()
+    } else if error.is_parse_too_large() {
+        Some("headers_too_large")
+    } else if error.is_parse() {
+        Some("not_http")
+    } else if error.is_incomplete_message() {
+        Some("cut_short")
+    } else {
+        None
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     core_link::{self, CoreHandle},
     db::{Database, DbError},
     driver, expiry, listen,
+    metrics::Metrics,
     people::{self, NewPerson, PersonError},
     realtime,
     routes::{self, Edge, Replays},
@@ -48,6 +49,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    metrics: Metrics,
     database: Database,
     seal: Seal,
     core: CoreHandle,
@@ -58,14 +61,15 @@ pub struct Running {
 /// Starts a server. It serves when this returns.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let config = Arc::new(config);
-    let database = Database::open(&config).await?;
+    let metrics = Metrics::default();
+    let database = Database::open_counted(&config, metrics.commits()).await?;
     let seal = Seal::open(&config.data_dir)?;
-    let listen = |source| StartError::Listen {
-        address: config.listen,
-        source,
+    let (listener, address) = bind(config.listen).await?;
+    let figures = match config.metrics.listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
     };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let metrics_address = figures.as_ref().map(|(_, address)| *address);
     let (core, inbox) = core_link::channel();
     let edge = Arc::new(Edge {
         database: database.clone(),
@@ -79,29 +83,46 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         ),
         seal: seal.clone(),
         replays: Replays::default(),
+        metrics: metrics.clone(),
         config: Arc::clone(&config),
     });
     let stop = CancellationToken::new();
     let stop_core = CancellationToken::new();
     let (sockets, layer, board) = realtime::edge(Arc::clone(&edge), stop_core.clone());
     let app = routes::router(Arc::clone(&edge)).layer(layer);
-    let core_task = driver::run(config, database.clone(), inbox, stop_core.clone());
+    let limits = listen::Limits::from(&edge.config.limits);
+    let core_task = driver::run(
+        config,
+        database.clone(),
+        inbox,
+        metrics.ami(),
+        stop_core.clone(),
+    );
     let edge_task = serve(
         listener,
         app,
-        edge.config.limits.connections,
+        (limits.clone(), metrics.clone()),
         sockets,
         stop.clone(),
         stop_core,
     );
-    let tasks = vec![
+    let mut tasks = vec![
         tokio::spawn(edge_task),
         tokio::spawn(board),
         tokio::spawn(expiry::run(edge, stop.clone())),
         tokio::spawn(core_task),
     ];
+    if let Some((listener, _)) = figures {
+        let routes = routes::figures(metrics.clone());
+        // Counted apart: scrapes are no clients.
+        let uncounted = Metrics::default();
+        let figures = listen::serve(listener, routes, limits, uncounted, stop.clone());
+        tasks.push(tokio::spawn(figures));
+    }
     Ok(Running {
         address,
+        metrics_address,
+        metrics,
         database,
         seal,
         core,
@@ -110,18 +131,25 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     })
 }
 
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
 /// Serves until stopped; then lets requests under way finish while the core still answers them,
 /// and only then stops the core and ends the Socket.IO connections.
 async fn serve(
     listener: TcpListener,
     app: Router,
-    connections: usize,
+    (limits, metrics): (listen::Limits, Metrics),
     sockets: SocketIo,
     stop: CancellationToken,
     stop_core: CancellationToken,
 ) {
     let _core_stops_with_us = stop_core.clone().drop_guard();
-    listen::serve(listener, app, connections, stop).await;
+    listen::serve(listener, app, limits, metrics, stop).await;
     stop_core.cancel();
     sockets.close().await;
 }
@@ -131,6 +159,18 @@ impl Running {
     #[must_use]
     pub fn http_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where `/metrics` is served, if it is.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The board and the commands behind the edge.

@@ -10,10 +10,10 @@ mod evict;
 mod lists;
 mod observe;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rollcall_alignment::{Ask, Observation};
-use rollcall_ami::{Action, Client, ClientConfig, ClientEvent, session::SessionConfig};
+use rollcall_ami::{Action, Client, ClientConfig, ClientEvent, Figures, session::SessionConfig};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -48,12 +48,19 @@ struct Link {
 
 impl Asterisk {
     /// Begins to connect, and goes on trying. Without a configuration there is no Asterisk.
-    pub(crate) fn connect(config: &Config, database: &Database) -> Result<Self, ConfigError> {
+    pub(crate) fn connect(
+        config: &Config,
+        database: &Database,
+        figures: Arc<Figures>,
+    ) -> Result<Self, ConfigError> {
         let Some(ami) = &config.ami else {
             return Ok(Self::none());
         };
         let ari = config.ari.as_ref().map(Ari::new).transpose()?;
-        let (client, events) = Client::start(client_config(ami)?);
+        let (client, events) = Client::start(ClientConfig {
+            figures,
+            ..client_config(ami)?
+        });
         let store = match config.mode {
             Mode::Mirror => Store::Astdb(client.clone()),
             Mode::Shared => Store::Table(database.clone()),

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::{AmiConfig, AriConfig, Config, Secret};
 
 /// The first part of every variable of ours is one of these.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "listen",
     "data_dir",
     "mode",
@@ -24,6 +24,7 @@ const KEYS: [&str; 12] = [
     "alignment",
     "auth",
     "limits",
+    "metrics",
     "log",
 ];
 
@@ -103,7 +104,11 @@ impl Config {
             return invalid("auth.hash_threads and auth.hash_queue must be above 0");
         }
         let limits = &self.limits;
-        if limits.connections == 0 || limits.body_bytes == 0 || limits.request_timeout_ms == 0 {
+        let none = limits.connections == 0 || limits.body_bytes == 0;
+        let no_time = limits.request_timeout_ms == 0
+            || limits.headers_timeout_ms == 0
+            || limits.unread_timeout_ms == 0;
+        if none || no_time {
             return invalid("values in [limits] must be above 0");
         }
         Ok(())

@@ -45,6 +45,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// What one request may take.
     pub limits: LimitsConfig,
+    /// Figures for Prometheus.
+    pub metrics: MetricsConfig,
     /// Logs; read by the binary only.
     pub log: LogConfig,
 }
@@ -181,6 +183,19 @@ pub struct LimitsConfig {
     pub body_bytes: usize,
     /// How long a request may take until it is answered 503, ms.
     pub request_timeout_ms: u64,
+    /// How long a connection may take to say a request's headers, the wait for it included, ms.
+    pub headers_timeout_ms: u64,
+    /// How long a client may take nothing of what it is sent until it is cut off, ms.
+    pub unread_timeout_ms: u64,
+}
+
+/// Figures for Prometheus.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Where `/metrics` is served, on a port of its own: whoever reaches it reads it without a
+    /// token. Without this it is served nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Logs.
@@ -278,6 +293,7 @@ impl Default for Config {
             alignment: AlignmentConfig::default(),
             auth: AuthConfig::default(),
             limits: LimitsConfig::default(),
+            metrics: MetricsConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -333,6 +349,8 @@ impl Default for LimitsConfig {
             connections: 16_384,
             body_bytes: 64 * 1024,
             request_timeout_ms: 15_000,
+            headers_timeout_ms: 30_000,
+            unread_timeout_ms: 10_000,
         }
     }
 }

@@ -28,7 +28,10 @@ pub use read::Credentials;
 pub use write::{NewSession, NewUser, Rotation, TokenHash, TokenPair, Write};
 pub use writer::WriteError;
 
-use crate::config::{Config, Mode};
+use crate::{
+    config::{Config, Mode},
+    metrics::{Commits, Metrics},
+};
 
 /// Connections that read.
 const READERS: u32 = 4;
@@ -70,6 +73,11 @@ pub enum DbError {
 impl Database {
     /// Opens the database of this configuration, making it and bringing its tables up to date.
     pub async fn open(config: &Config) -> Result<Self, DbError> {
+        Self::open_counted(config, Metrics::default().commits()).await
+    }
+
+    /// The same, counting its commits.
+    pub(crate) async fn open_counted(config: &Config, commits: Commits) -> Result<Self, DbError> {
         let path = file_of(config);
         make_private(&path, &config.data_dir).map_err(|source| DbError::File {
             path: path.display().to_string(),
@@ -84,7 +92,7 @@ impl Database {
             inner: Arc::new(Inner {
                 mode: config.mode,
                 reads,
-                writer: writer::Writer::start(connection, config.mode),
+                writer: writer::Writer::start(connection, config.mode, commits),
             }),
         })
     }

@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{Connection, Executor, SqliteConnection};
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{sqlite, write::Write};
-use crate::config::Mode;
+use crate::{config::Mode, metrics::Commits};
 
 /// Lists that may wait; more are refused as `Down` rather than kept.
 const QUEUE: usize = 16_384;
@@ -71,10 +71,10 @@ struct List {
 type Answer = oneshot::Sender<Result<(), WriteError>>;
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection, mode: Mode) -> Self {
+    pub(super) fn start(connection: SqliteConnection, mode: Mode, commits: Commits) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let healthy = Arc::new(AtomicBool::new(true));
-        let task = tokio::spawn(run(connection, mode, queue, Arc::clone(&healthy)));
+        let task = tokio::spawn(run(connection, mode, queue, Arc::clone(&healthy), commits));
         Self {
             jobs,
             healthy,
@@ -119,6 +119,7 @@ async fn run(
     mode: Mode,
     mut queue: mpsc::Receiver<Job>,
     healthy: Arc<AtomicBool>,
+    commits: Commits,
 ) {
     let mut jobs = Vec::with_capacity(BATCH);
     let mut open = true;
@@ -135,7 +136,11 @@ async fn run(
                 Job::Close => open = false,
             }
         }
+        let (count, begun) = (lists.len(), Instant::now());
         let ok = commit_together(&mut connection, mode, lists).await;
+        if ok && count > 0 {
+            commits.made(count, begun.elapsed());
+        }
         healthy.store(ok, Ordering::Relaxed);
     }
     let _ = connection.close().await;

@@ -1,6 +1,10 @@
 //! The one task that sends snapshots and deltas, in the order of the board.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rollcall_wire::{
     http::Role,
@@ -17,7 +21,14 @@ use super::connect::Join;
 use crate::{
     auth::{Session, SessionId},
     core_link::{Audience, Board, CoreHandle, DeviceNotice, Published},
+    listen::Connection,
+    metrics::Metrics,
 };
+
+/// The least time between two snapshots of one connection that asks for them.
+const BETWEEN_SNAPSHOTS: Duration = Duration::from_millis(500);
+/// How often it is looked whether who was not served can be.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Everybody who sees everything.
 const SUPERVISORS: &str = "supervisors";
@@ -28,11 +39,14 @@ const AGENTS: &str = "agents";
 pub(super) async fn run(
     io: SocketIo,
     core: CoreHandle,
+    metrics: Metrics,
     mut joining: mpsc::Receiver<Join>,
     stop: CancellationToken,
 ) {
     let (snapshot, mut published) = core.subscribe();
-    let mut desk = Sender::new(io, snapshot.as_ref());
+    let mut desk = Sender::new(io, metrics, snapshot.as_ref());
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
@@ -47,33 +61,42 @@ pub(super) async fn run(
                     desk.begin(snapshot.as_ref()).await;
                 }
             },
-            Some(join) = joining.recv() => desk.join(&join),
+            Some(join) = joining.recv() => desk.join(join),
+            _ = looks.tick(), if !desk.owed.is_empty() => desk.serve_the_owed(),
         }
     }
 }
 
 struct Sender {
     io: SocketIo,
+    metrics: Metrics,
     board: Board,
-    /// Connections that came before there was a board.
-    early: Vec<Join>,
+    /// Connections that are to have a snapshot: there is no board yet, or they had one a moment
+    /// ago, or they have not taken what was sent to them.
+    owed: HashMap<Sid, Join>,
 }
 
+/// When a connection was last sent a snapshot.
+#[derive(Clone, Copy, Debug)]
+struct Served(Instant);
+
 impl Sender {
-    fn new(io: SocketIo, snapshot: Option<&AgentsSnapshot>) -> Self {
+    fn new(io: SocketIo, metrics: Metrics, snapshot: Option<&AgentsSnapshot>) -> Self {
         Self {
             io,
+            metrics,
             board: snapshot.map(Board::from).unwrap_or_default(),
-            early: Vec::new(),
+            owed: HashMap::new(),
         }
     }
 
     async fn publish(&mut self, item: Published) {
         match item {
             Published::Board(snapshot) => self.begin(Some(&snapshot)).await,
-            Published::Status(status) => {
+            Published::Status { status, committed } => {
                 self.board.apply(&status);
                 self.delta(&status).await;
+                self.metrics.propagated(committed);
             }
             Published::Device(session, notice) => self.tell(session, notice).await,
         }
@@ -83,9 +106,7 @@ impl Sender {
     async fn begin(&mut self, snapshot: Option<&AgentsSnapshot>) {
         let Some(snapshot) = snapshot else { return };
         self.board = Board::from(snapshot);
-        for join in std::mem::take(&mut self.early) {
-            self.join(&join);
-        }
+        self.serve_the_owed();
         for socket in self.io.sockets() {
             if let Some(session) = socket.extensions.get::<Arc<Session>>() {
                 self.send_snapshot(&socket, &session);
@@ -93,17 +114,21 @@ impl Sender {
         }
     }
 
-    fn join(&mut self, join: &Join) {
-        let Some(socket) = self.socket(join.socket) else {
+    fn serve_the_owed(&mut self) {
+        for (_, join) in std::mem::take(&mut self.owed) {
+            self.join(join);
+        }
+    }
+
+    fn join(&mut self, join: Join) {
+        let Some(socket) = self.io.get_socket(join.socket) else {
             return;
         };
-        if !self.send_snapshot(&socket, &join.session) {
-            self.early.push(Join {
-                socket: join.socket,
-                session: Arc::clone(&join.session),
-            });
+        if !may_have_a_snapshot(&socket) || !self.send_snapshot(&socket, &join.session) {
+            self.owed.insert(join.socket, join);
             return;
         }
+        join.served();
         socket.join(device_room(join.session.id));
         match audience(&join.session) {
             Audience::Supervisor => socket.join(SUPERVISORS),
@@ -120,6 +145,7 @@ impl Sender {
         let Some(snapshot) = self.board.snapshot(&audience(session)) else {
             return false;
         };
+        socket.extensions.insert(Served(Instant::now()));
         if let Err(error) = socket.emit(AGENTS_SNAPSHOT, &snapshot) {
             tracing::debug!(%error, "a snapshot could not be sent");
         }
@@ -167,10 +193,17 @@ impl Sender {
             let _ = self.io.to(device_room(session)).disconnect().await;
         }
     }
+}
 
-    fn socket(&self, id: Sid) -> Option<SocketRef> {
-        self.io.get_socket(id)
-    }
+/// A snapshot is large, and what a client has not taken yet is memory of ours: who asks and asks
+/// without reading gets no second one.
+fn may_have_a_snapshot(socket: &SocketRef) -> bool {
+    let lately = socket
+        .extensions
+        .get::<Served>()
+        .is_some_and(|Served(at)| at.elapsed() < BETWEEN_SNAPSHOTS);
+    let line = socket.req_parts().extensions.get::<Connection>();
+    !lately && !line.is_some_and(Connection::is_blocked)
 }
 
 fn audience(session: &Session) -> Audience {

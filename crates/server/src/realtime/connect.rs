@@ -3,9 +3,10 @@
 use std::{
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use axum::http::header;
@@ -13,7 +14,7 @@ use rollcall_wire::realtime::{DEVICE_HEARTBEAT, DeviceHeartbeat, RESYNC};
 use serde::Deserialize;
 use socketioxide::{
     extract::{SocketRef, State, TryData},
-    socket::Sid,
+    socket::{DisconnectReason, Sid},
 };
 use tokio::sync::mpsc;
 
@@ -21,6 +22,7 @@ use crate::{
     auth::{Session, tokens},
     clock,
     core_link::ConnectionId,
+    metrics::{Door, Metrics},
     routes::Edge,
 };
 
@@ -33,10 +35,19 @@ pub(super) struct Desk {
 }
 
 /// A connection that wants the board: a new one, or one that missed something.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Join {
     pub(super) socket: Sid,
     pub(super) session: Arc<Session>,
+    /// Set while it waits: a client that asks a hundred times is served once.
+    waits: Arc<AtomicBool>,
+}
+
+impl Join {
+    /// It is being served: what is asked from now on is asked anew.
+    pub(super) fn served(&self) {
+        self.waits.store(false, Ordering::Release);
+    }
 }
 
 /// Why a connection is refused, as `connect_error`: the code, a colon, the words.
@@ -70,7 +81,15 @@ pub(super) async fn admit(
     State(desk): State<Desk>,
     TryData(auth): TryData<Auth>,
 ) -> Result<(), NotAdmitted> {
-    let named = auth.ok().and_then(|auth| auth.token);
+    let judged = judge(&socket, &desk, auth.ok()).await;
+    if let Err(NotAdmitted(code, _)) = &judged {
+        desk.edge.metrics.refused(Door::SocketIo, code);
+    }
+    judged
+}
+
+async fn judge(socket: &SocketRef, desk: &Desk, auth: Option<Auth>) -> Result<(), NotAdmitted> {
+    let named = auth.and_then(|auth| auth.token);
     let in_header = || {
         let value = socket.req_parts().headers.get(header::AUTHORIZATION)?;
         value.to_str().ok().map(str::to_owned)
@@ -112,7 +131,6 @@ pub(super) async fn welcome(socket: SocketRef, State(desk): State<Desk>) {
         return;
     };
     let connection = desk.next.fetch_add(1, Ordering::Relaxed);
-    listen(&socket, &desk, &session, connection);
     if session.extension.is_some() {
         desk.edge
             .core
@@ -122,38 +140,123 @@ pub(super) async fn welcome(socket: SocketRef, State(desk): State<Desk>) {
     let join = Join {
         socket: socket.id,
         session,
+        waits: Arc::new(AtomicBool::new(true)),
     };
+    listen(&socket, &desk, &join, connection);
     if desk.joins.try_send(join).is_err() {
         // Too many at once: the client comes back after its own pause.
         let _ = socket.disconnect();
     }
 }
 
-fn listen(socket: &SocketRef, desk: &Desk, session: &Arc<Session>, connection: ConnectionId) {
-    let (core, owner) = (desk.edge.core.clone(), Arc::clone(session));
-    socket.on(
-        DEVICE_HEARTBEAT,
-        async move |TryData(vitals): TryData<DeviceHeartbeat>| match vitals {
-            Ok(vitals) if owner.extension.is_some() && vitals.device_id == owner.device_id => {
-                core.heartbeat(Arc::clone(&owner), vitals);
-            }
-            Ok(_) => tracing::debug!("a heartbeat for another device was refused"),
-            Err(error) => tracing::debug!(%error, "a malformed heartbeat was refused"),
-        },
-    );
-    let (joins, owner) = (desk.joins.clone(), Arc::clone(session));
-    socket.on(RESYNC, async move |socket: SocketRef| {
-        let join = Join {
-            socket: socket.id,
-            session: Arc::clone(&owner),
-        };
-        // With the queue full the client asks again: it still sees the gap.
-        let _ = joins.try_send(join);
+fn listen(socket: &SocketRef, desk: &Desk, join: &Join, connection: ConnectionId) {
+    let (session, metrics) = (&join.session, &desk.edge.metrics);
+    let present = Arc::new(metrics.client(session.role));
+    hear_heartbeats(socket, desk, session);
+    let (joins, again, counting) = (desk.joins.clone(), join.clone(), metrics.clone());
+    socket.on(RESYNC, async move || {
+        if again.waits.swap(true, Ordering::AcqRel) {
+            counting.refused(Door::SocketIo, "resync_too_soon");
+        } else if joins.try_send(again.clone()).is_err() {
+            // With the queue full the client asks again: it still sees the gap.
+            again.served();
+        }
     });
     let (core, owner) = (desk.edge.core.clone(), Arc::clone(session));
-    socket.on_disconnect(async move || {
+    let counting = metrics.clone();
+    socket.on_disconnect(async move |reason: DisconnectReason| {
+        drop(present);
+        if let Some(kind) = fault(reason) {
+            counting.refused(Door::SocketIo, kind);
+        }
         if owner.extension.is_some() {
             core.disconnected(Arc::clone(&owner), connection).await;
         }
     });
+}
+
+fn hear_heartbeats(socket: &SocketRef, desk: &Desk, session: &Arc<Session>) {
+    let (core, owner) = (desk.edge.core.clone(), Arc::clone(session));
+    let metrics = desk.edge.metrics.clone();
+    let interval = Duration::from_millis(desk.edge.config.alignment.heartbeat_ms / 8);
+    let pace = Arc::new(Pace::of(interval));
+    socket.on(
+        DEVICE_HEARTBEAT,
+        async move |TryData(vitals): TryData<DeviceHeartbeat>| {
+            let kind = match vitals {
+                Ok(vitals) if owner.extension.is_some() && vitals.device_id == owner.device_id => {
+                    if pace.admits(Instant::now()) {
+                        return core.heartbeat(Arc::clone(&owner), vitals);
+                    }
+                    "heartbeat_too_soon"
+                }
+                Ok(_) => "foreign_heartbeat",
+                Err(_) => "malformed_heartbeat",
+            };
+            refuse(&metrics, kind);
+        },
+    );
+}
+
+fn refuse(metrics: &Metrics, kind: &'static str) {
+    tracing::debug!(kind, "a message was refused");
+    metrics.refused(Door::SocketIo, kind);
+}
+
+/// What was wrong with a connection that ended; none if it ended as connections do.
+fn fault(reason: DisconnectReason) -> Option<&'static str> {
+    match reason {
+        DisconnectReason::PacketParsingError => Some("malformed_packet"),
+        DisconnectReason::MultipleHttpPollingError => Some("polled_twice"),
+        DisconnectReason::HeartbeatTimeout => Some("no_pong"),
+        _ => None,
+    }
+}
+
+/// Lets a burst through and then one per interval: one device cannot fill everybody's queue.
+struct Pace {
+    interval: Duration,
+    /// When the next one is due, were they all on time.
+    due: Mutex<Option<Instant>>,
+}
+
+/// Heartbeats that may come together, as after a stall of the network.
+const BURST: u32 = 16;
+
+impl Pace {
+    fn of(interval: Duration) -> Self {
+        Self {
+            interval,
+            due: Mutex::default(),
+        }
+    }
+
+    fn admits(&self, now: Instant) -> bool {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = due.map_or(now, |due| due.max(now));
+        let admitted = next.duration_since(now) <= self.interval * BURST;
+        if admitted {
+            *due = Some(next + self.interval);
+        }
+        admitted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_of_heartbeats_is_taken_and_a_flood_is_not() {
+        let begin = Instant::now();
+        let pace = Pace::of(Duration::from_secs(1));
+        let taken = (0..10_000).filter(|_| pace.admits(begin)).count();
+        assert!(
+            (BURST as usize..=BURST as usize + 1).contains(&taken),
+            "{taken}"
+        );
+        assert!(!pace.admits(begin + Duration::from_millis(500)));
+        let steady = (1..100).all(|second| pace.admits(begin + Duration::from_secs(2 * second)));
+        assert!(steady, "who keeps the pace is always heard");
+    }
 }

@@ -24,7 +24,8 @@ const PING: Duration = Duration::from_secs(3);
 const PONG: Duration = Duration::from_secs(2);
 /// The largest message a client may send, bytes.
 const PAYLOAD: usize = 16 * 1024;
-/// Packets that may wait for a slow client; then it misses some, sees the gap and resyncs.
+/// Packets that may wait for a slow client; then it misses some, sees the gap and resyncs. One that
+/// takes nothing at all is cut off by its line (`unread_timeout_ms`).
 const BUFFER: usize = 1_024;
 
 /// Makes the Socket.IO layer and the task that serves the board.
@@ -45,6 +46,12 @@ pub(crate) fn edge(
         .with_state(desk)
         .build_layer();
     io.ns("/", connect::welcome.with(connect::admit));
-    let board = board::run(io.clone(), edge.core.clone(), joining, stop);
+    let board = board::run(
+        io.clone(),
+        edge.core.clone(),
+        edge.metrics.clone(),
+        joining,
+        stop,
+    );
     (io, layer, board)
 }

@@ -17,17 +17,23 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
+    code: &'static str,
     body: ErrorBody,
     /// Seconds.
     retry_after: Option<u64>,
 }
 
+/// Marks the answer to a request that was refused, by its code.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused(pub(super) &'static str);
+
 const LATER: &str = "Try again in a moment.";
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
+            code,
             body: ErrorBody {
                 code: code.into(),
                 message: message.into(),
@@ -68,7 +74,7 @@ impl ApiError {
         .field(field)
     }
 
-    pub(crate) fn unauthorized(code: &str, message: &str) -> Self {
+    pub(crate) fn unauthorized(code: &'static str, message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, message).next("Sign in again.")
     }
 
@@ -112,6 +118,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
+        response.extensions_mut().insert(Refused(self.code));
         if let Some(seconds) = self.retry_after {
             response
                 .headers_mut()
@@ -137,6 +144,7 @@ impl From<Refusal> for ApiError {
         };
         Self {
             status,
+            code: refusal.code,
             body: ErrorBody {
                 code: refusal.code.into(),
                 message: refusal.message,

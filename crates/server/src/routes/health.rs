@@ -5,12 +5,16 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
+    http::header,
     response::{IntoResponse as _, Response},
 };
 use serde_json::json;
 
 use super::{ApiError, Edge};
-use crate::core_link::{Audience, Refusal, RefusalKind};
+use crate::{
+    core_link::{Audience, Refusal, RefusalKind},
+    metrics::Metrics,
+};
 
 /// The process answers.
 pub(super) async fn healthz() -> Response {
@@ -34,4 +38,11 @@ pub(super) async fn readyz(State(edge): State<Arc<Edge>>) -> Result<Response, Ap
         .into());
     }
     Ok(Json(json!({"ok": true})).into_response())
+}
+
+/// The figures, as Prometheus reads them.
+pub(super) async fn metrics(State(metrics): State<Metrics>) -> Result<Response, ApiError> {
+    const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = metrics.render().map_err(|_| ApiError::internal())?;
+    Ok(([(header::CONTENT_TYPE, KIND)], text).into_response())
 }

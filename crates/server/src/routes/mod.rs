@@ -31,6 +31,7 @@ use crate::{
     auth::{guesses::Guesses, passwords::Passwords, seal::Seal},
     core_link::CoreHandle,
     db::Database,
+    metrics::{Door, Metrics},
 };
 
 /// How long a sign-in may wait for its turn to have its password hashed, beyond a request's time.
@@ -46,6 +47,7 @@ pub(crate) struct Edge {
     pub(crate) guesses: Guesses,
     pub(crate) seal: Seal,
     pub(crate) replays: replay::Replays,
+    pub(crate) metrics: Metrics,
 }
 
 pub(crate) use replay::Replays;
@@ -53,6 +55,7 @@ pub(crate) use users::end_own;
 
 /// All routes. Whatever goes wrong below is answered in the shape of [`http::ErrorBody`].
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
+    let metrics = edge.metrics.clone();
     let limit = Duration::from_millis(edge.config.limits.request_timeout_ms);
     let in_queue = middleware::from_fn_with_state(limit + PASSWORDS, within);
     let in_time = middleware::from_fn_with_state(limit, within);
@@ -71,7 +74,24 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .with_state(edge);
+    guarded(routes).layer(middleware::from_fn_with_state(metrics, counted))
+}
+
+/// `/metrics`, for a listener of its own.
+pub(crate) fn figures(metrics: Metrics) -> Router {
+    let routes = Router::new()
+        .route("/metrics", get(health::metrics))
+        .fallback(async || ApiError::not_found())
+        .with_state(metrics);
     guarded(routes)
+}
+
+async fn counted(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if let Some(error::Refused(kind)) = response.extensions().get() {
+        metrics.refused(Door::Http, kind);
+    }
+    response
 }
 
 /// Answered whatever panics, and never from a cache.
