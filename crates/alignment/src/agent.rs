@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::contact::{Claim, Contact, ContactStatus};
 use crate::input::{Channel, ChannelState, DeviceState, EndReason, Session};
 use crate::lease::{Lease, LeaseKind, Vitals};
-use crate::names::{ContactId, Extension, SessionId};
+use crate::names::{ContactId, Extension, LinkId, SessionId};
 use crate::output::{ContactRow, EvictReason, SessionRow, SessionState};
 use crate::time::Now;
 
@@ -51,15 +51,7 @@ impl SessionRecord {
             session,
             state: SessionState::SignedIn,
             claim: None,
-            lease: Lease {
-                kind: LeaseKind::None,
-                links: 0,
-                link_closed: None,
-                renewed: None,
-                until: None,
-                in_grace: false,
-                vitals: None,
-            },
+            lease: Lease::default(),
             online_unix_ms: None,
             online_at: None,
             ended_unix_ms: None,
@@ -131,8 +123,10 @@ impl SessionRecord {
         self.ended_unix_ms = Some(now.unix_ms);
     }
 
-    pub(crate) fn link_opened(&mut self, now: Now) {
-        self.lease.links = self.lease.links.saturating_add(1);
+    pub(crate) fn link_opened(&mut self, link: LinkId, now: Now) {
+        if !self.lease.links.open(link) {
+            return;
+        }
         self.lease.link_closed = None;
         if self.lease.kind != LeaseKind::Heartbeat {
             self.lease.kind = LeaseKind::Connection;
@@ -147,16 +141,13 @@ impl SessionRecord {
         }
     }
 
-    pub(crate) fn link_closed(&mut self, now: Now, config: &Config) {
-        if self.lease.links == 0 {
+    pub(crate) fn link_closed(&mut self, link: LinkId, now: Now, config: &Config) {
+        if !self.lease.links.close(link) {
             return;
         }
-        self.lease.links -= 1;
-        if self.lease.links == 0 {
-            self.lease.link_closed = Some(now);
-            if self.lease.kind == LeaseKind::Connection {
-                self.lease.until = Some(now.monotonic + config.lease);
-            }
+        self.lease.link_closed = Some(now);
+        if self.lease.kind == LeaseKind::Connection {
+            self.lease.until = Some(now.monotonic + config.lease);
         }
     }
 
@@ -194,7 +185,7 @@ impl SessionRecord {
                 LeaseView::Ended
             };
         }
-        if self.lease.in_grace || self.lease.links == 0 {
+        if self.lease.in_grace || !self.lease.links.is_any() {
             return LeaseView::InDoubt;
         }
         LeaseView::Live

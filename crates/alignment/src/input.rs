@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::contact::{Contact, ContactStatus};
 use crate::lease::Vitals;
-use crate::names::{CommitId, DeviceId, Extension, IdempotencyKey, RequestId, SessionId};
+use crate::names::{CommitId, DeviceId, Extension, IdempotencyKey, LinkId, RequestId, SessionId};
 use crate::output::{ContactRow, SessionRow, UserRow};
 
 /// One input.
@@ -138,9 +138,19 @@ pub enum Observation {
     /// A session's token ended without a logout.
     SessionExpired(SessionId),
     /// A session's device opened a Socket.IO connection.
-    LinkOpened(SessionId),
+    LinkOpened {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        link: LinkId,
+    },
     /// One of its connections closed.
-    LinkClosed(SessionId),
+    LinkClosed {
+        /// Whose.
+        session: SessionId,
+        /// Which. It may come before its opening; that opening then counts for nothing.
+        link: LinkId,
+    },
     /// A heartbeat.
     Heartbeat {
         /// Whose.

@@ -1,7 +1,9 @@
 //! Leases: how long a device's word that it is there is believed.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
+use crate::names::LinkId;
 use crate::time::Now;
 
 /// What the app's engine says of itself in a heartbeat. Produced by the loops they speak of.
@@ -53,22 +55,55 @@ impl LeaseKind {
     }
 }
 
+/// Closed connections of one device that are remembered, so that their openings, should they come
+/// later, count for nothing.
+const CLOSED_KEPT: usize = 32;
+
+/// The Socket.IO connections of one device; a reconnect may overlap the old one.
+///
+/// Opening and closing of one connection are told by two tasks, in either order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Links {
+    open: BTreeSet<LinkId>,
+    closed: BTreeSet<LinkId>,
+}
+
+impl Links {
+    /// False if the connection is closed already, or known.
+    pub(crate) fn open(&mut self, link: LinkId) -> bool {
+        !self.closed.contains(&link) && self.open.insert(link)
+    }
+
+    /// True if it was the last one open.
+    pub(crate) fn close(&mut self, link: LinkId) -> bool {
+        self.closed.insert(link);
+        if self.closed.len() > CLOSED_KEPT {
+            self.closed.pop_first();
+        }
+        self.open.remove(&link) && self.open.is_empty()
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        !self.open.is_empty()
+    }
+}
+
 /// One device's lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Lease {
     /// What renews it.
-    pub kind: LeaseKind,
-    /// Open Socket.IO connections of the device (a reconnect may overlap the old one).
-    pub links: u32,
+    pub(crate) kind: LeaseKind,
+    /// Socket.IO connections of the device.
+    pub(crate) links: Links,
     /// When the last connection closed, while none is open.
-    pub link_closed: Option<Now>,
+    pub(crate) link_closed: Option<Now>,
     /// When it was last renewed.
-    pub renewed: Option<Now>,
+    pub(crate) renewed: Option<Now>,
     /// The end, if nothing renews it before. `None` while nothing ever began it, or while an open
     /// connection alone carries it.
-    pub until: Option<Instant>,
+    pub(crate) until: Option<Instant>,
     /// Restored after our own start and not renewed since.
-    pub in_grace: bool,
+    pub(crate) in_grace: bool,
     /// What the engine last said.
-    pub vitals: Option<Vitals>,
+    pub(crate) vitals: Option<Vitals>,
 }

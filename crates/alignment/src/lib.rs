@@ -45,11 +45,11 @@ pub use crate::input::{
     Channel, ChannelState, ContactEvent, DeviceState, EndReason, Failure, Input, Intent,
     Observation, Person, Restored, Session, SignIn,
 };
-pub use crate::lease::{Lease, LeaseKind, Vitals};
+pub use crate::lease::{LeaseKind, Vitals};
 pub use crate::ledger::{LedgerEntry, LedgerKind};
 pub use crate::names::{
-    CommitId, ContactId, DeviceId, Epoch, Extension, IdempotencyKey, NameError, RequestId, Seq,
-    SessionId,
+    CommitId, ContactId, DeviceId, Epoch, Extension, IdempotencyKey, LinkId, NameError, RequestId,
+    Seq, SessionId,
 };
 pub use crate::output::{
     Answer, Ask, Broadcast, Commit, ContactRow, EvictReason, Output, Refusal, Reply, ResyncReason,

@@ -264,7 +264,7 @@ impl Slot {
             wakes.extend(session.lease.until);
             wakes.extend(session.registering_until);
             if let Some(missed) = session.missed_since
-                && session.lease.links > 0
+                && session.lease.links.is_any()
             {
                 wakes.push(session.nudged.map_or(missed + config.nudge_after, |last| {
                     last + config.nudge_after * 10

@@ -20,12 +20,12 @@ impl Core {
             Observation::Restored(restored) => self.restore(now, restored),
             Observation::People(people) => self.people(people),
             Observation::SessionExpired(session) => self.session_expired(now, &session),
-            Observation::LinkOpened(session) => {
-                self.with_session(&session, |record| record.link_opened(now));
+            Observation::LinkOpened { session, link } => {
+                self.with_session(&session, |record| record.link_opened(link, now));
             }
-            Observation::LinkClosed(session) => {
+            Observation::LinkClosed { session, link } => {
                 let config = self.config;
-                self.with_session(&session, |record| record.link_closed(now, &config));
+                self.with_session(&session, |record| record.link_closed(link, now, &config));
             }
             Observation::Heartbeat { session, vitals } => {
                 let config = self.config;

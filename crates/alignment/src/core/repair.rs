@@ -90,7 +90,7 @@ impl Slot {
 
     pub(super) fn ask_reregister(&mut self, now: Now, after: Duration, asks: &mut Vec<Ask>) {
         for session in &mut self.agent.sessions {
-            if session.state != SessionState::Online || session.lease.links == 0 {
+            if session.state != SessionState::Online || !session.lease.links.is_any() {
                 continue;
             }
             let missed = session

@@ -38,6 +38,8 @@ pub(crate) struct House {
     pub(crate) board: BTreeMap<Extension, AgentView>,
     next_request: u64,
     tick: u64,
+    next_link: u64,
+    links: BTreeMap<SessionId, Vec<LinkId>>,
 }
 
 pub(crate) fn ext(name: &str) -> Extension {
@@ -122,6 +124,8 @@ impl House {
             board: BTreeMap::new(),
             next_request: 0,
             tick: 0,
+            next_link: 0,
+            links: BTreeMap::new(),
         };
         for person in &restored.people {
             house
@@ -309,6 +313,27 @@ impl House {
         }
     }
 
+    /// A session's device connects once more.
+    pub(crate) fn link_opens(&mut self, name: &str) {
+        self.next_link += 1;
+        let link = LinkId(self.next_link);
+        self.links.entry(session(name)).or_default().push(link);
+        self.see(Observation::LinkOpened {
+            session: session(name),
+            link,
+        });
+    }
+
+    /// The newest of its connections closes; without one nothing happens.
+    pub(crate) fn link_closes(&mut self, name: &str) {
+        if let Some(link) = self.links.get_mut(&session(name)).and_then(Vec::pop) {
+            self.see(Observation::LinkClosed {
+                session: session(name),
+                link,
+            });
+        }
+    }
+
     pub(crate) fn ask(&mut self, intent: Intent) -> RequestId {
         self.next_request += 1;
         let request = RequestId(self.next_request);
@@ -452,7 +477,7 @@ impl House {
     /// The whole login of one of our apps, to Available.
     pub(crate) fn log_in(&mut self, agent: &str, name: &str, on: &str) -> ContactId {
         self.sign_in(agent, name, on);
-        self.see(Observation::LinkOpened(session(name)));
+        self.link_opens(name);
         self.heartbeat(name);
         let user = format!("{agent}-{name}");
         let id = self.register(agent, &user, Some(on));

@@ -11,7 +11,7 @@ fn a_login_goes_from_registering_over_not_qualified_to_available() {
     assert_eq!(house.status("1001"), BoardStatus::Offline);
     assert_eq!(house.reasons("1001"), ["never_logged_in"]);
     house.sign_in("1001", "s1", "d1");
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     house.heartbeat("s1");
     let id = house.register("1001", "1001-d1-r1", Some("d1"));
     house.pass(Duration::from_millis(300));
@@ -233,7 +233,7 @@ fn what_is_refused_writes_nothing() {
 fn the_seeds_contact_adopts_the_one_contact_of_the_aor() {
     let mut house = House::of(&["1001"]);
     house.sign_in("1001", "s1", "made-up");
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     let id = house.register("1001", "1001", None);
     house.qualified(&id, ContactStatus::Reachable);
     house.pass_seconds(1);

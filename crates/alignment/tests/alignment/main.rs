@@ -4,4 +4,5 @@ mod house;
 mod login_and_logout;
 mod random_walk;
 mod shared_table;
+mod sight;
 mod situations;

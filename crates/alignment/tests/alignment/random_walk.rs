@@ -93,8 +93,8 @@ fn take(house: &mut House, step: Step) {
             house.online(agent, name, &format!("sip:{agent}-{name}@10.0.0.9"));
         }
         Step::Logout(who) => drop(house.logout(names(who).1)),
-        Step::LinkOpened(who) => house.see(Observation::LinkOpened(session(names(who).1))),
-        Step::LinkClosed(who) => house.see(Observation::LinkClosed(session(names(who).1))),
+        Step::LinkOpened(who) => house.link_opens(names(who).1),
+        Step::LinkClosed(who) => house.link_closes(names(who).1),
         Step::Heartbeat(who, ok) => {
             house.heartbeat_with(
                 names(who).1,

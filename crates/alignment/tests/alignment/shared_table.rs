@@ -91,7 +91,7 @@ fn an_app_that_came_back_while_we_were_away_keeps_its_contact() {
     house.rows.get_mut(&id).unwrap().status = ContactStatus::Expired;
     let mut house = house.restarted(Config::default());
     house.ami_up();
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     house.live(&["s1"], 30);
     assert!(house.evictions().is_empty());
     assert_eq!(house.status("1001"), BoardStatus::Available);

@@ -10,7 +10,7 @@ use crate::house::*;
 fn s01_a_killed_app_is_unknown_at_once_and_app_lost_within_its_lease() {
     let mut house = House::of(&["1001"]);
     house.log_in("1001", "s1", "d1");
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     assert_eq!(house.status("1001"), BoardStatus::Unknown);
     assert_eq!(house.reasons("1001"), ["app_link_lost"]);
     house.pass_seconds(15);
@@ -22,7 +22,7 @@ fn s01_a_killed_app_is_unknown_at_once_and_app_lost_within_its_lease() {
 fn s01_its_contact_is_evicted_only_when_it_stops_answering_too() {
     let mut house = House::of(&["1001"]);
     let id = house.log_in("1001", "s1", "d1");
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     house.pass_seconds(30);
     assert!(house.evictions().is_empty());
     house.qualified(&id, ContactStatus::Unreachable);
@@ -43,7 +43,7 @@ fn s01_its_contact_is_evicted_only_when_it_stops_answering_too() {
 fn s01_a_restarted_app_takes_its_devices_place_and_its_old_contact_goes() {
     let mut house = House::of(&["1001"]);
     let old = house.log_in("1001", "s1", "d1");
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     house.pass_seconds(20);
     house.qualified(&old, ContactStatus::Unreachable);
     house.log_in("1001", "s2", "d1");
@@ -119,11 +119,11 @@ fn s02_a_stalled_loop_is_named() {
 fn s03_a_laptop_that_wakes_within_its_session_is_available_again_only_with_everything() {
     let mut house = House::of(&["1001"]);
     let id = house.log_in("1001", "s1", "d1");
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     house.qualified(&id, ContactStatus::Unreachable);
     house.pass_seconds(600);
     house.unregister(&id);
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     house.heartbeat("s1");
     assert_eq!(house.reasons("1001"), ["sip_down"]);
     let id = house.register("1001", "1001-s1", Some("d1"));
@@ -137,11 +137,59 @@ fn s03_a_laptop_that_wakes_within_its_session_is_available_again_only_with_every
 fn s04_a_network_that_comes_back_within_the_lease_keeps_it() {
     let mut house = House::of(&["1001"]);
     house.log_in("1001", "s1", "d1");
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     house.pass_seconds(8);
     assert_eq!(house.status("1001"), BoardStatus::Unknown);
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     house.heartbeat("s1");
+    assert_eq!(house.status("1001"), BoardStatus::Available);
+}
+
+#[test]
+fn s04_the_end_of_a_connection_that_is_told_before_its_beginning_ends_it_all_the_same() {
+    let told = |closed_first: bool| {
+        let mut house = House::of(&["1001"]);
+        house.log_in("1001", "s1", "d1");
+        house.link_closes("s1");
+        let (session, link) = (session("s1"), LinkId(77));
+        let mut words = [
+            Observation::LinkOpened {
+                session: session.clone(),
+                link,
+            },
+            Observation::LinkClosed { session, link },
+        ];
+        if closed_first {
+            words.reverse();
+        }
+        for word in words {
+            house.see(word);
+        }
+        assert_eq!(house.reasons("1001"), ["app_link_lost"]);
+        house.pass_seconds(16);
+        house.reasons("1001")
+    };
+    assert_eq!(told(false), ["app_lost"]);
+    assert_eq!(told(true), ["app_lost"]);
+}
+
+#[test]
+fn s04_a_new_connection_outlives_the_old_one_whose_end_comes_later_and_twice() {
+    let mut house = House::of(&["1001"]);
+    house.sign_in("1001", "s1", "d1");
+    let (session, old, new) = (session("s1"), LinkId(70), LinkId(71));
+    for link in [old, new] {
+        let session = session.clone();
+        house.see(Observation::LinkOpened { session, link });
+    }
+    for _ in 0..2 {
+        let session = session.clone();
+        house.see(Observation::LinkClosed { session, link: old });
+    }
+    let id = house.register("1001", "1001-s1", Some("d1"));
+    house.qualified(&id, ContactStatus::Reachable);
+    house.online("1001", "s1", "sip:1001-s1@10.0.0.9");
+    house.pass_seconds(40);
     assert_eq!(house.status("1001"), BoardStatus::Available);
 }
 
@@ -150,7 +198,7 @@ fn s05_without_its_server_link_an_app_on_a_call_is_never_available_and_never_evi
     let mut house = House::of(&["1001"]);
     house.log_in("1001", "s1", "d1");
     house.call_begins("1001");
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     house.pass_seconds(60);
     assert_eq!(house.status("1001"), BoardStatus::OnCall);
     assert_eq!(house.reasons("1001"), ["app_lost", "on_call"]);
@@ -188,181 +236,12 @@ fn s06_an_app_that_says_it_is_not_registered_is_believed() {
 }
 
 #[test]
-fn s07_our_restart_gives_leases_their_grace_and_evicts_nobody() {
-    let mut house = House::of(&["1001", "1002"]);
-    house.log_in("1001", "s1", "d1");
-    house.log_in("1002", "s2", "d2");
-    let old_epoch = house.core.snapshot().unwrap().epoch;
-    let mut house = house.restarted(Config::default());
-    assert_eq!(
-        house.core.snapshot(),
-        None,
-        "no snapshot before the state is known"
-    );
-    house.ami_up();
-    assert_ne!(house.core.snapshot().unwrap().epoch, old_epoch);
-    assert_eq!(house.status("1001"), BoardStatus::Unknown);
-    assert_eq!(house.reasons("1001"), ["server_restarted"]);
-    assert_eq!(house.user("1001"), (true, true));
-    house.pass_seconds(3);
-    house.see(Observation::LinkOpened(session("s1")));
-    house.heartbeat("s1");
-    assert_eq!(house.status("1001"), BoardStatus::Available);
-    house.live(&["s1"], 15);
-    assert_eq!(house.status("1001"), BoardStatus::Available);
-    assert_eq!(house.reasons("1002"), ["app_lost"]);
-    assert!(house.evictions().is_empty());
-}
-
-#[test]
-fn s07_without_asterisk_the_first_snapshot_comes_late_and_says_unknown() {
-    let mut house = House::without_ami(&["1001"], Config::default());
-    assert_eq!(house.core.snapshot(), None);
-    house.pass_seconds(3);
-    assert_eq!(house.status("1001"), BoardStatus::Unknown);
-    assert_eq!(house.reasons("1001"), ["ami_lost"]);
-}
-
-#[test]
-fn s07_rows_of_agents_whose_sessions_are_gone_are_put_right_at_start() {
-    let mut house = House::of(&["1001"]);
-    house.log_in("1001", "s1", "d1");
-    house.sessions.clear();
-    house.contacts.clear();
-    let mut house = house.restarted(Config::default());
-    house.ami_up();
-    assert_eq!(house.status("1001"), BoardStatus::Offline);
-    assert_eq!(house.user("1001"), (false, false));
-    assert_eq!(house.row_statuses("1001"), ["Expired"]);
-}
-
-#[test]
-fn s08_after_asterisks_restart_all_is_unknown_until_the_full_lists() {
-    let mut house = House::of(&["1001"]);
-    let id = house.log_in("1001", "s1", "d1");
-    house.ami_lost();
-    assert_eq!(house.status("1001"), BoardStatus::Unknown);
-    house.contacts.remove(&id);
-    house.devices.insert(ext("1001"), DeviceState::Unavailable);
-    house.answers_lists = false;
-    house.ami_up();
-    assert_eq!(house.reasons("1001"), ["ami_syncing"]);
-    let asked_at = house.asks.iter().rev().find_map(|ask| match ask {
-        Ask::Resync { asked_at, .. } => Some(*asked_at),
-        _ => None,
-    });
-    house.answer_lists(asked_at.unwrap());
-    assert_eq!(house.reasons("1001"), ["sip_down"]);
-    house.answers_lists = true;
-    house.live(&["s1"], 5);
-    assert!(house.asks.contains(&Ask::Reregister {
-        session: session("s1")
-    }));
-}
-
-#[test]
-fn s09_a_lost_ami_makes_everybody_unknown_at_once_with_its_age() {
-    let mut house = House::of(&["1001", "1002"]);
-    house.log_in("1001", "s1", "d1");
-    house.live(&["s1"], 10);
-    let lost_ms = house.now.unix_ms;
-    house.ami_lost();
-    house.live(&["s1"], 30);
-    for agent in ["1001", "1002"] {
-        let view = house.view(agent);
-        assert_eq!(view.status, BoardStatus::Unknown);
-        assert_eq!(view.since_unix_ms, lost_ms);
-        assert_eq!(view.reasons[0].code, ReasonCode::AmiLost);
-        assert_eq!(view.reasons[0].since_unix_ms, lost_ms);
-    }
-    let resyncs = house.resyncs().len();
-    house.ami_up();
-    assert_eq!(
-        house.resyncs()[resyncs..],
-        [ResyncReason::LinkUp],
-        "never the deltas alone"
-    );
-    assert_eq!(house.status("1001"), BoardStatus::Available);
-    assert_eq!(house.status("1002"), BoardStatus::Offline);
-}
-
-#[test]
-fn s09_full_lists_are_read_every_minute_and_asked_again_when_unanswered() {
-    let mut house = House::of(&["1001"]);
-    house.log_in("1001", "s1", "d1");
-    let before = house.resyncs().len();
-    house.live(&["s1"], 60);
-    house.answers_lists = false;
-    house.live(&["s1"], 65);
-    let expected = [ResyncReason::Periodic, ResyncReason::Periodic];
-    assert_eq!(house.resyncs()[before..], expected);
-    assert_eq!(
-        house.status("1001"),
-        BoardStatus::Available,
-        "it may still be answered"
-    );
-    house.live(&["s1"], 10);
-    assert_eq!(house.resyncs().last(), Some(&ResyncReason::Unanswered));
-    assert_eq!(
-        house.status("1001"),
-        BoardStatus::Unknown,
-        "no green from memory"
-    );
-    house.answers_lists = true;
-    house.live(&["s1"], 10);
-    assert_eq!(house.status("1001"), BoardStatus::Available);
-}
-
-#[test]
-fn s09_lists_that_stop_being_answered_are_shown_with_the_age_of_the_last() {
-    let mut house = House::of(&["1001"]);
-    house.log_in("1001", "s1", "d1");
-    let asked = house.resyncs().len();
-    while house.resyncs().len() == asked {
-        house.live(&["s1"], 5);
-    }
-    house.answers_lists = false;
-    let wait = house.core.config().resync + house.core.config().resync_timeout;
-    let answered = house.asks.iter().rev().find_map(|ask| match ask {
-        Ask::Resync { asked_at, .. } => Some(*asked_at),
-        _ => None,
-    });
-    let age = house.now.monotonic - answered.unwrap();
-    let last_ms = house.now.unix_ms - u64::try_from(age.as_millis()).unwrap();
-    house.live(&["s1"], wait.as_secs() + 5);
-    let view = house.view("1001");
-    assert_eq!(view.status, BoardStatus::Unknown);
-    assert_eq!(view.since_unix_ms, last_ms);
-    assert_eq!(view.reasons[0].code, ReasonCode::AmiSyncing);
-    assert_eq!(view.reasons[0].since_unix_ms, last_ms);
-    house.ami_lost();
-    assert_eq!(house.view("1001").reasons[0].code, ReasonCode::AmiLost);
-    assert_eq!(house.view("1001").since_unix_ms, last_ms, "the age runs on");
-}
-
-#[test]
-fn s09_an_empty_list_that_is_not_proved_is_no_answer() {
-    let mut house = House::of(&["1001"]);
-    house.log_in("1001", "s1", "d1");
-    house.empty_is_proved = false;
-    house.contacts.clear();
-    house.live(&["s1"], 80);
-    assert_eq!(house.status("1001"), BoardStatus::Unknown);
-    assert_eq!(house.reasons("1001"), ["ami_syncing"]);
-    assert_eq!(
-        house.row_statuses("1001"),
-        ["Reachable"],
-        "nobody is taken for gone"
-    );
-}
-
-#[test]
 fn s12_two_devices_have_a_lease_each_and_a_call_at_one_is_a_call() {
     let mut house = House::of(&["1001"]);
     house.log_in("1001", "s1", "d1");
     house.log_in("1001", "s2", "d2");
     assert_eq!(house.view("1001").devices.len(), 2);
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     house.live(&["s2"], 20);
     assert_eq!(
         house.status("1001"),
@@ -419,7 +298,7 @@ fn s14_a_token_that_ends_during_a_call_ends_the_session_after_it() {
 fn s15_online_before_register_waits_for_its_own_contact_and_no_other() {
     let mut house = House::of(&["1001"]);
     house.sign_in("1001", "s1", "d1");
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     house.online("1001", "s1", "sip:1001-d1-r1@10.0.0.9");
     house.heartbeat("s1");
     assert_eq!(house.reasons("1001"), ["registering"]);
@@ -441,7 +320,7 @@ fn s15_online_before_register_waits_for_its_own_contact_and_no_other() {
 fn s15_a_contact_that_never_comes_is_login_incomplete() {
     let mut house = House::of(&["1001"]);
     house.sign_in("1001", "s1", "d1");
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     house.online("1001", "s1", "sip:1001-d1-r1@10.0.0.9");
     house.live(&["s1"], 15);
     assert_eq!(house.reasons("1001"), ["registering"]);
@@ -453,7 +332,7 @@ fn s15_a_contact_that_never_comes_is_login_incomplete() {
 fn s16_a_lease_that_begins_before_the_login_is_complete_shows_nobody_as_available_or_unverified() {
     let mut house = House::of(&["1001"]);
     house.sign_in("1001", "s1", "d1");
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     house.heartbeat("s1");
     house.pass_seconds(1);
     assert_eq!(house.status("1001"), BoardStatus::Offline);
@@ -476,7 +355,7 @@ fn s16_register_before_online_is_unclaimed_and_adopted_by_its_device() {
     assert_eq!(house.status("1001"), BoardStatus::Offline);
     assert_eq!(house.reasons("1001"), ["unclaimed", "never_logged_in"]);
     house.sign_in("1001", "s1", "d1");
-    house.see(Observation::LinkOpened(session("s1")));
+    house.link_opens("s1");
     assert_eq!(house.status("1001"), BoardStatus::NotAvailable);
     assert_eq!(house.reasons("1001"), ["unclaimed"]);
     house.online("1001", "s1", "sip:1001-d1-r1@10.0.0.9");
@@ -539,7 +418,7 @@ fn s19_a_lost_logout_ends_by_unregister_and_lease_and_its_retry_is_answered() {
     let mut house = House::of(&["1001"]);
     let id = house.log_in("1001", "s1", "d1");
     house.unregister(&id);
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     house.pass_seconds(15);
     assert_eq!(house.status("1001"), BoardStatus::Offline);
     let first = house.logout("s1");
@@ -669,7 +548,7 @@ fn s30_non_qualified_is_not_available_unless_the_policy_says_so() {
         let mut house = House::without_ami(&["1001"], config);
         house.ami_up();
         house.sign_in("1001", "s1", "d1");
-        house.see(Observation::LinkOpened(session("s1")));
+        house.link_opens("s1");
         house.register("1001", "1001-s1", Some("d1"));
         house.pass_seconds(1);
         house.online("1001", "s1", "sip:1001-s1@10.0.0.9");
@@ -740,7 +619,7 @@ fn r2_an_observation_never_overwrites_an_intent() {
     let id = house.log_in("1001", "s1", "d1");
     house.unregister(&id);
     house.ami_lost();
-    house.see(Observation::LinkClosed(session("s1")));
+    house.link_closes("s1");
     house.pass_seconds(300);
     assert_eq!(house.sessions[&session("s1")].state, SessionState::Online);
 }
@@ -753,46 +632,4 @@ fn r4_a_snapshot_stands_at_the_last_event() {
     let last = house.broadcasts.last().unwrap();
     assert_eq!((snapshot.epoch, snapshot.seq), (last.epoch, last.seq));
     assert_eq!(snapshot.agents, vec![last.agent.clone()]);
-}
-
-#[test]
-fn r9_leases_that_end_together_are_our_own_fault_until_the_contrary_is_shown() {
-    let agents = ["1001", "1002", "1003", "1004", "1005", "1006"];
-    let mut house = House::of(&agents);
-    house.pass_seconds(20);
-    let mut contacts = Vec::new();
-    for (place, agent) in agents.iter().enumerate() {
-        contacts.push(house.log_in(agent, &format!("s{place}"), &format!("d{place}")));
-    }
-    for id in &contacts {
-        house.qualified(id, ContactStatus::Unreachable);
-    }
-    house.pass_seconds(16);
-    assert_eq!(house.status("1006"), BoardStatus::Unknown);
-    assert_eq!(house.reasons("1006"), ["server_suspect"]);
-    assert!(house.evictions().is_empty());
-    house.pass_seconds(20);
-    assert_eq!(
-        house.status("1006"),
-        BoardStatus::NotAvailable,
-        "the grace is over"
-    );
-}
-
-#[test]
-fn r9_a_server_that_slept_suspects_itself() {
-    let mut house = House::of(&["1001"]);
-    house.log_in("1001", "s1", "d1");
-    house.now = house.now.plus(Duration::from_secs(120));
-    house.core.handle_timeout(house.now);
-    house.pass(Duration::ZERO);
-    house.heartbeat("s1");
-    assert_eq!(house.status("1001"), BoardStatus::Available);
-    assert!(!house.broadcasts.iter().any(|event| {
-        event
-            .agent
-            .reasons
-            .iter()
-            .any(|reason| reason.code == ReasonCode::AppLost)
-    }));
 }

@@ -1,8 +1,8 @@
 //! The edge's commands as the core's intents and observations, and its answers back.
 
 use rollcall_alignment::{
-    Answer, DeviceId, Extension, IdempotencyKey, Input, Intent, NameError, Observation, Person,
-    Refusal as No, RequestId, SignIn, Vitals,
+    Answer, DeviceId, Extension, IdempotencyKey, Input, Intent, LinkId, NameError, Observation,
+    Person, Refusal as No, RequestId, SignIn, Vitals,
 };
 use rollcall_wire::{board::Agent, realtime::DeviceHeartbeat};
 use tokio::sync::oneshot;
@@ -86,11 +86,21 @@ impl Driver {
             Command::Expired { session } => {
                 self.seen(session, Observation::SessionExpired, asterisk);
             }
-            Command::Connected { session, .. } => {
-                self.seen(session.id, Observation::LinkOpened, asterisk);
+            Command::Connected {
+                session,
+                connection,
+            } => {
+                let link = LinkId(connection);
+                let opened = |session| Observation::LinkOpened { session, link };
+                self.seen(session.id, opened, asterisk);
             }
-            Command::Disconnected { session, .. } => {
-                self.seen(session.id, Observation::LinkClosed, asterisk);
+            Command::Disconnected {
+                session,
+                connection,
+            } => {
+                let link = LinkId(connection);
+                let closed = |session| Observation::LinkClosed { session, link };
+                self.seen(session.id, closed, asterisk);
             }
             Command::Heartbeat { session, vitals } => {
                 if vitals.device_id == session.device_id {

@@ -13,6 +13,7 @@ use axum::http::header;
 use rollcall_wire::realtime::{DEVICE_HEARTBEAT, DeviceHeartbeat, RESYNC};
 use serde::Deserialize;
 use socketioxide::{
+    SocketIo,
     extract::{SocketRef, State, TryData},
     socket::{DisconnectReason, Sid},
 };
@@ -125,7 +126,7 @@ async fn judge(socket: &SocketRef, desk: &Desk, auth: Option<Auth>) -> Result<()
 }
 
 /// A connection that was admitted: heard, told of the core, and sent the board.
-pub(super) async fn welcome(socket: SocketRef, State(desk): State<Desk>) {
+pub(super) async fn welcome(socket: SocketRef, io: SocketIo, State(desk): State<Desk>) {
     let Some(session) = socket.extensions.get::<Arc<Session>>() else {
         let _ = socket.disconnect();
         return;
@@ -136,6 +137,13 @@ pub(super) async fn welcome(socket: SocketRef, State(desk): State<Desk>) {
             .core
             .connected(Arc::clone(&session), connection)
             .await;
+        // A connection that ended before its handlers were set may still call itself connected.
+        if !socket.connected() || io.get_socket(socket.id).is_none() {
+            // It went before or while it was told of; its end may have found nobody to tell.
+            let session = Arc::clone(&session);
+            desk.edge.core.disconnected(session, connection).await;
+            return;
+        }
     }
     let join = Join {
         socket: socket.id,
