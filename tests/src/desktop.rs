@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::ports::Port;
 use crate::program::Program;
+use crate::pulse::Pulse;
 use crate::server::Server;
 use crate::surroundings;
 use crate::waiting::eventually;
@@ -47,14 +48,29 @@ impl Desktop {
     ///
     /// If it does not open.
     pub async fn open(server: &Server) -> Desktop {
+        Desktop::open_with(server, None).await
+    }
+
+    /// As [`Desktop::open`], with the microphone and the loudspeaker of a sound server.
+    ///
+    /// # Panics
+    ///
+    /// If it does not open.
+    pub async fn open_through(server: &Server, pulse: &Pulse) -> Desktop {
+        Desktop::open_with(server, Some(pulse)).await
+    }
+
+    async fn open_with(server: &Server, pulse: Option<&Pulse>) -> Desktop {
         let folder = tempfile::Builder::new()
             .prefix("rca")
             .tempdir()
             .unwrap_or_else(|error| panic!("{error}"));
         let (display, number) = start_display().await;
-        let preset = write_preset(folder.path(), server);
+        let audio = pulse.map_or("loopback", |_| "devices");
+        let preset = write_preset(folder.path(), server, audio);
+        let sound = pulse.map(Pulse::environment).unwrap_or_default();
         let driver_port = Port::reserve();
-        let driver = start_driver(folder.path(), &number, &preset, driver_port.number());
+        let driver = start_driver(folder.path(), &number, &preset, driver_port.number(), sound);
         let url = format!("http://127.0.0.1:{}", driver_port.number());
         let client = eventually(
             "the app opens through WebKitWebDriver",
@@ -311,10 +327,10 @@ async fn start_display() -> (Program, String) {
     (display, format!(":{}", number.trim()))
 }
 
-fn write_preset(folder: &Path, server: &Server) -> std::path::PathBuf {
+fn write_preset(folder: &Path, server: &Server, audio: &str) -> std::path::PathBuf {
     let path = folder.join("desktop.toml");
     let text = format!(
-        "server = {server:?}\naudio = \"loopback\"\nmultiple = true\nno_keychain = true\ndata_dir = {data:?}\nlog_file = {log:?}\n",
+        "server = {server:?}\naudio = {audio:?}\nmultiple = true\nno_keychain = true\ndata_dir = {data:?}\nlog_file = {log:?}\n",
         server = server.url(),
         data = folder.join("app"),
         log = folder.join("app.log"),
@@ -324,7 +340,13 @@ fn write_preset(folder: &Path, server: &Server) -> std::path::PathBuf {
 }
 
 /// The driver starts the app, and hands its own environment on.
-fn start_driver(folder: &Path, display: &str, preset: &Path, port: u16) -> Program {
+fn start_driver(
+    folder: &Path,
+    display: &str,
+    preset: &Path,
+    port: u16,
+    sound: Vec<(String, OsString)>,
+) -> Program {
     let home = |name: &str| {
         let path = folder.join(name);
         fs::create_dir_all(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -343,9 +365,12 @@ fn start_driver(folder: &Path, display: &str, preset: &Path, port: u16) -> Progr
         ("TAURI_AUTOMATION", "true".into()),
         ("TAURI_WEBVIEW_AUTOMATION", "true".into()),
     ];
+    let sound = sound.iter().map(|(name, value)| (name.as_str(), value));
     let environment: Vec<(&str, &OsStr)> = variables
         .iter()
-        .map(|(name, value)| (*name, value.as_os_str()))
+        .map(|(name, value)| (*name, value))
+        .chain(sound)
+        .map(|(name, value)| (name, value.as_os_str()))
         .collect();
     let arguments = ["--host=127.0.0.1".to_owned(), format!("--port={port}")];
     Program::start(Path::new("WebKitWebDriver"), arguments, &environment)
