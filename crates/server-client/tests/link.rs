@@ -14,8 +14,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const OPEN: &str =
     r#"0{"sid":"s","upgrades":[],"pingInterval":600,"pingTimeout":400,"maxPayload":1000000}"#;
 
+/// The same of a server that may be silent for a minute.
+const CALM: &str =
+    r#"0{"sid":"s","upgrades":[],"pingInterval":60000,"pingTimeout":400,"maxPayload":1000000}"#;
+
 struct Peer {
     listener: TcpListener,
+    open: &'static str,
 }
 
 struct Connection(WebSocketStream<TcpStream>);
@@ -24,14 +29,20 @@ impl Peer {
     async fn new() -> (Self, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        (Self { listener }, Client::new(&url).unwrap())
+        let open = OPEN;
+        (Self { listener, open }, Client::new(&url).unwrap())
+    }
+
+    async fn calm() -> (Self, Client) {
+        let (peer, client) = Self::new().await;
+        (Self { open: CALM, ..peer }, client)
     }
 
     /// Takes a connection as far as the token; answers the token.
     async fn take(&self) -> (Connection, String) {
         let (stream, _) = within(self.listener.accept()).await.unwrap();
         let mut connection = Connection(accept_async(stream).await.unwrap());
-        connection.say(OPEN).await;
+        connection.say(self.open).await;
         let hello = connection.hear().await;
         let auth: Value = serde_json::from_str(hello.strip_prefix("40").unwrap()).unwrap();
         (connection, auth["token"].as_str().unwrap().to_owned())
@@ -111,12 +122,54 @@ async fn the_board_arrives_in_order_and_a_gap_asks_for_a_snapshot() {
         "what is known already is not told again"
     );
     server.status("e", 10).await;
+    assert_eq!(next(&mut events).await, RealtimeEvent::Gap);
     assert_eq!(server.hear().await, r#"42["agents:resync"]"#);
     server.status("e", 11).await;
     server.snapshot("e", 11).await;
     server.status("e", 12).await;
     assert_eq!(seq(&next(&mut events).await), 11);
     assert_eq!(seq(&next(&mut events).await), 12);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_read_is_a_gap_and_asked_for_again_without_any_change() {
+    let (peer, client) = Peer::calm().await;
+    let (_link, mut events) = Realtime::connect(&client, "t".into());
+    let mut server = peer.welcome().await;
+    assert_eq!(next(&mut events).await, RealtimeEvent::Connected);
+    server.snapshot("e", 7).await;
+    assert_eq!(seq(&next(&mut events).await), 7);
+    server.event("agents:snapshot", json!({"epoch": 1})).await;
+    assert_eq!(next(&mut events).await, RealtimeEvent::Gap);
+    assert_eq!(server.hear().await, r#"42["agents:resync"]"#);
+    server.snapshot("e", 9).await;
+    assert_eq!(seq(&next(&mut events).await), 9);
+}
+
+#[tokio::test]
+async fn a_reader_that_falls_behind_is_told_of_the_gap_and_given_a_new_snapshot() {
+    let (peer, client) = Peer::calm().await;
+    let (_link, mut events) = Realtime::connect(&client, "t".into());
+    let mut server = peer.welcome().await;
+    server.snapshot("e", 0).await;
+    // More than may wait, while nobody reads; then the question that shows that all of it was taken in.
+    for seq in 1..=1_500 {
+        server.status("e", seq).await;
+    }
+    server.say("2").await;
+    assert_eq!(server.hear().await, "3");
+    let mut last = None;
+    loop {
+        match next(&mut events).await {
+            RealtimeEvent::Gap => break,
+            RealtimeEvent::Connected => {}
+            event => last = Some(seq(&event)),
+        }
+    }
+    assert!(last.is_some_and(|seq| seq < 1_500), "{last:?}");
+    assert_eq!(server.hear().await, r#"42["agents:resync"]"#);
+    server.snapshot("e", 1_500).await;
+    assert_eq!(seq(&next(&mut events).await), 1_500);
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub(super) struct Link {
     heartbeats: mpsc::Receiver<DeviceHeartbeat>,
     events: mpsc::Sender<RealtimeEvent>,
     sequence: Sequence,
+    /// [`RealtimeEvent::Gap`] found no room yet.
+    owes_gap: bool,
     lost: bool,
 }
 
@@ -74,7 +76,8 @@ impl Link {
             tokens,
             heartbeats,
             events,
-            sequence: Sequence::default(),
+            sequence: Sequence::new(Instant::now()),
+            owes_gap: false,
             lost: false,
         }
     }
@@ -85,7 +88,9 @@ impl Link {
             match self.once().await {
                 End::Closed => return,
                 End::Over(event) => {
-                    self.say(event);
+                    if self.say_surely(event).await.is_break() {
+                        return;
+                    }
                     if self.tokens.changed().await.is_err() {
                         return;
                     }
@@ -95,8 +100,9 @@ impl Link {
                     if stood {
                         backoff.reset();
                     }
-                    self.say_lost(why);
-                    if self.pause(backoff.next()).await.is_break() {
+                    if self.say_lost(why).await.is_break()
+                        || self.pause(backoff.next()).await.is_break()
+                    {
                         return;
                     }
                 }
@@ -124,10 +130,13 @@ impl Link {
             () = closed(&mut self.tokens) => return End::Closed,
         };
         self.lost = false;
-        self.sequence = Sequence::default();
+        self.sequence = Sequence::new(Instant::now());
+        self.owes_gap = false;
         // What was measured while nobody listened is old.
         while self.heartbeats.try_recv().is_ok() {}
-        self.say(RealtimeEvent::Connected);
+        if self.say_surely(RealtimeEvent::Connected).await.is_break() {
+            return End::Closed;
+        }
         let end = self.stand(&mut socket, silence).await;
         if matches!(end, End::Closed) {
             let _ = send(&mut socket, packet::DISCONNECT.into()).await;
@@ -154,12 +163,16 @@ impl Link {
                     Some(beat) => heartbeat(socket, &beat).await.map_err(lost),
                     None => Err(End::Closed),
                 },
-                () = sleep(deadline.saturating_duration_since(Instant::now())) => {
+                () = sleep_until(self.sequence.ask_at()) => Ok(()),
+                () = sleep_until(Some(deadline)) => {
                     Err(lost("the server has fallen silent".into()))
                 }
             };
             if let Err(end) = step {
                 return end;
+            }
+            if let Err(why) = self.mend(socket).await {
+                return lost(why);
             }
         }
     }
@@ -176,7 +189,7 @@ impl Link {
             Some(Packet::Close | Packet::Disconnected | Packet::ConnectError(_)) => {
                 Err(lost("the server ended the connection".into()))
             }
-            Some(Packet::Event(name, value)) => self.event(socket, &name, value).await,
+            Some(Packet::Event(name, value)) => self.event(&name, value).await,
             Some(_) => Ok(()),
             None => {
                 tracing::debug!("a packet that is none was skipped");
@@ -185,22 +198,20 @@ impl Link {
         }
     }
 
-    async fn event(&mut self, socket: &mut Socket, name: &str, value: Value) -> Result<(), End> {
+    async fn event(&mut self, name: &str, value: Value) -> Result<(), End> {
         match name {
             AGENTS_SNAPSHOT => match serde_json::from_value::<AgentsSnapshot>(value) {
-                Ok(snapshot) => {
-                    self.sequence.snapshot(&snapshot);
-                    if !self.say(RealtimeEvent::Snapshot(snapshot)) {
-                        self.sequence.lost();
-                    }
+                Ok(snapshot) => self.snapshot(snapshot),
+                Err(error) => {
+                    tracing::warn!(%error, "a snapshot cannot be read");
+                    self.gap();
                 }
-                Err(error) => tracing::warn!(%error, "a snapshot cannot be read"),
             },
             AGENT_STATUS => match serde_json::from_value::<AgentStatus>(value) {
-                Ok(status) => return self.status(socket, status).await,
+                Ok(status) => self.status(status),
                 Err(error) => {
                     tracing::warn!(%error, "a change cannot be read");
-                    self.sequence.lost();
+                    self.gap();
                 }
             },
             SESSION_ENDED => match serde_json::from_value(value) {
@@ -208,26 +219,49 @@ impl Link {
                 Err(error) => tracing::warn!(%error, "the end of a session cannot be read"),
             },
             DEVICE_REREGISTER => {
-                self.say(RealtimeEvent::Reregister);
+                if self.say_surely(RealtimeEvent::Reregister).await.is_break() {
+                    return Err(End::Closed);
+                }
             }
             _ => {}
         }
         Ok(())
     }
 
-    async fn status(&mut self, socket: &mut Socket, status: AgentStatus) -> Result<(), End> {
+    fn snapshot(&mut self, snapshot: AgentsSnapshot) {
+        self.sequence.snapshot(&snapshot);
+        self.owes_gap = false;
+        if !self.say(RealtimeEvent::Snapshot(snapshot)) {
+            self.gap();
+        }
+    }
+
+    fn status(&mut self, status: AgentStatus) {
         match self.sequence.status(&status, Instant::now()) {
             Verdict::Next => {
                 if !self.say(RealtimeEvent::Status(status)) {
-                    self.sequence.lost();
+                    self.gap();
                 }
-                Ok(())
             }
-            Verdict::Skip => Ok(()),
-            Verdict::Ask => send(socket, packet::emit_bare(RESYNC))
-                .await
-                .map_err(|why| End::Lost { stood: true, why }),
+            Verdict::Skip => {}
+            Verdict::Gap => self.owes_gap = true,
         }
+    }
+
+    /// Something of the board is missing that the numbers alone do not tell.
+    fn gap(&mut self) {
+        self.owes_gap |= self.sequence.lost(Instant::now());
+    }
+
+    /// Tells of a gap, and asks for the snapshot that closes it once that is due.
+    async fn mend(&mut self, socket: &mut Socket) -> Result<(), String> {
+        if self.owes_gap {
+            self.owes_gap = !self.say(RealtimeEvent::Gap);
+        }
+        if self.sequence.asks(Instant::now()) {
+            send(socket, packet::emit_bare(RESYNC)).await?;
+        }
+        Ok(())
     }
 
     /// Hands an event on; false if its reader has no room for it.
@@ -235,11 +269,22 @@ impl Link {
         self.events.try_send(event).is_ok()
     }
 
-    fn say_lost(&mut self, why: String) {
-        if !self.lost {
-            let since = SystemTime::now();
-            self.lost = self.say(RealtimeEvent::Lost { since, why });
+    /// Hands on what must not get lost, when its reader has room.
+    async fn say_surely(&mut self, event: RealtimeEvent) -> ControlFlow<()> {
+        // A copy: a new token that comes meanwhile stays news for who waits for it.
+        let mut tokens = self.tokens.clone();
+        tokio::select! {
+            _ = self.events.send(event) => ControlFlow::Continue(()),
+            () = closed(&mut tokens) => ControlFlow::Break(()),
         }
+    }
+
+    async fn say_lost(&mut self, why: String) -> ControlFlow<()> {
+        if std::mem::replace(&mut self.lost, true) {
+            return ControlFlow::Continue(());
+        }
+        let since = SystemTime::now();
+        self.say_surely(RealtimeEvent::Lost { since, why }).await
     }
 
     /// Waits, and drops what is measured meanwhile.
@@ -248,6 +293,13 @@ impl Link {
             () = sleep(wait) => ControlFlow::Continue(()),
             () = closed(&mut self.tokens) => ControlFlow::Break(()),
         }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep(at.saturating_duration_since(Instant::now())).await,
+        None => std::future::pending().await,
     }
 }
 

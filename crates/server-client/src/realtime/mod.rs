@@ -17,7 +17,8 @@ use tokio::{
 
 use crate::Client;
 
-/// Events that may wait for their reader; beyond that changes are dropped and a snapshot asked for.
+/// Events that may wait for their reader; beyond that changes of the board are
+/// dropped and a snapshot asked for, and the rest waits.
 const EVENTS: usize = 1_024;
 /// Heartbeats that may wait for the connection; one that finds no room is dropped, not kept.
 const HEARTBEATS: usize = 4;
@@ -31,6 +32,8 @@ pub enum RealtimeEvent {
     Snapshot(AgentsSnapshot),
     /// The next change of it.
     Status(AgentStatus),
+    /// Changes were missed: nothing of the board is known until the next snapshot, which is asked for until it comes.
+    Gap,
     /// The server is out of sight; it is looked for until it is found. Said once for each loss.
     Lost {
         /// Since when.
