@@ -1,13 +1,14 @@
 //! Contacts whose phone does not un-REGISTER: after the logout Asterisk must forget them all the same, in either mode,
 //! over ARI or without it.
 
+use std::time::Duration;
+
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::Phone;
 use rollcall_e2e::server::Options;
 use rollcall_e2e::waiting::PROMPTLY;
 use rollcall_e2e::{Agent, Mode, Scene, Server};
 use serde_json::json;
-use std::time::Duration;
 
 /// Over ARI nothing waits for Asterisk's next check of expired contacts.
 const NEVER_BY_ITSELF: u32 = 3_600;
@@ -36,6 +37,25 @@ async fn over_ari_a_logout_evicts_at_once() {
 async fn over_ari_a_logout_evicts_at_once_from_the_shared_table() {
     let scene = with_ari(Mode::Shared).await;
     evicts_a_phone_that_stays(&scene).await;
+}
+
+#[tokio::test]
+async fn where_ari_does_not_answer_the_slow_way_is_taken_and_said() {
+    let settings = Settings {
+        files: vec![(
+            "http.conf".to_owned(),
+            "[general]\nenabled = no\n".to_owned(),
+        )],
+        ..Settings::default()
+    };
+    let options = Options {
+        ari: true,
+        ..Options::default()
+    };
+    let scene = Scene::start_with(Mode::Shared, settings, options).await;
+    evicts_a_phone_that_stays(&scene).await;
+    let said = scene.server.complaints().join("\n");
+    assert!(said.contains("evicting the slow way"), "{said}");
 }
 
 #[tokio::test]
