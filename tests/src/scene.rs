@@ -108,6 +108,28 @@ impl Scene {
         .await;
     }
 
+    /// Asterisk lists one reachable contact, and so does the table, whatever the person does with it.
+    pub async fn a_contact_is_reachable(&self, extension: &str) {
+        eventually(
+            "Asterisk and the table say Reachable",
+            PROMPTLY,
+            async || {
+                let listed = self.asterisk.contacts(extension).await;
+                let rows = self.server.rows(extension).await;
+                let reachable = rows
+                    .contacts
+                    .iter()
+                    .filter(|(_, status)| status == "Reachable");
+                if listed.len() == 1 && listed[0].status == "Avail" && reachable.count() == 1 {
+                    Ok(())
+                } else {
+                    Err(format!("Asterisk {listed:?}, tables {rows:?}"))
+                }
+            },
+        )
+        .await;
+    }
+
     /// Asterisk lists nobody, the row says Expired (or, where the table is Asterisk's, is gone), and the board says
     /// Offline.
     pub async fn all_say_offline(&self, extension: &str) {

@@ -108,6 +108,9 @@ async fn the_views_agree_at_rest_after_every_step_of_two_agents_day(scene: Scene
     for extension in ["1001", "1002"] {
         scene.board.shows(extension, "OnCall", PROMPTLY).await;
     }
+    for extension in ["1001", "1002"] {
+        scene.a_contact_is_reachable(extension).await;
+    }
     let channels = scene.asterisk.rx("core show channels concise").await;
     assert!(
         channels.contains("PJSIP/1001-") && channels.contains("PJSIP/1002-"),
