@@ -83,7 +83,7 @@ async fn the_app_speaks_and_hears_through_the_devices_and_says_when_they_are_gon
     pulse.boot().await;
     eventually("the notice goes", SLOWLY, async || {
         let page = app.page().await;
-        match page.contains("headset") {
+        match page.contains("Plug in a headset") {
             true => Err("the page still asks for a headset".to_owned()),
             false => Ok(()),
         }
