@@ -115,6 +115,8 @@ export interface Text {
     lostTitle: (sources: string) => string;
     lostServerWhat: string;
     lostSourceWhat: string;
+    syncingTitle: string;
+    syncingWhat: string;
     was: (status: string) => string;
     noDevice: string;
     moreDevices: (count: number) => string;
@@ -202,6 +204,7 @@ export const english: Text = {
     session_expired: { what: "The session has ended.", next: "Sign in again." },
     never_logged_in: { what: "Has not signed in yet." },
     server_lost: { what: "The server is out of sight.", next: "Rollcall is reconnecting." },
+    board_syncing: { what: "The board is being fetched anew.", next: "This takes a moment." },
   },
   theme: { label: "Theme", system: "Like the system", light: "Light", dark: "Dark" },
   duration: { dayShort: "d", hourShort: "h" },
@@ -324,6 +327,8 @@ export const english: Text = {
     lostTitle: (sources) => `Out of sight: ${sources}`,
     lostServerWhat:
       "This window does not hear the server, so every state is unknown. The last one seen is shown beside it. Rollcall is reconnecting.",
+    syncingTitle: "The board is being fetched anew",
+    syncingWhat: "What happened meanwhile is not known, so every state is unknown until it has come.",
     lostSourceWhat:
       "The server has lost this source. States that depend on it are unknown until it is back; the server is reconnecting.",
     was: (status) => `was ${status}`,

@@ -99,6 +99,23 @@ describe("a lost source", () => {
     expect(sources).not.toHaveTextContent("ok");
   });
 
+  it("makes every state unknown until the snapshot has come, though the server is heard again", async () => {
+    const { app } = await showBoard(board({ agents: three, synced: false, sources: { server: { ok: true } } }));
+    expect(screen.getByText("The board is being fetched anew")).toBeVisible();
+    expect(row("1001")).toHaveTextContent("Unknown");
+    expect(row("1001")).toHaveTextContent("was Available");
+    expect(screen.getByRole("button", { name: "Available 0" })).toBeVisible();
+    act(() => app.showBoard(board({ agents: three, sources: { server: { ok: true } } })));
+    expect(screen.queryByText("The board is being fetched anew")).not.toBeInTheDocument();
+    expect(row("1001")).not.toHaveTextContent("was Available");
+  });
+
+  it("says why a state is unknown in the app's own words", async () => {
+    const unknown = agent("1001", "Unknown", { reasons: [{ code: "board_syncing", since: ago(5_000) }] });
+    await showBoard(board({ agents: [unknown], synced: false }));
+    expect(row("1001")).toHaveTextContent("The board is being fetched anew.");
+  });
+
   it("is named when the server has lost it", async () => {
     await showBoard(board({ sources: { server: { ok: true }, ami: { ok: false, asOf: ago(13_000) } } }));
     expect(screen.getByRole("alert")).toHaveTextContent("Out of sight: AMI");

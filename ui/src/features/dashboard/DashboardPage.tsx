@@ -71,7 +71,7 @@ function Board({ view }: { view: DashboardView }) {
         <Totals totals={totals} chosen={states} onChoose={setStates} />
       </header>
       <div className={css.banners}>
-        <LostSources sources={view.sources} />
+        <LostSources sources={view.sources} synced={view.synced} />
       </div>
       <main className={css.body}>
         <AgentTable rows={shown} order={order} onOrder={setOrder} deserted={rows.length === 0} onClear={clear} />

@@ -27,13 +27,14 @@ export function SourceIndicators({ sources }: { sources: Sources }) {
 }
 
 /** Says what the board does not know, and since when. */
-export function LostSources({ sources }: { sources: Sources }) {
+export function LostSources({ sources, synced }: { sources: Sources; synced: boolean }) {
   const server = sources.server;
   if (server && !server.ok) {
     return (
       <Notice severity="error" what={text.board.lostTitle(nameOf("server"))} next={text.board.lostServerWhat} />
     );
   }
+  if (!synced) return <Notice severity="warning" what={text.board.syncingTitle} next={text.board.syncingWhat} />;
   const lost = entries(sources).filter(([, health]) => !isOk(health));
   if (lost.length === 0) return null;
   const names = lost.map(([name]) => nameOf(name)).join(", ");

@@ -8,7 +8,7 @@ import { reasonWords } from "../../text/format";
 /** An agent as the board may show it now. */
 export interface Row {
   agent: Agent;
-  /** `Unknown` while the server is out of sight, whatever was last said. */
+  /** `Unknown` while the server is out of sight or the board is not whole, whatever was last said. */
   status: BoardStatus;
   /** What was last said, where that is no longer known to be so. */
   was?: BoardStatus;
@@ -23,15 +23,21 @@ export interface Order {
   direction: "ascending" | "descending";
 }
 
+/** Whether nothing of the board is known now: the server is out of sight, or its snapshot has not come yet. */
+export function isBlind(view: DashboardView): boolean {
+  return !view.synced || view.sources.server?.ok === false;
+}
+
 /** Never a stale green: what is not heard is unknown, since it was last heard. */
 export function rowsOf(view: DashboardView): Row[] {
+  const blind = isBlind(view);
   const server = view.sources.server;
-  const blind = server !== undefined && !server.ok;
-  return view.agents.map((agent) =>
-    blind
-      ? { agent, status: "Unknown", was: agent.status, since: server.asOf ?? agent.since }
-      : { agent, status: agent.status, since: agent.since },
-  );
+  const lost = server && !server.ok ? server.asOf : undefined;
+  return view.agents.map((agent) => {
+    if (!blind) return { agent, status: agent.status, since: agent.since };
+    const row: Row = { agent, status: "Unknown", since: lost ?? agent.since };
+    return agent.status === "Unknown" ? row : { ...row, was: agent.status };
+  });
 }
 
 /** How many rows there are of each state. */
