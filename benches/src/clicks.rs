@@ -97,7 +97,7 @@ impl Detector {
 fn linear(code: u8) -> i32 {
     let code = !code;
     let exponent = code >> 4 & 7;
-    let magnitude = ((i32::from(code & 15) << 3) + 132 << exponent) - 132;
+    let magnitude = (((i32::from(code & 15) << 3) + 132) << exponent) - 132;
     if code & 0x80 == 0 {
         magnitude
     } else {

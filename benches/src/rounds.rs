@@ -89,7 +89,7 @@ fn delays(far_end: &FarEnd, call: &Call, seed: u64) -> Vec<Duration> {
     let begin = Instant::now() + random.random_range(Duration::ZERO..TICK);
     for n in 0..SETTLING + CLICKS * SPACING {
         wait_until(begin + TICK * u32::try_from(n).unwrap_or(u32::MAX));
-        let clicks = n >= SETTLING && (n - SETTLING) % SPACING == 0;
+        let clicks = n >= SETTLING && (n - SETTLING).is_multiple_of(SPACING);
         let click = clicks.then(|| random.random_range(0..FRAME));
         let packet = source.packet(click);
         let now = Instant::now();

@@ -189,20 +189,27 @@ impl Running {
         .await
     }
 
-    /// What it heard in its last call since it began to listen, which is anew after a hold; whole once the call is over.
+    /// What it heard in its one call, once the call is over and all of it is written; the longest part of it, if the
+    /// call was held meanwhile.
     ///
     /// # Panics
     ///
     /// If there is no such recording.
-    pub fn heard(&self) -> PathBuf {
-        let entries = fs::read_dir(self.folder.path()).unwrap_or_else(|error| panic!("{error}"));
-        // Their names carry the time.
-        entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
-            .max()
-            .unwrap_or_else(|| panic!("baresip recorded nothing"))
+    pub async fn heard(&self) -> PathBuf {
+        self.event("CALL_CLOSED").await;
+        let length = |path: &Path| hound::WavReader::open(path).map_or(0, |wav| wav.duration());
+        eventually("baresip's recording is whole", PROMPTLY, async || {
+            let entries = fs::read_dir(self.folder.path()).map_err(|error| error.to_string())?;
+            entries
+                .flatten()
+                .map(|entry| entry.path())
+                .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+                .max_by_key(|path| length(path))
+                // The length is written last.
+                .filter(|path| length(path) > 0)
+                .ok_or_else(|| "there is none, or it has no length yet".to_owned())
+        })
+        .await
     }
 
     async fn is_registered(&mut self) {
