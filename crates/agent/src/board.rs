@@ -13,6 +13,9 @@ use rollcall_wire::{
 /// The reason code of everything that is not known because the server is out of sight.
 pub const SERVER_LOST: &str = "server_lost";
 
+/// The reason code of everything that is not known because the board is being asked for.
+pub const BOARD_SYNCING: &str = "board_syncing";
+
 /// The source, as the readers name it, that stands for the link to the server.
 pub const SERVER: &str = "server";
 
@@ -44,6 +47,8 @@ pub struct Board {
     position: Option<(String, u64)>,
     agents: BTreeMap<String, Agent>,
     synced: bool,
+    /// Since when `agents` may not be what is, ms since the Unix epoch; none while it is.
+    blind_since: Option<u64>,
     link: Link,
     /// What readers were shown last; emptied by every change.
     shown: OnceCell<Arc<BoardView>>,
@@ -71,18 +76,27 @@ impl Board {
 
     /// The link came up; nothing is believed before its snapshot.
     pub fn link_up(&mut self, now_ms: u64) {
-        self.shown.take();
         self.link = Link::Up { since: now_ms };
-        self.synced = false;
+        self.not_whole(now_ms);
     }
 
     /// The link is gone. The agents stay, to be shown as unknown with their age.
     pub fn link_lost(&mut self, now_ms: u64) {
-        self.shown.take();
         if let Link::Up { .. } = self.link {
             self.link = Link::Lost { since: now_ms };
         }
+        self.not_whole(now_ms);
+    }
+
+    /// Changes were missed: nothing is believed before the next snapshot.
+    pub fn gap(&mut self, now_ms: u64) {
+        self.not_whole(now_ms);
+    }
+
+    fn not_whole(&mut self, now_ms: u64) {
+        self.shown.take();
         self.synced = false;
+        self.blind_since.get_or_insert(now_ms);
     }
 
     /// Whether the link is up.
@@ -100,26 +114,24 @@ impl Board {
             .map(|agent| (agent.extension.clone(), agent))
             .collect();
         self.synced = true;
+        self.blind_since = None;
     }
 
     /// Applies one delta, if it is the next one.
-    pub fn status(&mut self, status: AgentStatus) -> Applied {
-        self.shown.take();
-        let Some((epoch, seq)) = &mut self.position else {
-            return Applied::Gap;
+    pub fn status(&mut self, now_ms: u64, status: AgentStatus) -> Applied {
+        let next = match &self.position {
+            Some((epoch, seq)) if *epoch == status.epoch && status.seq <= *seq => {
+                return Applied::Stale;
+            }
+            Some((epoch, seq)) => *epoch == status.epoch && status.seq == *seq + 1,
+            None => false,
         };
-        if *epoch != status.epoch {
-            self.synced = false;
+        if !next {
+            self.gap(now_ms);
             return Applied::Gap;
         }
-        if status.seq <= *seq {
-            return Applied::Stale;
-        }
-        if status.seq != *seq + 1 {
-            self.synced = false;
-            return Applied::Gap;
-        }
-        *seq = status.seq;
+        self.shown.take();
+        self.position = Some((status.epoch, status.seq));
         self.agents
             .insert(status.agent.extension.clone(), status.agent);
         Applied::Changed
@@ -139,7 +151,7 @@ impl Board {
         let mut sources: BTreeMap<String, SourceHealth> = BTreeMap::new();
         for agent in self.agents.values() {
             for (name, health) in &agent.sources {
-                merge(sources.entry(name.clone()), health, self.is_linked());
+                merge(sources.entry(name.clone()), health, self.synced);
             }
         }
         // An app's link is the agent's own matter; only the server's sources speak of the whole board.
@@ -170,12 +182,15 @@ impl Board {
         }
     }
 
-    /// Never a stale green: without the link nothing of an agent is known but its age.
+    /// Never a stale green: without the link, or before its snapshot, nothing of an agent is known but its age.
     fn through(&self, agent: &Agent) -> Agent {
-        let since = match self.link {
-            Link::Up { .. } => return agent.clone(),
-            Link::Lost { since } => since,
-            Link::Never => agent.since,
+        if self.synced {
+            return agent.clone();
+        }
+        let since = self.blind_since.unwrap_or(agent.since);
+        let reason = match self.link {
+            Link::Up { .. } => board_syncing(since),
+            Link::Lost { .. } | Link::Never => server_lost(since),
         };
         Agent {
             extension: agent.extension.clone(),
@@ -183,7 +198,7 @@ impl Board {
             contact_status: ContactStatus::Unknown,
             online: agent.online,
             sip_registered: agent.sip_registered,
-            reasons: vec![server_lost(since)],
+            reasons: vec![reason],
             since,
             sources: agent
                 .sources
@@ -207,14 +222,23 @@ pub fn server_lost(since: u64) -> Reason {
     }
 }
 
+/// The reason shown for everything between the link's return, or a missed change, and the next snapshot.
+pub fn board_syncing(since: u64) -> Reason {
+    Reason {
+        code: BOARD_SYNCING.to_owned(),
+        message: Some("The board is being asked for anew, so this is not known yet.".to_owned()),
+        since,
+    }
+}
+
 /// A source is as well as the worst word about it.
 fn merge(
     entry: std::collections::btree_map::Entry<'_, String, SourceHealth>,
     health: &SourceHealth,
-    linked: bool,
+    synced: bool,
 ) {
     let seen = entry.or_insert_with(|| health.clone());
-    seen.ok = seen.ok && health.ok && linked;
+    seen.ok = seen.ok && health.ok && synced;
     seen.as_of = match (seen.as_of, health.as_of) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -257,53 +281,82 @@ mod tests {
     fn synced() -> Board {
         let mut board = Board::default();
         board.link_up(5_000);
-        board.snapshot(AgentsSnapshot {
+        board.snapshot(whole());
+        board
+    }
+
+    fn whole() -> AgentsSnapshot {
+        AgentsSnapshot {
             epoch: "e1".to_owned(),
             seq: 7,
             agents: vec![
                 agent("1001", BoardStatus::Available),
                 agent("1002", BoardStatus::Offline),
             ],
-        });
-        board
+        }
     }
 
     #[test]
     fn the_next_delta_changes_its_agent_and_an_older_one_nothing() {
         let mut board = synced();
         assert_eq!(
-            board.status(delta("e1", 8, BoardStatus::OnCall)),
+            board.status(6_000, delta("e1", 8, BoardStatus::OnCall)),
             Applied::Changed
         );
         assert_eq!(
-            board.status(delta("e1", 8, BoardStatus::Offline)),
+            board.status(6_000, delta("e1", 8, BoardStatus::Offline)),
             Applied::Stale
         );
         assert_eq!(board.agent("1001").unwrap().status, BoardStatus::OnCall);
         assert_eq!(board.agent("1002").unwrap().status, BoardStatus::Offline);
     }
 
+    fn all_unknown(board: &Board, code: &str, since: u64) {
+        let view = board.view();
+        assert!(!view.synced);
+        assert_eq!(view.agents.len(), 2);
+        for agent in &view.agents {
+            assert_eq!(agent.status, BoardStatus::Unknown, "{}", agent.extension);
+            assert_eq!(agent.contact_status, ContactStatus::Unknown);
+            assert_eq!((agent.reasons[0].code.as_str(), agent.since), (code, since));
+        }
+        assert!(!view.sources["ami"].ok);
+    }
+
     #[test]
-    fn a_gap_or_another_epoch_asks_for_a_snapshot_and_changes_nothing() {
+    fn a_gap_or_another_epoch_leaves_nothing_known_until_the_next_snapshot() {
+        for strange in [
+            delta("e1", 9, BoardStatus::OnCall),
+            delta("e2", 8, BoardStatus::OnCall),
+        ] {
+            let mut board = synced();
+            assert_eq!(board.status(6_000, strange), Applied::Gap);
+            all_unknown(&board, BOARD_SYNCING, 6_000);
+            board.gap(7_000);
+            all_unknown(&board, BOARD_SYNCING, 6_000);
+            board.snapshot(whole());
+            assert_eq!(board.agent("1001").unwrap().status, BoardStatus::Available);
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_back_shows_nothing_of_before_until_its_snapshot() {
         let mut board = synced();
-        assert_eq!(
-            board.status(delta("e1", 9, BoardStatus::OnCall)),
-            Applied::Gap
-        );
-        assert_eq!(
-            board.status(delta("e2", 8, BoardStatus::OnCall)),
-            Applied::Gap
-        );
+        board.link_lost(9_000);
+        board.link_up(12_000);
+        all_unknown(&board, BOARD_SYNCING, 9_000);
+        assert!(board.server_health().ok, "the server itself is heard");
+        board.snapshot(whole());
         assert_eq!(board.agent("1001").unwrap().status, BoardStatus::Available);
-        assert!(!board.view().synced);
+        assert!(board.view().sources["ami"].ok);
     }
 
     #[test]
     fn a_delta_before_any_snapshot_asks_for_one() {
         let mut board = Board::default();
-        board.link_up(1);
+        board.link_up(1_000);
         assert_eq!(
-            board.status(delta("e1", 1, BoardStatus::OnCall)),
+            board.status(6_000, delta("e1", 1, BoardStatus::OnCall)),
             Applied::Gap
         );
     }
@@ -354,7 +407,7 @@ mod tests {
                 as_of: Some(700),
             },
         );
-        board.status(bad);
+        board.status(6_000, bad);
         assert_eq!(
             board.view().sources["ami"],
             SourceHealth {

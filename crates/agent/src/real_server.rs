@@ -121,6 +121,7 @@ fn in_our_words(event: RealtimeEvent) -> LinkEvent {
         RealtimeEvent::Connected => LinkEvent::Connected,
         RealtimeEvent::Snapshot(snapshot) => LinkEvent::Snapshot(snapshot),
         RealtimeEvent::Status(status) => LinkEvent::Status(Box::new(status)),
+        RealtimeEvent::Gap => LinkEvent::Gap,
         RealtimeEvent::Lost { why, .. } => LinkEvent::Lost { message: why },
         RealtimeEvent::SessionEnded(ended) => LinkEvent::SessionEnded {
             reason: ended.reason,

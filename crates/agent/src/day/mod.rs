@@ -185,6 +185,8 @@ pub enum LinkEvent {
     Snapshot(AgentsSnapshot),
     /// `agent:status`.
     Status(Box<AgentStatus>),
+    /// Changes of the board were missed; a snapshot is asked for until it comes.
+    Gap,
     /// `session:ended`.
     SessionEnded {
         /// The reason's code.
@@ -498,17 +500,18 @@ impl Day {
                 self.link_is_settled();
             }
             LinkEvent::Status(status) => {
-                if self.board.status(*status) == Applied::Gap {
+                if self.board.status(now.ms, *status) == Applied::Gap {
                     tracing::debug!("a change does not follow; the link asks for a snapshot");
                 }
             }
+            LinkEvent::Gap => self.board.gap(now.ms),
             LinkEvent::SessionEnded { message, reason } => {
                 self.session_was_ended(now, problem::session_ended(&reason, &message));
             }
             LinkEvent::Reregister => {
-                if let (At::SignedIn, Some(session)) = (&self.stage, &self.session) {
-                    let session = session.number;
-                    self.push(Effect::Register { session });
+                let has_phone = self.session.as_ref().is_some_and(Session::has_phone);
+                if has_phone && matches!(self.stage, At::SignedIn) {
+                    self.push(Effect::Phone(PhoneCommand::Refresh));
                 }
             }
         }

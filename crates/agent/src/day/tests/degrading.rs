@@ -182,22 +182,47 @@ fn a_refresh_of_the_registration_claims_nothing() {
 }
 
 #[test]
-fn a_server_that_asks_for_it_gets_a_new_registration() {
-    let mut bench = Bench::signed_in();
+fn a_server_that_asks_for_it_gets_a_new_registration_and_the_call_goes_on() {
+    let (mut bench, _) = Bench::talking();
     bench.link(LinkEvent::Reregister);
-    assert_eq!(bench.effects(), ["Register"]);
+    assert_eq!(bench.effects(), ["Phone::Refresh"]);
+    bench.phone(registered(CONTACT));
+    assert!(bench.effects().is_empty());
+    assert_eq!(bench.day.state().calls[0].state, CallState::Active);
 }
 
 #[test]
-fn a_board_with_a_gap_says_that_it_is_not_whole() {
-    let mut bench = Bench::signed_in();
-    assert!(bench.day.state().board.synced);
-    bench.link(LinkEvent::Status(Box::new(AgentStatus {
+fn a_board_with_a_gap_is_unknown_until_the_next_snapshot() {
+    let jump = LinkEvent::Status(Box::new(AgentStatus {
         epoch: "e".to_owned(),
         seq: 3,
         agent: snapshot().agents.remove(0),
-    })));
-    assert!(!bench.day.state().board.synced);
+    }));
+    for gap in [LinkEvent::Gap, jump] {
+        let mut bench = Bench::signed_in();
+        assert_eq!(own_status(&bench), BoardStatus::Available);
+        bench.link(gap);
+        assert_eq!(own_status(&bench), BoardStatus::Unknown);
+        assert!(!bench.day.state().board.synced);
+        bench.link(LinkEvent::Snapshot(snapshot()));
+        assert_eq!(own_status(&bench), BoardStatus::Available);
+    }
+}
+
+#[test]
+fn a_link_that_is_back_shows_no_green_before_its_snapshot() {
+    let mut bench = Bench::signed_in();
+    bench.link(LinkEvent::Lost {
+        message: "reset".to_owned(),
+    });
+    bench.link(LinkEvent::Connected);
+    let own = bench.day.state().own.unwrap();
+    assert_eq!(own.status, BoardStatus::Unknown);
+    assert_eq!(own.reasons[0].code, crate::board::BOARD_SYNCING);
+}
+
+fn own_status(bench: &Bench) -> BoardStatus {
+    bench.day.state().own.unwrap().status
 }
 
 #[test]
