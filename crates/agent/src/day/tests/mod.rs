@@ -5,6 +5,7 @@ mod degrading;
 mod lease_and_token;
 mod leaving;
 mod signing_in;
+mod sound;
 
 use rollcall_phone::{CallEnd, CallRef, Codec, EndKind, FailureCode};
 use rollcall_wire::{
