@@ -90,11 +90,6 @@ impl Heard {
         }
     }
 
-    /// How long it is, in seconds, without its edges.
-    pub fn seconds(&self) -> f64 {
-        self.tone.seconds()
-    }
-
     /// It is the tone that a [`Voice`] spoke, by frequency, purity and level (`tolerance` is a share of the level).
     ///
     /// Purity and level are those of most tenths of a second: on a busy machine a packet may come too late now and then,
@@ -108,9 +103,9 @@ impl Heard {
         let frequency = self.tone.frequency();
         let level = self.tone.usually(Recording::level);
         assert!(
-            self.seconds() > 1.0,
+            self.tone.seconds() > 1.0,
             "only {:.2} s were heard",
-            self.seconds()
+            self.tone.seconds()
         );
         assert!(
             (frequency - hertz).abs() <= 2.0,
