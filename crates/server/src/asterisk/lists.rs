@@ -168,7 +168,7 @@ mod tests {
         let over = row("a", NOW - 1, ContactStatus::Reachable);
         let logged_out = row("a", NOW + 60, ContactStatus::Expired);
         assert!(is_of_one_table(&[], &[], NOW));
-        assert!(!is_of_one_table(&[], &[there.clone()], NOW));
+        assert!(!is_of_one_table(&[], std::slice::from_ref(&there), NOW));
         assert!(is_of_one_table(&[], &[over, logged_out], NOW));
         let configured = contact("static", u64::MAX);
         assert!(!is_of_one_table(&[configured], &[there], NOW));
