@@ -9,10 +9,11 @@ use std::{
 };
 
 use chacha20poly1305::{
-    KeyInit as _, XChaCha20Poly1305, XNonce,
+    Key, KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
 use rand::{TryRngCore as _, rngs::OsRng};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -67,14 +68,32 @@ impl Seal {
 
     /// Seals `secret` for `owner`; it opens for nobody else.
     pub(crate) fn seal(&self, owner: &str, secret: &Secret) -> Result<Vec<u8>, SealError> {
+        self.seal_bytes(owner.as_bytes(), secret.expose().as_bytes())
+    }
+
+    /// Opens what was sealed for `owner`.
+    pub(crate) fn unseal(&self, owner: &str, sealed: &[u8]) -> Result<Secret, SealError> {
+        let bytes = self.unseal_bytes(owner.as_bytes(), sealed)?;
+        String::from_utf8(bytes)
+            .map(Secret::new)
+            .map_err(|_| SealError::Damaged)
+    }
+
+    /// A token is 256 random bits: hashed under a name of its own it is a key.
+    fn of_token(token: &str) -> Self {
+        let hash = Sha256::new()
+            .chain_update(b"rollcall answer\0")
+            .chain_update(token);
+        let key = Zeroizing::new(<[u8; KEY]>::from(hash.finalize()));
+        Self(XChaCha20Poly1305::new(Key::from_slice(key.as_slice())))
+    }
+
+    fn seal_bytes(&self, aad: &[u8], msg: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0_u8; NONCE];
         OsRng
             .try_fill_bytes(&mut nonce)
             .map_err(|_| SealError::Randomness)?;
-        let payload = Payload {
-            msg: secret.expose().as_bytes(),
-            aad: owner.as_bytes(),
-        };
+        let payload = Payload { msg, aad };
         let sealed = self
             .0
             .encrypt(XNonce::from_slice(&nonce), payload)
@@ -82,21 +101,34 @@ impl Seal {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    /// Opens what was sealed for `owner`.
-    pub(crate) fn unseal(&self, owner: &str, sealed: &[u8]) -> Result<Secret, SealError> {
-        let (nonce, text) = sealed.split_at_checked(NONCE).ok_or(SealError::Damaged)?;
-        let payload = Payload {
-            msg: text,
-            aad: owner.as_bytes(),
-        };
-        let bytes = self
-            .0
-            .decrypt(XNonce::from_slice(nonce), payload)
-            .map_err(|_| SealError::Damaged)?;
-        String::from_utf8(bytes)
-            .map(Secret::new)
+    fn unseal_bytes(&self, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (nonce, msg) = sealed.split_at_checked(NONCE).ok_or(SealError::Damaged)?;
+        self.0
+            .decrypt(XNonce::from_slice(nonce), Payload { msg, aad })
             .map_err(|_| SealError::Damaged)
     }
+}
+
+/// Seals an answer with the token that asked for it: of the token the database has only the hash,
+/// so nobody but its holder opens the answer again. `purpose` is part of the lock.
+pub(crate) fn seal_with_token(
+    token: &str,
+    purpose: &[u8],
+    text: &str,
+) -> Result<Vec<u8>, SealError> {
+    Seal::of_token(token).seal_bytes(purpose, text.as_bytes())
+}
+
+/// Opens what [`seal_with_token`] sealed.
+pub(crate) fn unseal_with_token(
+    token: &str,
+    purpose: &[u8],
+    sealed: &[u8],
+) -> Result<Zeroizing<String>, SealError> {
+    let bytes = Seal::of_token(token).unseal_bytes(purpose, sealed)?;
+    String::from_utf8(bytes)
+        .map(Zeroizing::new)
+        .map_err(|_| SealError::Damaged)
 }
 
 fn make_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, SealError> {
@@ -145,6 +177,15 @@ mod tests {
         let other = Seal::open(elsewhere.path()).unwrap();
         assert!(other.unseal("ann", &sealed).is_err());
         assert!(!sealed.windows(4).any(|part| part == b"hush"));
+    }
+
+    #[test]
+    fn an_answer_opens_with_its_token_for_its_purpose_only() {
+        let sealed = seal_with_token("token", b"refresh", "hush").unwrap();
+        let open = |token, purpose: &[u8]| unseal_with_token(token, purpose, &sealed);
+        assert_eq!(open("token", b"refresh").unwrap().as_str(), "hush");
+        assert!(open("other", b"refresh").is_err());
+        assert!(open("token", b"other").is_err());
     }
 
     #[cfg(unix)]

@@ -23,6 +23,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "create_last_contacts",
         include_str!("../../../../migrations/sqlite/0003_create_last_contacts.sql"),
     ),
+    (
+        4,
+        "add_answer_to_tokens",
+        include_str!("../../../../migrations/sqlite/0004_add_answer_to_tokens.sql"),
+    ),
 ];
 
 /// Brings the tables up to date. One that was cut in the middle left nothing and runs again.

@@ -25,7 +25,8 @@ use sqlx::{
 use thiserror::Error;
 
 pub use read::Credentials;
-pub use write::{NewSession, NewUser, Rotation, TokenHash, TokenPair, Write};
+pub(crate) use read::Traded;
+pub use write::{KeptAnswer, KeyHash, NewSession, NewUser, Rotation, TokenHash, TokenPair, Write};
 pub use writer::WriteError;
 
 use crate::{

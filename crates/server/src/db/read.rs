@@ -1,12 +1,17 @@
 //! What may be asked of the database.
 
 use rollcall_alignment::{
-    ContactRow, DeviceId, Extension, LeaseKind, Person, Restored, SessionRow, SessionState, UserRow,
+    ContactRow, DeviceId, EndReason, Extension, LeaseKind, Person, Restored, SessionRow,
+    SessionState, UserRow,
 };
 use rollcall_wire::http::Role;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{Database, DbError, contacts, sqlite::role_from_word, write::TokenHash};
+use super::{
+    Database, DbError, contacts,
+    sqlite::role_from_word,
+    write::{KeptAnswer, KeyHash, TokenHash},
+};
 use crate::auth::{Session, SessionId};
 
 /// What a sign-in needs of a user.
@@ -24,6 +29,14 @@ pub struct Credentials {
     pub password_hash: String,
     /// The sealed SIP password.
     pub sip_secret: Option<Vec<u8>>,
+}
+
+/// What came of a refresh token that was used.
+pub(crate) struct Traded {
+    /// When, ms since the epoch.
+    pub(crate) at: u64,
+    /// The answer, where the request named an idempotency key.
+    pub(crate) answer: Option<KeptAnswer>,
 }
 
 impl Database {
@@ -115,14 +128,14 @@ impl Database {
         row.as_ref().map(session).transpose()
     }
 
-    /// The session a refresh token belongs to, and whether the token was used before.
+    /// The session a refresh token belongs to, and what came of the token if it was used before.
     pub(crate) async fn session_of_refresh(
         &self,
         token: &TokenHash,
         now: u64,
-    ) -> Result<Option<(Session, bool)>, DbError> {
+    ) -> Result<Option<(Session, Option<Traded>)>, DbError> {
         let row = sqlx::query(
-            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, t.used_at IS NOT NULL
+            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, t.used_at, t.trade_key, t.answer
              FROM tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
              WHERE t.hash = ?1 AND t.kind = 'refresh' AND t.expires_at > ?2 AND s.ended_at IS NULL",
         )
@@ -130,8 +143,30 @@ impl Database {
         .bind(i64::try_from(now).unwrap_or(i64::MAX))
         .fetch_optional(self.reads())
         .await?;
-        row.map(|row| Ok((session(&row)?, row.try_get(6)?)))
+        row.map(|row| Ok((session(&row)?, traded(&row)?)))
             .transpose()
+    }
+
+    /// Whether an access token's session was logged out after `since` (ms since the epoch) by that
+    /// token under that key.
+    pub(crate) async fn logged_out(
+        &self,
+        token: &TokenHash,
+        key: &KeyHash,
+        since: u64,
+    ) -> Result<bool, DbError> {
+        let row = sqlx::query(
+            "SELECT 1 FROM tokens t JOIN sessions s ON s.id = t.session_id
+             WHERE t.hash = ?1 AND t.kind = 'access' AND s.end_reason = ?2 AND s.ended_at > ?3
+               AND t.trade_key = ?4",
+        )
+        .bind(token.as_slice())
+        .bind(EndReason::LoggedOut.as_str())
+        .bind(i64::try_from(since).unwrap_or(i64::MAX))
+        .bind(key.as_slice())
+        .fetch_optional(self.reads())
+        .await?;
+        Ok(row.is_some())
     }
 
     /// What a sign-in under this name needs.
@@ -175,6 +210,22 @@ fn session(row: &SqliteRow) -> Result<Session, DbError> {
         role: role_from_word(&role),
         device_id: row.try_get(5)?,
     })
+}
+
+fn traded(row: &SqliteRow) -> Result<Option<Traded>, DbError> {
+    let Some(at) = row.try_get::<Option<i64>, _>(6)? else {
+        return Ok(None);
+    };
+    let key: Option<Vec<u8>> = row.try_get(7)?;
+    let sealed: Option<Vec<u8>> = row.try_get(8)?;
+    let answer = key
+        .and_then(|key| key.try_into().ok())
+        .zip(sealed)
+        .map(|(key, sealed)| KeptAnswer { key, sealed });
+    Ok(Some(Traded {
+        at: unsigned(at),
+        answer,
+    }))
 }
 
 fn session_id(text: &str) -> Result<SessionId, DbError> {

@@ -11,7 +11,7 @@ use sqlx::{
 
 use super::{
     contacts,
-    write::{NewSession, NewUser, Rotation, TokenPair, Write},
+    write::{KeyHash, NewSession, NewUser, Rotation, TokenHash, TokenPair, Write},
     writer::WriteError,
 };
 use crate::{auth::SessionId, config::Mode};
@@ -43,6 +43,7 @@ pub(super) async fn execute(
         Write::AddUser(user) => add_user(db, user).await,
         Write::StartSession(session) => start_session(db, session).await,
         Write::RotateTokens(rotation) => rotate(db, rotation).await,
+        Write::NameLogout { token, key } => name_logout(db, token, key).await,
         Write::EndSession {
             session,
             at,
@@ -127,13 +128,15 @@ async fn put_tokens(
 async fn rotate(db: &mut SqliteConnection, rotation: &Rotation) -> Result<(), WriteError> {
     let session = rotation.session;
     let used = sqlx::query(
-        "UPDATE tokens SET used_at = ?1
+        "UPDATE tokens SET used_at = ?1, trade_key = ?4, answer = ?5
          WHERE hash = ?2 AND session_id = ?3 AND kind = 'refresh' AND used_at IS NULL AND expires_at > ?1
            AND EXISTS (SELECT 1 FROM sessions WHERE id = ?3 AND ended_at IS NULL)",
     )
     .bind(ms(rotation.at))
     .bind(rotation.used.as_slice())
     .bind(session.to_string())
+    .bind(rotation.answer.as_ref().map(|answer| answer.key.as_slice()))
+    .bind(rotation.answer.as_ref().map(|answer| answer.sealed.as_slice()))
     .execute(&mut *db)
     .await?;
     if used.rows_affected() == 0 {
@@ -143,7 +146,28 @@ async fn rotate(db: &mut SqliteConnection, rotation: &Rotation) -> Result<(), Wr
         .bind(session.to_string())
         .execute(&mut *db)
         .await?;
+    // The answers before this one speak of tokens that are over.
+    sqlx::query(
+        "UPDATE tokens SET answer = NULL WHERE session_id = ?1 AND hash <> ?2 AND answer IS NOT NULL",
+    )
+    .bind(session.to_string())
+    .bind(rotation.used.as_slice())
+    .execute(&mut *db)
+    .await?;
     put_tokens(db, session, &rotation.tokens).await
+}
+
+async fn name_logout(
+    db: &mut SqliteConnection,
+    token: &TokenHash,
+    key: &KeyHash,
+) -> Result<(), WriteError> {
+    sqlx::query("UPDATE tokens SET trade_key = ?1 WHERE hash = ?2 AND kind = 'access'")
+        .bind(key.as_slice())
+        .bind(token.as_slice())
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 async fn end_session(
@@ -160,7 +184,8 @@ async fn end_session(
     .bind(session)
     .execute(&mut *db)
     .await?;
-    sqlx::query("DELETE FROM tokens WHERE session_id = ?1")
+    // The access token stays until its own end, good for nothing but to know the retry of a logout.
+    sqlx::query("DELETE FROM tokens WHERE session_id = ?1 AND kind <> 'access'")
         .bind(session)
         .execute(db)
         .await?;

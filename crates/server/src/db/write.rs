@@ -15,6 +15,14 @@ pub enum Write {
     StartSession(NewSession),
     /// A refresh token is traded. Conflicts when it was used before.
     RotateTokens(Rotation),
+    /// An access token is about to log its session out, under this idempotency key. Queued ahead of
+    /// the logout's own change, it is on disk no later than that.
+    NameLogout {
+        /// The token that asks.
+        token: TokenHash,
+        /// SHA-256 of the key.
+        key: KeyHash,
+    },
     /// A session is over: its tokens end with it.
     EndSession {
         /// Which.
@@ -78,6 +86,9 @@ pub struct TokenPair {
 /// SHA-256 of a token.
 pub type TokenHash = [u8; 32];
 
+/// SHA-256 of an idempotency key.
+pub type KeyHash = [u8; 32];
+
 /// A refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
@@ -87,8 +98,19 @@ pub struct Rotation {
     pub used: TokenHash,
     /// What replaces the session's tokens.
     pub tokens: TokenPair,
+    /// The answer, where the request named an idempotency key.
+    pub answer: Option<KeptAnswer>,
     /// When.
     pub at: u64,
+}
+
+/// An answer that a retry may hear again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// The idempotency key it was given under.
+    pub key: KeyHash,
+    /// The answer, sealed with the token that asked.
+    pub sealed: Vec<u8>,
 }
 
 impl std::fmt::Debug for NewUser {

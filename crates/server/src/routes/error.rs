@@ -18,7 +18,9 @@ use crate::{
 pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
-    body: ErrorBody,
+    message: String,
+    field: Option<String>,
+    next: Option<&'static str>,
     /// Seconds.
     retry_after: Option<u64>,
 }
@@ -34,23 +36,20 @@ impl ApiError {
         Self {
             status,
             code,
-            body: ErrorBody {
-                code: code.into(),
-                message: message.into(),
-                field: None,
-                next: None,
-            },
+            message: message.into(),
+            field: None,
+            next: None,
             retry_after: None,
         }
     }
 
     pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
-        self.body.field = Some(field.into());
+        self.field = Some(field.into());
         self
     }
 
-    pub(crate) fn next(mut self, next: &str) -> Self {
-        self.body.next = Some(next.into());
+    pub(crate) fn next(mut self, next: &'static str) -> Self {
+        self.next = Some(next);
         self
     }
 
@@ -117,7 +116,13 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body)).into_response();
+        let body = ErrorBody {
+            code: self.code.into(),
+            message: self.message,
+            field: self.field,
+            next: self.next.map(Into::into),
+        };
+        let mut response = (self.status, Json(body)).into_response();
         response.extensions_mut().insert(Refused(self.code));
         if let Some(seconds) = self.retry_after {
             response
@@ -145,12 +150,9 @@ impl From<Refusal> for ApiError {
         Self {
             status,
             code: refusal.code,
-            body: ErrorBody {
-                code: refusal.code.into(),
-                message: refusal.message,
-                field: refusal.field.map(Into::into),
-                next: refusal.next.map(Into::into),
-            },
+            message: refusal.message,
+            field: refusal.field.map(Into::into),
+            next: refusal.next,
             retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }
     }

@@ -7,6 +7,7 @@ mod body;
 mod client;
 mod error;
 mod health;
+mod refresh;
 mod replay;
 mod signed;
 mod users;
@@ -60,7 +61,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let in_queue = middleware::from_fn_with_state(limit + PASSWORDS, within);
     let in_time = middleware::from_fn_with_state(limit, within);
     let routes = Router::new()
-        .route(http::REFRESH, post(users::refresh))
+        .route(http::REFRESH, post(refresh::refresh))
         .route(http::AGENT_ONLINE, post(users::agent_online))
         .route(http::AGENT_LOGOUT, post(users::agent_logout))
         .route(http::HEALTHZ, get(health::healthz))

@@ -1,9 +1,10 @@
 //! Idempotency keys: the same request under the same key is answered the same, and done once.
 //!
 //! The key is looked up before the token is judged: a logout ends its own token, and the retry of
-//! one whose answer was lost must hear that answer, not a 401. Kept in memory, for as long as a
-//! client retries; what it guards is harmless to do twice, so a restart in between costs nothing
-//! but the sameness of the words.
+//! one whose answer was lost must hear that answer, not a 401. The answers are kept in memory, for
+//! as long as a client retries. What a restart in between may not forget lies in the database, in
+//! the transaction that did the thing: the answer to a refresh with the token that was traded, a
+//! logout in its session's end. An agent-online is done again, and answered with what is so by then.
 
 use std::{
     collections::HashMap,
@@ -20,11 +21,16 @@ use rollcall_wire::IDEMPOTENCY_KEY_HEADER;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
-use super::ApiError;
-use crate::db::TokenHash;
+use super::{ApiError, Edge};
+use crate::{
+    clock,
+    db::{KeyHash, TokenHash},
+};
 
 /// How long an answer is kept.
-const KEPT: Duration = Duration::from_secs(600);
+const KEPT: Duration = Duration::from_millis(KEPT_MS);
+/// The same in ms, for what the database keeps.
+pub(super) const KEPT_MS: u64 = 600_000;
 /// Answers kept; beyond that the oldest go.
 const ANSWERS: usize = 16_384;
 /// The longest key that is taken.
@@ -72,6 +78,22 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         .filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()))
         .map(|key| Some(key.to_owned()))
         .ok_or_else(|| ApiError::invalid(IDEMPOTENCY_KEY_HEADER, "has 1 to 128 visible characters"))
+}
+
+/// What the database keeps of a key.
+pub(super) fn hash(key: &str) -> KeyHash {
+    Sha256::digest(key).into()
+}
+
+/// Whether this is the retry of a logout that was done.
+pub(super) async fn was_logged_out(
+    edge: &Edge,
+    token: &TokenHash,
+    key: Option<&str>,
+) -> Result<bool, ApiError> {
+    let Some(key) = key else { return Ok(false) };
+    let since = clock::now_ms().saturating_sub(KEPT_MS);
+    Ok(edge.database.logged_out(token, &hash(key), since).await?)
 }
 
 impl Replays {

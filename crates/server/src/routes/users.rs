@@ -17,8 +17,7 @@ use rollcall_wire::{
     check,
     http::{
         AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
-        AgentOnlineResponse, LoginRequest, LoginResponse, Pjsip, REFRESH, RefreshRequest, Tokens,
-        User,
+        AgentOnlineResponse, LoginRequest, LoginResponse, Pjsip, Tokens, User,
     },
     realtime::SessionEnded,
 };
@@ -32,7 +31,7 @@ use crate::{
     clock,
     config::Secret,
     core_link::DeviceNotice,
-    db::{Credentials, NewSession, Rotation, TokenHash, Write},
+    db::{Credentials, NewSession, TokenHash, Write},
 };
 
 /// `POST /api/users/login`.
@@ -68,22 +67,6 @@ pub(super) async fn login(
     Ok(Json(answer).into_response())
 }
 
-/// `POST /api/users/refresh`.
-pub(super) async fn refresh(
-    State(edge): State<Arc<Edge>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let bytes = body::read(body, &edge.config.limits).await?;
-    let key = replay::key(&headers)?;
-    let request: RefreshRequest = body::parse(&headers, &bytes)?;
-    let used = tokens::hash(&request.refresh).ok_or_else(ended)?;
-    // Without its key the retry of a lost answer would look like the use of a stolen token.
-    let with = Arc::clone(&edge);
-    let work = async move { trade(&with, used).await };
-    answered(edge, used, REFRESH, key, bytes, work).await
-}
-
 /// `POST /api/users/agent-online`.
 pub(super) async fn agent_online(
     State(edge): State<Arc<Edge>>,
@@ -116,14 +99,24 @@ pub(super) async fn agent_logout(
     let bytes = body::read(body, &edge.config.limits).await?;
     let (with, text, own_key) = (Arc::clone(&edge), bytes.clone(), key.clone());
     let work = async move {
-        let session = signed::session(&with, &token).await?;
+        let session = match signed::session(&with, &token).await {
+            // What the first try was answered may be forgotten; what it did is not.
+            Err(_) if replay::was_logged_out(&with, &token, own_key.as_deref()).await? => {
+                return Ok(logged_out(Vec::new()));
+            }
+            session => session?,
+        };
         let request = logout_request(&headers, &text)?;
+        if let Some(key) = own_key.as_deref().map(replay::hash) {
+            // Not waited for: the writer keeps the order, and this is ahead of what it names.
+            drop(with.database.commit(vec![Write::NameLogout { token, key }]));
+        }
         logout(&with, session, request, own_key).await
     };
     answered(edge, token, AGENT_LOGOUT, key, bytes, work).await
 }
 
-async fn answered(
+pub(super) async fn answered(
     edge: Arc<Edge>,
     token: TokenHash,
     path: &'static str,
@@ -149,32 +142,6 @@ async fn whole<T: Send + 'static>(
         tracing::error!(%error, "a request could not be finished");
         Err(ApiError::internal())
     })
-}
-
-async fn trade(edge: &Edge, used: TokenHash) -> Result<Response, ApiError> {
-    let now = clock::now_ms();
-    let found = edge.database.session_of_refresh(&used, now).await?;
-    let (session, used_before) = found.ok_or_else(ended)?;
-    if used_before {
-        // Somebody holds a copy. Which of the two is the thief cannot be told: both stop.
-        info!(device = %session.device_id, "a refresh token came twice; its session is ended");
-        revoke(edge, &session).await?;
-        return Err(ended());
-    }
-    let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
-    let expires_at = pair.access_expires;
-    let rotation = Rotation {
-        session: session.id,
-        used,
-        tokens: pair,
-        at: now,
-    };
-    edge.database
-        .commit(vec![Write::RotateTokens(rotation)])
-        .await?;
-    let credentials = edge.database.credentials(&session.username).await?;
-    let credentials = credentials.ok_or_else(ended)?;
-    Ok(Json(answer(edge, &credentials, fresh, expires_at)?).into_response())
 }
 
 async fn verify(edge: &Edge, username: &str, password: String) -> Result<Credentials, ApiError> {
@@ -231,7 +198,7 @@ async fn open_session(
     Ok(answer)
 }
 
-fn answer(
+pub(super) fn answer(
     edge: &Edge,
     credentials: &Credentials,
     tokens: Tokens,
@@ -341,21 +308,15 @@ async fn logout(
             .pending
     };
     info!(extension = session.extension, device = %session.device_id, ?pending, "agent-logout answered");
-    Ok(Json(AgentLogoutResponse {
+    Ok(logged_out(pending))
+}
+
+fn logged_out(pending: Vec<String>) -> Response {
+    Json(AgentLogoutResponse {
         success: true,
         pending,
     })
-    .into_response())
-}
-
-/// Ends a session whose tokens can no longer be trusted: the core's part is the core's to end.
-async fn revoke(edge: &Edge, session: &Session) -> Result<(), ApiError> {
-    const WORDS: &str = "The session's token was used twice; sign in again.";
-    if session.extension.is_none() {
-        return end_own(edge, session, "forced_out", "forced", WORDS).await;
-    }
-    edge.core.expired(session.id).await;
-    end_row(edge, session, "forced_out").await
+    .into_response()
 }
 
 /// Ends a session that the core does not keep, and tells its device.
@@ -376,17 +337,13 @@ pub(crate) async fn end_own(
     Ok(())
 }
 
-async fn end_row(edge: &Edge, session: &Session, reason: &str) -> Result<(), ApiError> {
+pub(super) async fn end_row(edge: &Edge, session: &Session, reason: &str) -> Result<(), ApiError> {
     let end = Write::EndSession {
         session: session.id,
         at: clock::now_ms(),
         reason: reason.into(),
     };
     Ok(edge.database.commit(vec![end]).await?)
-}
-
-fn ended() -> ApiError {
-    ApiError::unauthorized("invalid_token", "The session has ended, or never was.")
 }
 
 fn wait(time: Duration) -> ApiError {

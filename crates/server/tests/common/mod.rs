@@ -54,6 +54,19 @@ impl House {
         }
     }
 
+    /// A server on data that is there already; `dir` has to outlive it.
+    pub(crate) async fn open_on(dir: &TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(dir.path());
+        change(&mut config);
+        let running = rollcall_server::start(config).await.unwrap();
+        let client = Client::new(&base_url(&running)).unwrap();
+        Self {
+            running,
+            client,
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
     /// Ends the server and starts another on the same data.
     pub(crate) async fn reopen(self) -> Self {
         let Self { running, dir, .. } = self;
@@ -148,6 +161,25 @@ pub(crate) async fn lock(dir: &Path) -> SqliteConnection {
         .await
         .unwrap();
     db
+}
+
+/// Adds agents of these extensions as copies of agent 1001, sparing their passwords' hashing.
+pub(crate) async fn copy_agents(dir: &Path, extensions: std::ops::Range<u32>) {
+    let options = SqliteConnectOptions::new().filename(dir.join("data/rollcall.db"));
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    let mut all = db.begin().await.unwrap();
+    for extension in extensions {
+        sqlx::query(
+            "INSERT INTO users (username, extension, role, password_hash, sip_secret, created_at)
+             SELECT 'agent' || ?1, ?1, role, password_hash, sip_secret, created_at
+             FROM users WHERE extension = '1001'",
+        )
+        .bind(extension.to_string())
+        .execute(&mut *all)
+        .await
+        .unwrap();
+    }
+    all.commit().await.unwrap();
 }
 
 pub(crate) async fn unlock(db: &mut SqliteConnection) {
