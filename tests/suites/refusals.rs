@@ -216,7 +216,7 @@ async fn an_agent_whose_server_is_away_or_who_mistypes_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_agent_sees_colleagues_states_and_not_their_addresses_or_reasons_words() {
+async fn an_agent_sees_colleagues_states_and_not_their_addresses_devices_or_reasons() {
     let (_asterisk, server) = stage().await;
     let _colleague = Agent::new("1002").start(&server);
     let board = server.board("1001").await;
@@ -226,6 +226,10 @@ async fn an_agent_sees_colleagues_states_and_not_their_addresses_or_reasons_word
         !text.contains("127.0.0.1") && !text.contains("userAgent") && !text.contains("\"message\""),
         "{text}"
     );
+    for hidden in ["reasons", "devices"] {
+        assert_eq!(seen[hidden], serde_json::json!([]), "{text}");
+    }
+    assert_eq!(seen["sources"].get("app"), None, "{text}");
 }
 
 async fn said_why(agent: &mut rollcall_e2e::Program, code: &str) {

@@ -58,6 +58,12 @@ pub struct Config {
     pub commit_timeout: Duration,
     /// The period of attempts while the database is lost.
     pub commit_retry: Duration,
+    /// How many contacts are evicted at most in one second (R10); at least 1.
+    pub evictions_per_second: u32,
+    /// How many apps are asked to REGISTER again at most in one second; at least 1.
+    pub reregistrations_per_second: u32,
+    /// How many endpoints Asterisk is asked to qualify at most in one second; at least 1.
+    pub qualifies_per_second: u32,
     /// Policy on several devices.
     pub devices: DevicePolicy,
     /// Policy on untested contacts.
@@ -84,6 +90,9 @@ impl Default for Config {
             logout_patience: Duration::from_secs(2),
             commit_timeout: Duration::from_secs(2),
             commit_retry: Duration::from_secs(1),
+            evictions_per_second: 20,
+            reregistrations_per_second: 50,
+            qualifies_per_second: 100,
             devices: DevicePolicy::default(),
             non_qualified: NonQualifiedPolicy::default(),
             mass_loss: 5,

@@ -106,12 +106,13 @@ impl Contact {
     }
 }
 
-/// The user part of a `sip:` or `sips:` URI.
+/// The user part of a `sip:` or `sips:` URI; the scheme in any case (RFC 3261 section 19.1.4).
 #[must_use]
 pub fn uri_user(uri: &str) -> Option<&str> {
-    let rest = uri
-        .strip_prefix("sip:")
-        .or_else(|| uri.strip_prefix("sips:"))?;
+    let (scheme, rest) = uri.split_once(':')?;
+    if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
+        return None;
+    }
     let (user, _) = rest.split_once('@')?;
     let user = user.split(':').next().unwrap_or(user);
     (!user.is_empty()).then_some(user)
@@ -138,8 +139,8 @@ pub enum Claim {
 /// Why a `contactUri` is no claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClaimError {
-    /// Longer than 256 bytes.
-    #[error("contactUri is longer than 256 bytes")]
+    /// Longer than [`Claim::MAX`].
+    #[error("contactUri is longer than 511 bytes")]
     TooLong,
     /// Not `sip:user@host` or `sips:user@host`.
     #[error("contactUri is not of the form sip:user@host")]
@@ -150,12 +151,15 @@ pub enum ClaimError {
 }
 
 impl Claim {
+    /// The longest `contactUri`, bytes: what `ps_contacts.uri` holds.
+    pub const MAX: usize = 511;
+
     /// Reads a `contactUri` as a claim on a contact of `extension`.
     ///
     /// # Errors
     /// [`ClaimError`] says why it is none; nothing of it is kept.
     pub fn parse(contact_uri: &str, extension: &Extension) -> Result<Self, ClaimError> {
-        if contact_uri.len() > 256 {
+        if contact_uri.len() > Self::MAX {
             return Err(ClaimError::TooLong);
         }
         let allowed = |byte: u8| {

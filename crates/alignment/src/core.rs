@@ -4,6 +4,7 @@ mod conclude;
 mod intents;
 mod observations;
 mod repair;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -20,6 +21,7 @@ use crate::output::{Answer, Ask, Broadcast, Commit, Output, Reply, ResyncReason,
 use crate::resync::Resync;
 use crate::source::SourceHealth;
 use crate::time::Now;
+use throttle::Throttles;
 
 /// Ledger lines of everybody's that wait while the database is away.
 const HOUSE_LEDGER_KEPT: usize = 1024;
@@ -128,6 +130,7 @@ pub struct Core {
     listed_at: Option<Now>,
     database: SourceHealth,
     resync: Resync,
+    throttles: Throttles,
     slots: BTreeMap<Extension, Slot>,
     session_index: BTreeMap<SessionId, Extension>,
     channel_index: BTreeMap<String, Extension>,
@@ -162,6 +165,7 @@ impl Core {
             listed_at: None,
             database: SourceHealth::Up { since: now },
             resync: Resync::default(),
+            throttles: Throttles::new(&config),
             slots: BTreeMap::new(),
             session_index: BTreeMap::new(),
             channel_index: BTreeMap::new(),
@@ -215,6 +219,7 @@ impl Core {
         {
             self.database_lost(now);
         }
+        self.dirty.extend(self.throttles.called(now.monotonic));
         let mut due = Vec::new();
         while let Some((at, _)) = self.timers.first()
             && *at <= now.monotonic
@@ -239,6 +244,7 @@ impl Core {
             self.timers.first().map(|(at, _)| *at),
             waits_for_lists.then(|| self.started.monotonic + self.config.first_lists),
             self.resync.next(&self.config),
+            self.throttles.next(),
             self.suspect_until,
             self.house.retry(),
             self.database

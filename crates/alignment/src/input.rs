@@ -126,6 +126,20 @@ impl EndReason {
             EndReason::Expired => "session_expired",
         }
     }
+
+    /// The reason a stored word names; `None` for words that are no end of a sign-in that counted.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            EndReason::LoggedOut,
+            EndReason::Superseded,
+            EndReason::TakenOver,
+            EndReason::Forced,
+            EndReason::Expired,
+        ]
+        .into_iter()
+        .find(|reason| reason.as_str() == word)
+    }
 }
 
 /// What was seen.
@@ -228,6 +242,8 @@ pub struct Restored {
     pub sessions: Vec<SessionRow>,
     /// Our rows in `ps_contacts`.
     pub contacts: Vec<ContactRow>,
+    /// Why each one's last session ended, of those who had one.
+    pub last_ends: Vec<(Extension, EndReason)>,
 }
 
 /// A `ContactStatus` event: a hint, without id, expiry or user agent.

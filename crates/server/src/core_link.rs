@@ -11,14 +11,17 @@ use std::{
     time::Instant,
 };
 
-use rollcall_alignment::Person;
+use rollcall_alignment::{EndReason, Person};
 use rollcall_wire::{
     board::Agent,
     realtime::{AgentStatus, AgentsSnapshot, DeviceHeartbeat, SessionEnded},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::auth::{Session, SessionId};
+use crate::{
+    auth::{Session, SessionId},
+    events::{Bus, Event},
+};
 
 /// Commands that may wait for the driver; a full queue refuses with `busy` instead of growing.
 const COMMANDS: usize = 8_192;
@@ -50,7 +53,7 @@ pub enum Command {
         /// The client's name for this request.
         key: Option<String>,
         /// Answered after the commit.
-        reply: oneshot::Sender<Result<Agent, Refusal>>,
+        reply: oneshot::Sender<Result<Online, Refusal>>,
     },
     /// `agent-logout`.
     Logout {
@@ -95,10 +98,19 @@ pub enum Command {
     },
 }
 
+/// What going online came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Online {
+    /// The agent's state after the commit.
+    pub agent: Agent,
+    /// The hash of the device's contact at the registrar, for logs; `None` while it has none.
+    pub contact: Option<String>,
+}
+
 /// What a logout came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedOut {
-    /// What does not agree yet: `call`, `contact`. Empty when all views do.
+    /// What the logout still waits for: `call`. Empty when it is complete.
     pub pending: Vec<String>,
 }
 
@@ -167,6 +179,25 @@ pub enum DeviceNotice {
     Reregister,
 }
 
+impl DeviceNotice {
+    /// The end of a session, in the words of the wire.
+    pub(crate) fn ended(reason: EndReason) -> Self {
+        let (reason, message) = match reason {
+            EndReason::LoggedOut => ("logout", "Signed out."),
+            EndReason::Superseded | EndReason::TakenOver => (
+                "takeover",
+                "This agent signed in again, and this session ended.",
+            ),
+            EndReason::Forced => ("forced", "A supervisor signed this agent out."),
+            EndReason::Expired => ("expired", "The session has ended; sign in again."),
+        };
+        Self::SessionEnded(SessionEnded {
+            reason: reason.into(),
+            message: message.into(),
+        })
+    }
+}
+
 /// What the driver publishes, in order.
 #[derive(Clone, Debug)]
 pub enum Published {
@@ -212,6 +243,7 @@ pub fn channel() -> (CoreHandle, CoreInbox) {
     let feed = Arc::new(Feed {
         board: Mutex::default(),
         published: broadcast::channel(PUBLISHED).0,
+        events: Bus::default(),
     });
     let handle = CoreHandle {
         commands: sender,
@@ -247,7 +279,7 @@ impl CoreHandle {
         extension: String,
         contact_uri: String,
         key: Option<String>,
-    ) -> Result<Agent, Refusal> {
+    ) -> Result<Online, Refusal> {
         self.ask(|reply| Command::Online {
             session,
             extension,
@@ -324,6 +356,12 @@ impl CoreHandle {
         )
     }
 
+    /// What happens to extensions from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.feed.events.subscribe()
+    }
+
     async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Command,
@@ -355,6 +393,11 @@ impl Publisher {
         let _ = self.feed.published.send(published);
     }
 
+    /// Something happened to an extension; the change is committed.
+    pub(crate) fn event(&self, event: Event) {
+        self.feed.events.publish(event);
+    }
+
     /// One device is told something.
     pub fn device(&self, session: SessionId, notice: DeviceNotice) {
         let _ = self.feed.published.send(Published::Device(session, notice));
@@ -366,7 +409,7 @@ impl Publisher {
 pub enum Audience {
     /// Sees everything.
     Supervisor,
-    /// Sees colleagues' states with codes, and the words of the own one.
+    /// Sees colleagues' states, and of the own one the reasons and devices too.
     Agent {
         /// The own extension.
         own: Option<String>,
@@ -381,14 +424,16 @@ impl Audience {
         let Self::Agent { own } = self else {
             return agent;
         };
-        for device in &mut agent.devices {
-            device.contact_expires = None;
-            device.user_agent = None;
-        }
-        if own.as_ref() != Some(&agent.extension) {
-            for reason in &mut agent.reasons {
-                reason.message = None;
+        if own.as_ref() == Some(&agent.extension) {
+            for device in &mut agent.devices {
+                device.contact_expires = None;
+                device.user_agent = None;
             }
+        } else {
+            agent.reasons.clear();
+            agent.devices.clear();
+            // Whether a colleague's app is heard is theirs; what everybody rests on, everybody's.
+            agent.sources.remove("app");
         }
         agent
     }
@@ -398,6 +443,7 @@ impl Audience {
 struct Feed {
     board: Mutex<Board>,
     published: broadcast::Sender<Published>,
+    events: Bus,
 }
 
 impl Feed {

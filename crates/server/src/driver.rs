@@ -10,6 +10,7 @@
 //! anything: what is said, written and asked is the core's to say.
 
 mod commands;
+mod commits;
 mod views;
 
 use std::{
@@ -23,8 +24,7 @@ use rollcall_alignment::{
     NonQualifiedPolicy, Now, Observation, Output, Reply, RequestId, Restored, SessionState,
 };
 use rollcall_ami::Figures;
-use rollcall_wire::realtime::{AgentStatus, AgentsSnapshot, SessionEnded};
-use tokio::task::JoinSet;
+use rollcall_wire::realtime::{AgentStatus, AgentsSnapshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -36,6 +36,7 @@ use crate::{
     db::{Database, Write, WriteError},
 };
 use commands::Waiter;
+use commits::{Commits, Done};
 
 /// How long until the database is asked again for what a start needs.
 const RESTORE_RETRY: Duration = Duration::from_secs(1);
@@ -63,14 +64,19 @@ pub(crate) async fn run(
         &asterisk,
     );
     loop {
+        // Before anything else, and whatever else there is: leases end on time under any flood.
+        if driver
+            .core
+            .poll_timeout()
+            .is_some_and(|due| due <= Instant::now())
+        {
+            driver.wake(&asterisk);
+        }
         let wake = driver.core.poll_timeout();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(done) = driver.commits.join_next() => match done {
-                Ok(done) => driver.commit_answered(done, &asterisk),
-                Err(error) => tracing::error!(%error, "a commit was abandoned"),
-            },
+            Some(done) = driver.commits.next() => driver.commit_answered(done, &asterisk),
             () = until(wake) => driver.wake(&asterisk),
             // In no order: a flood from Asterisk keeps nobody from signing in, nor the reverse.
             heard = async { tokio::select! {
@@ -121,12 +127,6 @@ enum Heard {
     Edge(Option<Command>),
 }
 
-/// A commit's answer, and when it was given.
-struct Done {
-    input: Input,
-    at: Instant,
-}
-
 struct Driver {
     core: Core,
     database: Database,
@@ -135,7 +135,7 @@ struct Driver {
     published: bool,
     next_request: u64,
     waiters: HashMap<RequestId, Waiter>,
-    commits: JoinSet<Done>,
+    commits: Commits,
     /// When what is being said became true on disk.
     committed: Instant,
     /// Sessions that a commit under way ends: their devices are told once it is made.
@@ -152,7 +152,7 @@ impl Driver {
             published: false,
             next_request: 0,
             waiters: HashMap::new(),
-            commits: JoinSet::new(),
+            commits: Commits::default(),
             committed: now.monotonic,
             ending: HashMap::new(),
         }
@@ -215,10 +215,8 @@ impl Driver {
         let writes = commit.writes.into_iter().map(Write::Core).collect();
         // Queued here, so that the database keeps the core's order whatever the tasks' is.
         let answer = self.database.commit(writes);
-        self.commits.spawn(async move {
-            let answer = answer.await;
-            let at = Instant::now();
-            let input = match answer {
+        self.commits.spawn(id, async move {
+            match answer.await {
                 Ok(()) => Input::Committed(id),
                 Err(error) => {
                     tracing::error!(%error, "a change could not be saved");
@@ -230,29 +228,14 @@ impl Driver {
                         },
                     )
                 }
-            };
-            Done { input, at }
+            }
         });
     }
 
     /// Devices hear that their session is over, now that it is.
     fn core_committed(&mut self, id: CommitId) {
         for (session, reason) in self.ending.remove(&id).unwrap_or_default() {
-            let (reason, message) = match reason {
-                EndReason::LoggedOut => ("logout", "Signed out."),
-                EndReason::Superseded | EndReason::TakenOver => (
-                    "takeover",
-                    "This agent signed in again, and this session ended.",
-                ),
-                EndReason::Forced => ("forced", "A supervisor signed this agent out."),
-                EndReason::Expired => ("expired", "The session has ended; sign in again."),
-            };
-            let ended = SessionEnded {
-                reason: reason.into(),
-                message: message.into(),
-            };
-            self.publisher
-                .device(session, DeviceNotice::SessionEnded(ended));
+            self.publisher.device(session, DeviceNotice::ended(reason));
         }
     }
 
@@ -263,7 +246,11 @@ impl Driver {
     }
 
     fn broadcast(&mut self, broadcast: &Broadcast) {
-        views::log_change(broadcast.before.as_deref(), &broadcast.agent);
+        let (before, agent) = (broadcast.before.as_deref(), &broadcast.agent);
+        views::log_presence(before, agent);
+        for event in views::events(before, agent) {
+            self.publisher.event(event);
+        }
         // Before the first snapshot there is nobody to tell; it will contain this.
         if self.published {
             let status = AgentStatus {
@@ -295,6 +282,9 @@ fn core_config(config: &Config) -> rollcall_alignment::Config {
         grace: settings.grace(),
         resync: settings.resync(),
         registering: settings.login_timeout(),
+        evictions_per_second: settings.evictions_per_second,
+        reregistrations_per_second: settings.reregistrations_per_second,
+        qualifies_per_second: settings.qualifies_per_second,
         devices: DevicePolicy::Multi,
         non_qualified: if settings.accept_non_qualified {
             NonQualifiedPolicy::Accept

@@ -22,6 +22,7 @@ pub mod config;
 pub mod core_link;
 pub mod db;
 mod driver;
+pub mod events;
 mod expiry;
 mod line;
 mod listen;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use socketioxide::SocketIo;
 use thiserror::Error;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     auth::{SealError, guesses::Guesses, passwords::Passwords, seal::Seal},
     core_link::{self, CoreHandle},
     db::{Database, DbError},
-    driver, expiry, listen,
+    driver, events, expiry, listen,
     metrics::Metrics,
     people::{self, NewPerson, PersonError},
     realtime,
@@ -183,6 +183,13 @@ impl Running {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// What happens to extensions from now on: [`events::CONTACT_STATUS`] and
+    /// [`events::AVAILABILITY_CHANGED`], each once its change is committed.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<events::Event> {
+        self.core.events()
     }
 
     /// Adds a person while it serves.

@@ -3,8 +3,9 @@
 mod common;
 
 use common::{House, next, until, watch};
+use rollcall_server::{core_link::DeviceNotice, events::Event};
 use rollcall_server_client::{Realtime, RealtimeEvent};
-use rollcall_wire::http::AgentLogoutRequest;
+use rollcall_wire::{board::BoardStatus, http::AgentLogoutRequest};
 
 #[tokio::test]
 async fn a_connection_hears_the_snapshot_and_then_every_change() {
@@ -163,7 +164,7 @@ async fn a_server_that_goes_is_lost_once_and_found_again_with_its_board() {
 }
 
 #[tokio::test]
-async fn agents_see_colleagues_codes_without_words_and_supervisors_see_the_words() {
+async fn agents_see_colleagues_states_alone_and_supervisors_see_the_reasons() {
     let house = House::open().await;
     let own = house.sign_in("agent1001").await.tokens.sip;
     let colleague = house.sign_in("agent1002").await.tokens.sip;
@@ -182,17 +183,18 @@ async fn agents_see_colleagues_codes_without_words_and_supervisors_see_the_words
     let own_view = until(&mut own_events, about).await;
     let colleagues_view = until(&mut colleagues, about).await;
     let supervisors_view = until(&mut supervisors, about).await;
-    let words = |status: &rollcall_wire::realtime::AgentStatus| {
-        let reasons = &status.agent.reasons;
+    for view in [&own_view, &supervisors_view] {
+        let reasons = &view.agent.reasons;
         assert!(!reasons.is_empty(), "nothing proves 1001 available");
-        reasons
-            .iter()
-            .filter(|reason| reason.message.is_some())
-            .count()
-    };
-    assert!(words(&own_view) > 0);
-    assert!(words(&supervisors_view) > 0);
-    assert_eq!(words(&colleagues_view), 0);
+        assert!(reasons.iter().all(|reason| reason.message.is_some()));
+        assert!(!view.agent.devices.is_empty());
+        assert!(view.agent.sources.contains_key("app"));
+    }
+    assert_eq!(colleagues_view.agent.status, own_view.agent.status);
+    assert!(colleagues_view.agent.reasons.is_empty());
+    assert!(colleagues_view.agent.devices.is_empty());
+    let sources: Vec<_> = colleagues_view.agent.sources.keys().collect();
+    assert_eq!(sources, ["ami", "database"]);
     assert_eq!(own_view.seq, supervisors_view.seq);
     assert_eq!(own_view.seq, colleagues_view.seq);
 }
@@ -212,4 +214,92 @@ async fn two_servers_live_in_one_process_and_do_not_know_each_other() {
         .unwrap();
     one.running.shutdown().await;
     other.sign_in("agent1001").await;
+}
+
+#[tokio::test]
+async fn the_internal_events_carry_a_committed_change_by_name() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let mut events = house.running.events();
+    house
+        .client
+        .agent_online(&token, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    house
+        .client
+        .agent_logout(&token, &AgentLogoutRequest::default())
+        .await
+        .unwrap();
+    // Without Asterisk the state is Unknown throughout, and no contact is known.
+    assert!(matches!(
+        events.try_recv(),
+        Err(tokio::sync::broadcast::error::TryRecvError::Empty)
+    ));
+    house
+        .running
+        .add_person(common::person(
+            "agent1003",
+            Some("1003"),
+            rollcall_wire::http::Role::Agent,
+        ))
+        .await
+        .unwrap();
+    let event = tokio::time::timeout(common::PATIENCE, events.recv())
+        .await
+        .expect("an event in time")
+        .unwrap();
+    assert_eq!(event.name(), "extension:availability_changed");
+    assert_eq!(event.extension(), "1003");
+    let Event::AvailabilityChanged(change) = event else {
+        panic!("{event:?}");
+    };
+    assert_eq!(change.before, None);
+    assert_eq!(change.status, BoardStatus::Unknown);
+    assert_eq!(change.reasons, ["ami_lost"]);
+}
+
+#[tokio::test]
+async fn a_session_whose_end_the_board_missed_is_ended_all_the_same() {
+    let house = House::open().await;
+    let token = house.sign_in("supervisor").await.tokens.sip;
+    let (_realtime, mut events, _) = watch(&house.client, &token).await;
+    common::execute(
+        house.dir.path(),
+        "UPDATE sessions SET ended_at = started_at, end_reason = 'forced_out'",
+    )
+    .await;
+    // This test's thread is the board's: it cannot keep up.
+    for _ in 0..20_000 {
+        let nobody = rollcall_server::auth::SessionId::from_u128(1);
+        house.running.core().tell(nobody, DeviceNotice::Reregister);
+    }
+    loop {
+        match next(&mut events).await {
+            RealtimeEvent::Snapshot(_) => {}
+            RealtimeEvent::SessionEnded(ended) => {
+                assert_eq!(ended.reason, "forced");
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_restart_who_is_offline_still_reads_why() {
+    let house = House::open().await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    house
+        .client
+        .agent_logout(&token, &AgentLogoutRequest::default())
+        .await
+        .unwrap();
+    let restored = house.running.database().restore().await.unwrap();
+    let ends: Vec<_> = restored
+        .last_ends
+        .iter()
+        .map(|(extension, reason)| (extension.as_str(), reason.as_str()))
+        .collect();
+    assert_eq!(ends, [("1001", "logged_out")]);
 }

@@ -53,7 +53,7 @@ pub enum ContactStatus {
 pub struct Reason {
     /// Stable `snake_case` word, e.g. `app_lost`, `registering`, `contact_unreachable`.
     pub code: String,
-    /// One sentence for a person; present for supervisors and for the agent's own state.
+    /// One sentence for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub message: Option<String>,
@@ -108,13 +108,14 @@ pub struct Agent {
     pub online: bool,
     /// Owns an unexpired contact at the registrar (derived).
     pub sip_registered: bool,
-    /// Why, most important first; empty when Available. Agents see colleagues' codes without words.
+    /// Why, most important first; empty when Available, and for agents on colleagues.
     pub reasons: Vec<Reason>,
     /// Since when `status` holds, ms since the epoch.
     #[ts(type = "number")]
     pub since: u64,
-    /// The sources this answer stands on, by name: `app`, `ami`, `database`.
+    /// The sources this answer stands on, by name: `app` (not for agents on colleagues), `ami`,
+    /// `database`.
     pub sources: BTreeMap<String, SourceHealth>,
-    /// The devices, without addresses.
+    /// The devices, without addresses; empty for agents on colleagues.
     pub devices: Vec<Device>,
 }

@@ -138,7 +138,8 @@ pub struct AgentLogoutRequest {
 pub struct AgentLogoutResponse {
     /// Always true; failures are errors.
     pub success: bool,
-    /// What does not agree yet (`call`, `contact`); empty when all views do.
+    /// What the logout still waits for: `call`. Empty when it is complete; the contact is over from
+    /// then on, and evicted should the phone not take it away itself.
     pub pending: Vec<String>,
 }
 

@@ -30,7 +30,7 @@ online: boolean,
  */
 sipRegistered: boolean, 
 /**
- * Why, most important first; empty when Available. Agents see colleagues' codes without words.
+ * Why, most important first; empty when Available, and for agents on colleagues.
  */
 reasons: Array<Reason>, 
 /**
@@ -38,10 +38,11 @@ reasons: Array<Reason>,
  */
 since: number, 
 /**
- * The sources this answer stands on, by name: `app`, `ami`, `database`.
+ * The sources this answer stands on, by name: `app` (not for agents on colleagues), `ami`,
+ * `database`.
  */
 sources: { [key in string]: SourceHealth }, 
 /**
- * The devices, without addresses.
+ * The devices, without addresses; empty for agents on colleagues.
  */
 devices: Array<Device>, };

@@ -9,7 +9,7 @@ export type Reason = {
  */
 code: string, 
 /**
- * One sentence for a person; present for supervisors and for the agent's own state.
+ * One sentence for a person.
  */
 message?: string, 
 /**

@@ -40,13 +40,14 @@ impl Core {
         slot.release_answers(now);
         slot.follow_contacts(now);
         let mut asks = Vec::new();
+        let throttles = &mut self.throttles;
         if ami_up {
             slot.mark_evictions(now);
-            slot.ask_qualify(now, config.qualify, &mut asks);
-            slot.ask_reregister(now, config.nudge_after, &mut asks);
+            asks.extend(slot.ask_qualify(now, &config, &mut throttles.qualify));
+            slot.ask_reregister(now, &config, &mut throttles.reregister, &mut asks);
         }
         if may_evict {
-            slot.ask_evict(now, &config, &mut asks);
+            slot.ask_evict(now, &config, &mut throttles.evict, &mut asks);
         }
         if slot.nears_expiry(now) {
             self.resync.want(ResyncReason::Expiry);

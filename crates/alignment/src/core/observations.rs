@@ -66,6 +66,7 @@ impl Core {
             users,
             sessions,
             contacts,
+            last_ends,
         } = restored;
         for person in people {
             self.slot(&person.extension).agent.known = true;
@@ -80,6 +81,9 @@ impl Core {
             let slot = self.slot(&row.extension);
             slot.agent.sessions.push(record);
             slot.book.restore_session(row);
+        }
+        for (extension, reason) in last_ends {
+            self.slot(&extension).agent.last_end = Some(reason);
         }
         for row in contacts {
             let slot = self.slot(&row.endpoint.clone());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Slot;
 use super::conclude::{CALLS_MAY_DISAGREE, EXPIRY_LEAD};
+use super::throttle::Throttle;
 use crate::agent::Held;
 use crate::board::LeaseView;
 use crate::config::Config;
@@ -55,22 +56,26 @@ impl Slot {
         }
     }
 
-    pub(super) fn ask_qualify(&mut self, now: Now, period: Duration, asks: &mut Vec<Ask>) {
+    pub(super) fn ask_qualify(
+        &mut self,
+        now: Now,
+        config: &Config,
+        throttle: &mut Throttle,
+    ) -> Option<Ask> {
         if !self.wants_qualify(now) {
             self.agent.qualify_asked = None;
-            return;
+            return None;
         }
-        if self
-            .agent
-            .qualify_asked
-            .is_some_and(|last| now.monotonic < last + period)
+        let asked = self.agent.qualify_asked;
+        if asked.is_some_and(|last| now.monotonic < last + config.qualify)
+            || !throttle.take(&self.agent.extension, now.monotonic)
         {
-            return;
+            return None;
         }
         self.agent.qualify_asked = Some(now.monotonic);
-        asks.push(Ask::Qualify {
+        Some(Ask::Qualify {
             endpoint: self.agent.extension.clone(),
-        });
+        })
     }
 
     /// Somebody counts on a contact that Asterisk does not test by itself, or has not yet.
@@ -88,7 +93,14 @@ impl Slot {
             })
     }
 
-    pub(super) fn ask_reregister(&mut self, now: Now, after: Duration, asks: &mut Vec<Ask>) {
+    pub(super) fn ask_reregister(
+        &mut self,
+        now: Now,
+        config: &Config,
+        throttle: &mut Throttle,
+        asks: &mut Vec<Ask>,
+    ) {
+        let after = config.nudge_after;
         for session in &mut self.agent.sessions {
             if session.state != SessionState::Online || !session.lease.links.is_any() {
                 continue;
@@ -99,7 +111,7 @@ impl Slot {
             let again = session
                 .nudged
                 .is_none_or(|last| last + after * 10 <= now.monotonic);
-            if missed && again {
+            if missed && again && throttle.take(&self.agent.extension, now.monotonic) {
                 session.nudged = Some(now.monotonic);
                 asks.push(Ask::Reregister {
                     session: session.session.id.clone(),
@@ -108,7 +120,13 @@ impl Slot {
         }
     }
 
-    pub(super) fn ask_evict(&mut self, now: Now, config: &Config, asks: &mut Vec<Ask>) {
+    pub(super) fn ask_evict(
+        &mut self,
+        now: Now,
+        config: &Config,
+        throttle: &mut Throttle,
+        asks: &mut Vec<Ask>,
+    ) {
         let mut notes = Vec::new();
         let newest_session = self
             .agent
@@ -134,6 +152,9 @@ impl Slot {
                 && newest_session.is_some_and(|started| started >= retired_unix_ms)
             {
                 continue;
+            }
+            if !throttle.take(&self.agent.extension, now.monotonic) {
+                break;
             }
             record.evict_asked = Some(now.monotonic);
             notes.push(evict_entry(

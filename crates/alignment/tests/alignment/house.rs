@@ -151,6 +151,7 @@ impl House {
                 .cloned()
                 .collect(),
             contacts: self.rows.values().cloned().collect(),
+            last_ends: last_ends(&self.sessions),
         };
         let now = self.now.plus(Duration::from_secs(1));
         let mut house = House::restored(restored, config, now);
@@ -546,6 +547,23 @@ impl House {
         };
         self.asks.iter().filter_map(resync).collect()
     }
+}
+
+/// Why each extension's last session ended, as the table says.
+fn last_ends(sessions: &BTreeMap<SessionId, SessionRow>) -> Vec<(Extension, EndReason)> {
+    let mut ended: Vec<_> = sessions
+        .values()
+        .filter_map(|row| match row.state {
+            SessionState::Ended(reason) => Some((row.ended_unix_ms, row.extension.clone(), reason)),
+            _ => None,
+        })
+        .collect();
+    ended.sort_by_key(|(at, ..)| *at);
+    let last: BTreeMap<_, _> = ended
+        .into_iter()
+        .map(|(_, extension, reason)| (extension, reason))
+        .collect();
+    last.into_iter().collect()
 }
 
 pub(crate) fn house_start() -> Now {

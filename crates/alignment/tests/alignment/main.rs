@@ -3,6 +3,7 @@
 mod house;
 mod login_and_logout;
 mod random_walk;
+mod repairs;
 mod shared_table;
 mod sight;
 mod situations;

@@ -57,6 +57,21 @@ fn s07_rows_of_agents_whose_sessions_are_gone_are_put_right_at_start() {
 }
 
 #[test]
+fn s07_after_our_restart_who_is_offline_still_reads_why() {
+    let mut house = House::of(&["1001", "1002", "1003"]);
+    house.log_in("1001", "s1", "d1");
+    house.logout("s1");
+    house.log_in("1002", "s2", "d2");
+    house.see(Observation::SessionExpired(session("s2")));
+    house.contacts.clear();
+    let mut house = house.restarted(Config::default());
+    house.ami_up();
+    assert_eq!(house.reasons("1001"), ["logged_out"]);
+    assert_eq!(house.reasons("1002"), ["session_expired"]);
+    assert_eq!(house.reasons("1003"), ["never_logged_in"]);
+}
+
+#[test]
 fn s08_after_asterisks_restart_all_is_unknown_until_the_full_lists() {
     let mut house = House::of(&["1001"]);
     let id = house.log_in("1001", "s1", "d1");

@@ -9,7 +9,7 @@ use figment::{
 };
 use thiserror::Error;
 
-use super::{AmiConfig, AriConfig, Config, Secret};
+use super::{AmiConfig, AriConfig, Config, Secret, Transport};
 
 /// The first part of every variable of ours is one of these.
 const KEYS: [&str; 13] = [
@@ -91,9 +91,23 @@ impl Config {
         {
             return invalid("ari.url must be http://HOST:PORT or https://HOST:PORT");
         }
+        if self.sip.transport != Transport::Udp {
+            return Err(ConfigError::Invalid(format!(
+                "sip.transport must be \"udp\": the apps do not speak \"{}\" yet, and would use clear UDP all the same",
+                self.sip.transport.as_str()
+            )));
+        }
         let times = &self.alignment;
         if times.heartbeat_ms == 0 || times.resync_ms == 0 || times.login_timeout_ms == 0 {
             return invalid("times in [alignment] must be above 0 (grace_ms may be 0)");
+        }
+        let ceilings = [
+            times.evictions_per_second,
+            times.reregistrations_per_second,
+            times.qualifies_per_second,
+        ];
+        if ceilings.contains(&0) {
+            return invalid("the ceilings in [alignment] (..._per_second) must be above 0");
         }
         if times.lease_ms < 2 * times.heartbeat_ms {
             return invalid(
@@ -296,6 +310,20 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(words.contains("ari.url"), "{words}");
+    }
+
+    #[test]
+    fn a_transport_that_the_apps_do_not_speak_is_refused_before_a_phone_takes_clear_udp_for_it() {
+        for transport in ["tcp", "tls", "ws", "wss"] {
+            let words = Config::from_toml(&format!("[sip]\ntransport = \"{transport}\""))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                words.contains("sip.transport") && words.contains(transport),
+                "{words}"
+            );
+        }
+        assert!(Config::from_toml("[sip]\ntransport = \"udp\"").is_ok());
     }
 
     #[test]

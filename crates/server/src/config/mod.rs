@@ -116,7 +116,7 @@ pub struct AriConfig {
 pub struct SipConfig {
     /// `host` or `host:port`, as the phones reach it.
     pub server: String,
-    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
+    /// `udp`; the other transports have a name already, and are refused until the apps speak them.
     pub transport: Transport,
 }
 
@@ -153,6 +153,12 @@ pub struct AlignmentConfig {
     pub login_timeout_ms: u64,
     /// Whether a contact that Asterisk does not qualify counts as reachable.
     pub accept_non_qualified: bool,
+    /// Contacts evicted at most in one second.
+    pub evictions_per_second: u32,
+    /// Apps asked to register again at most in one second.
+    pub reregistrations_per_second: u32,
+    /// Endpoints that Asterisk is asked to qualify at most in one second.
+    pub qualifies_per_second: u32,
 }
 
 /// Passwords, tokens, guessing.
@@ -326,6 +332,9 @@ impl Default for AlignmentConfig {
             resync_ms: 60_000,
             login_timeout_ms: 20_000,
             accept_non_qualified: false,
+            evictions_per_second: 20,
+            reregistrations_per_second: 50,
+            qualifies_per_second: 100,
         }
     }
 }

@@ -58,7 +58,49 @@ impl Database {
             users,
             sessions: self.live_sessions().await?,
             contacts: self.contacts().await?,
+            last_ends: self.last_ends().await?,
         })
+    }
+
+    /// Why each extension's last session ended; a sign-in that was refused was none.
+    async fn last_ends(&self) -> Result<Vec<(Extension, EndReason)>, DbError> {
+        // Of the row with the greatest ended_at (a promise of SQLite's for a lone max()).
+        let rows = sqlx::query(
+            "SELECT u.extension, s.end_reason, max(s.ended_at) FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.ended_at IS NOT NULL AND s.end_reason != 'refused' AND u.extension IS NOT NULL
+             GROUP BY u.id",
+        )
+        .fetch_all(self.reads())
+        .await?;
+        let mut ends = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(reason) = EndReason::from_word(row.try_get(1)?) {
+                ends.push((extension(row.try_get(0)?)?, reason));
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Of these sessions, those that have ended, and why.
+    pub(crate) async fn ended_of(
+        &self,
+        sessions: &[SessionId],
+    ) -> Result<Vec<(SessionId, EndReason)>, DbError> {
+        let mut ended = Vec::new();
+        for session in sessions {
+            let row = sqlx::query(
+                "SELECT end_reason FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL",
+            )
+            .bind(session.to_string())
+            .fetch_optional(self.reads())
+            .await?;
+            if let Some(row) = row {
+                let word: Option<&str> = row.try_get(0)?;
+                let reason = word.and_then(EndReason::from_word);
+                ended.push((*session, reason.unwrap_or(EndReason::Expired)));
+            }
+        }
+        Ok(ended)
     }
 
     /// Everybody with an extension, in its order.

@@ -4,20 +4,24 @@ use rollcall_alignment::{
     Answer, DeviceId, Extension, IdempotencyKey, Input, Intent, LinkId, NameError, Observation,
     Person, Refusal as No, RequestId, SignIn, Vitals,
 };
-use rollcall_wire::{board::Agent, realtime::DeviceHeartbeat};
+use rollcall_wire::realtime::DeviceHeartbeat;
 use tokio::sync::oneshot;
 
 use super::{Driver, views};
 use crate::{
     asterisk::Asterisk,
     auth::{Session, SessionId},
-    core_link::{Command, LoggedOut, Refusal, RefusalKind},
+    core_link::{Command, LoggedOut, Online, Refusal, RefusalKind},
 };
 
 /// Who waits for the answer to an intent.
 pub(super) enum Waiter {
     SignIn(oneshot::Sender<Result<(), Refusal>>),
-    Online(oneshot::Sender<Result<Agent, Refusal>>),
+    Online {
+        /// The device that goes online.
+        device: String,
+        reply: oneshot::Sender<Result<Online, Refusal>>,
+    },
     Logout(oneshot::Sender<Result<LoggedOut, Refusal>>),
 }
 
@@ -26,13 +30,21 @@ impl Waiter {
     pub(super) fn answer(self, answer: Answer) {
         match (self, answer) {
             (Waiter::SignIn(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
-            (Waiter::Online(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
+            (Waiter::Online { reply, .. }, Answer::Refused(no)) => {
+                drop(reply.send(Err(refusal(no))))
+            }
             (Waiter::Logout(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
             (Waiter::SignIn(reply), _) => drop(reply.send(Ok(()))),
             (
-                Waiter::Online(reply),
+                Waiter::Online { device, reply },
                 Answer::Online(view) | Answer::LoggedOut(view) | Answer::LoggingOut(view),
-            ) => drop(reply.send(Ok(views::agent(&view)))),
+            ) => {
+                let online = Online {
+                    agent: views::agent(&view),
+                    contact: views::contact_of(&view, &device),
+                };
+                drop(reply.send(Ok(online)));
+            }
             (Waiter::Logout(reply), answer) => {
                 let pending = match answer {
                     Answer::LoggingOut(_) => vec!["call".to_owned()],
@@ -41,7 +53,7 @@ impl Waiter {
                 drop(reply.send(Ok(LoggedOut { pending })));
             }
             // The core answers a sign-in to nobody else.
-            (Waiter::Online(_), Answer::SignedIn) => {}
+            (Waiter::Online { .. }, Answer::SignedIn) => {}
         }
     }
 }
@@ -65,7 +77,8 @@ impl Driver {
                 reply,
             } => {
                 let intent = online(&session, &extension, contact_uri, key.as_deref());
-                self.intend(intent, Waiter::Online(reply), asterisk);
+                let device = session.device_id.clone();
+                self.intend(intent, Waiter::Online { device, reply }, asterisk);
             }
             Command::Logout {
                 session,
@@ -244,5 +257,59 @@ fn refusal(no: No) -> Refusal {
         message,
         field,
         next,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_alignment::Claim;
+    use rollcall_wire::check;
+
+    use super::*;
+
+    #[test]
+    fn the_edge_and_the_core_take_the_same_contacts() {
+        let extension = Extension::new("1001").unwrap();
+        let users = [
+            "1001",
+            "1001-ab~c",
+            "u:secret",
+            ":secret",
+            "",
+            "u;x",
+            "u=1",
+            "u%20",
+            "ü",
+            "u'--",
+            "a@b",
+            "[u]",
+        ];
+        let hosts = [
+            "h",
+            "h:5060;transport=udp;ob",
+            "[::1]:5060",
+            "",
+            "h?Subject=x",
+            "h\r\nX: y",
+            "h,sip:x@y",
+            "<h>",
+        ];
+        let mut taken = 0;
+        for scheme in ["sip:", "sips:", "SIP:", "SipS:", "tel:", "si:", "", "sipx:"] {
+            for uri in users
+                .iter()
+                .flat_map(|user| hosts.map(|host| format!("{scheme}{user}@{host}")))
+            {
+                let (edge, core) = (check::contact_uri(&uri), Claim::parse(&uri, &extension));
+                assert_eq!(edge.is_ok(), core.is_ok(), "{uri:?}: {edge:?}, {core:?}");
+                taken += usize::from(core.is_ok());
+            }
+        }
+        assert_eq!(taken, 4 * 4 * 3);
+        for length in [Claim::MAX, Claim::MAX + 1] {
+            let uri = format!("sip:u@{}", "h".repeat(length - "sip:u@".len()));
+            assert_eq!(check::contact_uri(&uri).is_ok(), length == Claim::MAX);
+            assert_eq!(Claim::parse(&uri, &extension).is_ok(), length == Claim::MAX);
+        }
     }
 }

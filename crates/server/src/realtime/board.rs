@@ -1,7 +1,7 @@
 //! The one task that sends snapshots and deltas, in the order of the board.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,6 +21,7 @@ use super::connect::Join;
 use crate::{
     auth::{Session, SessionId},
     core_link::{Audience, Board, CoreHandle, DeviceNotice, Published},
+    db::Database,
     listen::Connection,
     metrics::Metrics,
 };
@@ -32,13 +33,14 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Everybody who sees everything.
 const SUPERVISORS: &str = "supervisors";
-/// Everybody who sees states and codes.
+/// Everybody who sees states.
 const AGENTS: &str = "agents";
 
 /// Runs until stopped.
 pub(super) async fn run(
     io: SocketIo,
     core: CoreHandle,
+    database: Database,
     metrics: Metrics,
     mut joining: mpsc::Receiver<Join>,
     stop: CancellationToken,
@@ -59,10 +61,16 @@ pub(super) async fn run(
                     let (snapshot, anew) = core.subscribe();
                     published = anew;
                     desk.begin(snapshot.as_ref()).await;
+                    desk.end_missed(&database).await;
                 }
             },
             Some(join) = joining.recv() => desk.join(join),
-            _ = looks.tick(), if !desk.owed.is_empty() => desk.serve_the_owed(),
+            _ = looks.tick(), if !desk.owed.is_empty() || desk.ends_missed => {
+                desk.serve_the_owed();
+                if desk.ends_missed {
+                    desk.end_missed(&database).await;
+                }
+            }
         }
     }
 }
@@ -74,6 +82,8 @@ struct Sender {
     /// Connections that are to have a snapshot: there is no board yet, or they had one a moment
     /// ago, or they have not taken what was sent to them.
     owed: HashMap<Sid, Join>,
+    /// The ends of sessions may be among what was missed, and could not be looked up yet.
+    ends_missed: bool,
 }
 
 /// When a connection was last sent a snapshot.
@@ -87,6 +97,7 @@ impl Sender {
             metrics,
             board: snapshot.map(Board::from).unwrap_or_default(),
             owed: HashMap::new(),
+            ends_missed: false,
         }
     }
 
@@ -152,7 +163,7 @@ impl Sender {
         true
     }
 
-    /// Supervisors see everything, the agent its own words, colleagues the codes.
+    /// Supervisors see everything, the agent its own reasons, colleagues the state.
     async fn delta(&self, status: &AgentStatus) {
         let seen_by = |audience: Audience| AgentStatus {
             agent: audience.view(&status.agent),
@@ -177,6 +188,32 @@ impl Sender {
         // Who could not take it sees the gap and asks for a snapshot.
         for error in sent.into_iter().filter_map(Result::err) {
             tracing::debug!(%error, "a delta did not reach everybody");
+        }
+    }
+
+    /// After a lag: whoever's session ended meanwhile may not have been told, and hears no more.
+    async fn end_missed(&mut self, database: &Database) {
+        let sessions: HashSet<SessionId> = self
+            .io
+            .sockets()
+            .iter()
+            .filter_map(|socket| socket.extensions.get::<Arc<Session>>())
+            .map(|session| session.id)
+            .collect();
+        let sessions: Vec<_> = sessions.into_iter().collect();
+        match database.ended_of(&sessions).await {
+            Ok(ended) => {
+                self.ends_missed = false;
+                for (session, reason) in ended {
+                    self.tell(session, DeviceNotice::ended(reason)).await;
+                }
+            }
+            Err(error) => {
+                if !self.ends_missed {
+                    tracing::error!(%error, "who is still signed in cannot be looked up; trying again");
+                }
+                self.ends_missed = true;
+            }
         }
     }
 

@@ -49,6 +49,7 @@ pub(crate) fn edge(
     let board = board::run(
         io.clone(),
         edge.core.clone(),
+        edge.database.clone(),
         edge.metrics.clone(),
         joining,
         stop,

@@ -21,7 +21,6 @@ use rollcall_wire::{
     },
     realtime::SessionEnded,
 };
-use sha2::{Digest as _, Sha256};
 use tracing::info;
 use uuid::Uuid;
 
@@ -252,20 +251,21 @@ async fn online(
         )
         .field("extension"));
     }
-    let (device, contact) = (session.device_id.clone(), short_hash(&request.contact_uri));
+    let device = session.device_id.clone();
     let result = edge
         .core
         .online(session, request.extension.clone(), request.contact_uri, key)
         .await;
     match &result {
-        Ok(agent) => {
-            info!(extension = %request.extension, %device, %contact, status = ?agent.status, "agent-online answered");
+        Ok(online) => {
+            let contact = online.contact.as_deref().unwrap_or("none");
+            info!(extension = %request.extension, %device, contact, status = ?online.agent.status, "agent-online answered");
         }
         Err(refusal) => {
-            info!(extension = %request.extension, %device, %contact, code = refusal.code, "agent-online refused");
+            info!(extension = %request.extension, %device, code = refusal.code, "agent-online refused");
         }
     }
-    let agent = result?;
+    let agent = result?.agent;
     Ok(Json(AgentOnlineResponse {
         success: true,
         agent,
@@ -355,13 +355,4 @@ fn wait(time: Duration) -> ApiError {
     )
     .next("Wait, then try again; an administrator can set a new password.")
     .retry_after(seconds)
-}
-
-/// What logs may say of a contact.
-fn short_hash(contact_uri: &str) -> String {
-    let hash = Sha256::digest(contact_uri.as_bytes());
-    hash.iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -152,6 +152,13 @@ pub(crate) async fn query(dir: &Path, sql: &'static str) -> Vec<Vec<(String, Str
         .collect()
 }
 
+/// Changes the database behind the server's back.
+pub(crate) async fn execute(dir: &Path, sql: &'static str) {
+    let options = SqliteConnectOptions::new().filename(dir.join("data/rollcall.db"));
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+}
+
 /// Holds the database as another process would that writes and does not end.
 pub(crate) async fn lock(dir: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(dir.join("data/rollcall.db"));
