@@ -219,7 +219,8 @@ impl Link {
                 Err(error) => tracing::warn!(%error, "the end of a session cannot be read"),
             },
             DEVICE_REREGISTER => {
-                if self.say_surely(RealtimeEvent::Reregister).await.is_break() {
+                let told = self.say_surely(RealtimeEvent::Reregister).await;
+                if told.is_break() {
                     return Err(End::Closed);
                 }
             }
