@@ -96,7 +96,7 @@ mod tests {
         survives::<f32>(0.0);
         survives::<i16>(1.0 / 32_768.0);
         survives::<i32>(1e-6);
-        survives::<cpal::I24>(1.0 / 8_388_608.0);
+        survives::<crate::device::I24>(1.0 / 8_388_608.0);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+pub(crate) use cpal::I24;
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{BufferSize, Device, ErrorKind, Host, I24, SampleFormat, SizedSample, Stream};
+use cpal::{BufferSize, Device, ErrorKind, Host, SampleFormat, SizedSample, Stream};
 use cpal::{StreamConfig, SupportedStreamConfig, SupportedStreamConfigRange};
 
 use crate::callback::{CaptureCallback, PlaybackCallback};
