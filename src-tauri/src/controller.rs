@@ -25,6 +25,8 @@ pub struct Facts {
     pub starting: bool,
     /// Why it did not start.
     pub start_error: Option<ErrorBody>,
+    /// The address of the server that runs in this program.
+    pub own_server: Option<String>,
     /// The secrets live in memory only, and why.
     pub no_keychain: Option<String>,
     /// The program is ending.

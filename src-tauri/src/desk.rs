@@ -20,8 +20,9 @@ use crate::{
     settings::Remembered,
 };
 
-/// How long the end of the program waits for a sign-out.
-const FAREWELL: Duration = Duration::from_secs(6);
+/// How long the end of the program takes at most. Service managers and `cargo xtask run` send TERM and, five seconds
+/// later, KILL; the sign-out's own bounds for the end of a program (four seconds in all) lie below.
+pub(crate) const FAREWELL: Duration = Duration::from_millis(4_500);
 
 /// The desktop's own state.
 #[derive(Debug)]
@@ -87,6 +88,27 @@ impl Desk {
         Ok(())
     }
 
+    /// Goes on with the session of a run that did not get to sign out, if there is one. Without the server's consent
+    /// the login screen is there, with the name filled in.
+    pub async fn resume(&self) {
+        let Some(kept) = self.agent.kept().await else {
+            return;
+        };
+        let known = self.facts.borrow().server.clone();
+        if !known.is_empty() && known.trim_end_matches('/') != kept.server {
+            tracing::info!("the session that was kept is another server's");
+            return self.agent.forget_kept();
+        }
+        self.facts.send_modify(|facts| {
+            facts.server.clone_from(&kept.server);
+            facts.username.clone_from(&kept.username);
+        });
+        match self.agent.resume(kept).await {
+            Ok(()) => tracing::info!("the session of the last run goes on"),
+            Err(error) => tracing::info!(code = error.code, "the session is not resumed"),
+        }
+    }
+
     /// Starts the server and the pocket PBX in this process, and fills in the login screen.
     #[cfg(feature = "embedded")]
     pub async fn try_here(&self) -> Result<(), ErrorBody> {
@@ -110,6 +132,7 @@ impl Desk {
             match &result {
                 Ok(started) => {
                     facts.server = started.server();
+                    facts.own_server = Some(started.server());
                     facts.username.clear();
                     facts.demo = Some(started.demo().clone());
                 }
@@ -137,19 +160,28 @@ impl Desk {
             return false;
         }
         self.facts.send_modify(|facts| facts.closing = true);
+        if tokio::time::timeout(FAREWELL, self.say_farewell())
+            .await
+            .is_err()
+        {
+            tracing::warn!("not everything ended in time");
+        }
+        true
+    }
+
+    async fn say_farewell(&self) {
         let signed_out = matches!(self.agent.state().borrow().stage, Stage::SignedOut { .. });
         if !signed_out {
-            match tokio::time::timeout(FAREWELL, self.agent.sign_out(When::Now)).await {
-                Ok(Ok(out)) if out.pending.is_empty() => tracing::info!("signed out"),
-                Ok(Ok(out)) => tracing::warn!(pending = ?out.pending, "signed out in part"),
-                Ok(Err(error)) => tracing::warn!(code = error.code, "not signed out"),
-                Err(_) => tracing::warn!("not signed out in time"),
+            match self.agent.sign_out(When::Now).await {
+                Ok(out) if out.pending.is_empty() => tracing::info!("signed out"),
+                Ok(out) => tracing::warn!(pending = ?out.pending, "signed out in part"),
+                Err(error) => tracing::warn!(code = error.code, "not signed out"),
             }
         }
+        self.agent.kept_is_settled().await;
         #[cfg(feature = "embedded")]
         if let Some(here) = self.here.lock().await.take() {
             here.shutdown().await;
         }
-        true
     }
 }

@@ -4,7 +4,8 @@
 //! database are those of the demo, and gone afterwards.
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -23,6 +24,9 @@ use uuid::Uuid;
 const MANAGER: &str = "rollcall";
 const AGENTS: [&str; 2] = ["1001", "1002"];
 const SUPERVISOR: &str = "super";
+/// How the folders of runs begin, under the app's own.
+const FOLDERS: &str = "try-here-";
+const LOCK: &str = "lock";
 
 /// A server and a PBX that run in this process.
 #[derive(Debug)]
@@ -30,15 +34,64 @@ pub struct Here {
     server: rollcall_server::Running,
     pbx: rollcall_pocket_pbx::Running,
     demo: Demo,
-    folder: PathBuf,
+    folder: Folder,
 }
 
-/// Starts both; the database lives in a new folder under `data`.
-pub async fn start(data: &Path) -> anyhow::Result<Here> {
-    let folder = data.join(format!("try-here-{}", std::process::id()));
-    if folder.exists() {
-        fs::remove_dir_all(&folder).context("the database of the last time is in the way")?;
+/// The folder of one run, removed when dropped. The lock tells the folder of a run that lives from what a crash left.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    lock: Option<File>,
+}
+
+impl Folder {
+    fn create(data: &Path) -> io::Result<Self> {
+        let path = data.join(format!("{FOLDERS}{}", Uuid::new_v4().simple()));
+        fs::create_dir_all(&path)?;
+        let lock = File::create_new(path.join(LOCK))?;
+        lock.lock()?;
+        let lock = Some(lock);
+        Ok(Self { path, lock })
     }
+
+    /// Removes what runs left that did not get to.
+    fn remove_dead(data: &Path) {
+        let Ok(entries) = fs::read_dir(data) else {
+            return;
+        };
+        let ours = |entry: &fs::DirEntry| {
+            let name = entry.file_name();
+            name.to_str().is_some_and(|name| name.starts_with(FOLDERS))
+        };
+        for entry in entries.flatten().filter(ours) {
+            let path = entry.path();
+            let lives = File::open(path.join(LOCK))
+                .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+            if !lives {
+                remove(&path);
+            }
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Some systems remove no file that is open.
+        self.lock = None;
+        remove(&self.path);
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path) {
+        tracing::warn!(%error, path = %path.display(), "a demo's database stays behind");
+    }
+}
+
+/// Starts both; the database lives in a new folder under `data`, which goes with the run, also with one that fails.
+pub async fn start(data: &Path) -> anyhow::Result<Here> {
+    Folder::remove_dead(data);
+    let folder = Folder::create(data).context("there is no place for the database")?;
     let ami_secret = fresh_secret();
     let sip_passwords = AGENTS.map(|extension| (extension, fresh_secret()));
     let people = sip_passwords
@@ -55,7 +108,7 @@ pub async fn start(data: &Path) -> anyhow::Result<Here> {
 
     let mut config = Config {
         listen: ([127, 0, 0, 1], 0).into(),
-        data_dir: folder.clone(),
+        data_dir: folder.path.clone(),
         ami: Some(AmiConfig::new(
             pbx.ami_addr(),
             MANAGER,
@@ -135,9 +188,7 @@ impl Here {
     pub async fn shutdown(self) {
         self.server.shutdown().await;
         self.pbx.shutdown().await;
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::warn!(%error, "the demo's database stays behind");
-        }
+        drop(self.folder);
     }
 }
 
@@ -148,4 +199,37 @@ fn fresh_secret() -> String {
 /// Short enough to be typed; it opens a server that only this computer reaches and that ends with the app.
 fn short_password() -> String {
     fresh_secret().chars().take(8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folders(data: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(data).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[test]
+    fn what_a_crash_left_is_removed_and_the_folder_of_a_run_that_lives_is_not() {
+        let data = tempfile::tempdir().unwrap();
+        fs::create_dir(data.path().join("try-here-4711")).unwrap();
+        let crashed = data.path().join("try-here-4712");
+        fs::create_dir(&crashed).unwrap();
+        fs::write(crashed.join(LOCK), "").unwrap();
+        let lives = Folder::create(data.path()).unwrap();
+        Folder::remove_dead(data.path());
+        assert_eq!(folders(data.path()), [lives.path.clone()]);
+        drop(lives);
+        assert!(folders(data.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_leaves_no_folder() {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join("no-folder");
+        fs::write(&file, "").unwrap();
+        assert!(start(&file).await.is_err());
+        assert_eq!(folders(data.path()), [file]);
+    }
 }

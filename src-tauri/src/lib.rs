@@ -101,6 +101,8 @@ fn set_up<R: Runtime>(app: &AppHandle<R>, preset: &Preset) -> anyhow::Result<()>
     let desk = tauri::async_runtime::block_on(async { make_desk(preset, folder) })?;
     app.manage(Arc::clone(&desk));
     windows::open_phone(app)?;
+    let resuming = Arc::clone(&desk);
+    tauri::async_runtime::spawn(async move { resuming.resume().await });
     tauri::async_runtime::spawn(windows::keep_informed(app.clone(), desk));
     leave_on_signals(app.clone());
     Ok(())
@@ -108,6 +110,14 @@ fn set_up<R: Runtime>(app: &AppHandle<R>, preset: &Preset) -> anyhow::Result<()>
 
 /// The agent with its surroundings. Needs a runtime around it.
 pub(crate) fn make_desk(preset: &Preset, folder: PathBuf) -> anyhow::Result<Arc<Desk>> {
+    make_desk_with(preset, folder, keeper)
+}
+
+fn make_desk_with(
+    preset: &Preset,
+    folder: PathBuf,
+    keeper: impl FnOnce(&Preset, String, watch::Sender<Facts>) -> Arc<dyn Keeper>,
+) -> anyhow::Result<Arc<Desk>> {
     let remembered = Remembered::read(&folder).under(preset);
     let facts = watch::Sender::new(Facts {
         server: remembered.server,

@@ -7,10 +7,12 @@ use rollcall_wire::{check, http::ErrorBody};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    KeptSession,
     day::{Answer, Command, Day, Patience, When},
     ports::{MemoryOnly, Phone, Secret, Server, SharedKeeper},
     problem,
     real_server::RealServer,
+    safe::Safe,
     shell::{self, Request, Shell},
     state::{AgentState, SignedOut},
 };
@@ -30,7 +32,7 @@ pub struct AgentConfig {
     pub vitals_every: Duration,
     /// How long things may take.
     pub patience: Patience,
-    /// Where the session's secrets are kept beside memory.
+    /// Where the session is kept beside memory.
     pub keeper: SharedKeeper,
 }
 
@@ -80,29 +82,38 @@ impl Agent {
     }
 }
 
+/// Requests that may wait for the day.
+const REQUESTS: usize = 32;
+
 /// The same with another server and another phone.
 pub(crate) fn start_with<S: Server, P: Phone>(
     config: AgentConfig,
     server: S,
     phone: P,
-    events: mpsc::UnboundedReceiver<PhoneEvent>,
+    events: mpsc::Receiver<PhoneEvent>,
 ) -> AgentHandle {
     let day = Day::new(config.device_id.clone(), config.patience, shell::now());
     let (state, watched) = watch::channel(day.state());
-    let (requests, asked) = mpsc::unbounded_channel();
-    let shell = Shell::new(day, config.device_id, server, phone, config.keeper, state);
+    let (requests, asked) = mpsc::channel(REQUESTS);
+    let safe = Safe::start(config.keeper);
+    let device_id = config.device_id.as_str().into();
+    let shell = Shell::new(day, config.device_id, server, phone, safe.clone(), state);
     tokio::spawn(shell.run(asked, events));
     AgentHandle {
         requests,
         state: watched,
+        safe,
+        device_id,
     }
 }
 
 /// Asks of the day; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AgentHandle {
-    requests: mpsc::UnboundedSender<Request>,
+    requests: mpsc::Sender<Request>,
     state: watch::Receiver<AgentState>,
+    safe: Safe,
+    device_id: Arc<str>,
 }
 
 impl AgentHandle {
@@ -131,6 +142,35 @@ impl AgentHandle {
         let username = username.trim().to_owned();
         let command = Command::SignIn { server, username };
         self.ask(command, Some(password)).await.map(drop)
+    }
+
+    /// The session that the last run kept, if it did not get to sign out. One of another device is forgotten.
+    pub async fn kept(&self) -> Option<KeptSession> {
+        let kept = self.safe.recall().await?;
+        if *kept.device_id != *self.device_id {
+            self.forget_kept();
+            return None;
+        }
+        Some(kept)
+    }
+
+    /// Goes on with a kept session. Like [`Self::sign_in`]; a session that the server does not renew is forgotten.
+    pub async fn resume(&self, kept: KeptSession) -> Result<(), ErrorBody> {
+        let command = Command::Resume {
+            server: kept.server,
+            username: kept.username,
+        };
+        self.ask(command, Some(kept.refresh)).await.map(drop)
+    }
+
+    /// Forgets a session that shall not be resumed.
+    pub fn forget_kept(&self) {
+        self.safe.forget();
+    }
+
+    /// Returns when what was to be kept or forgotten so far is: worth waiting for before the program ends.
+    pub async fn kept_is_settled(&self) {
+        self.safe.settle().await;
     }
 
     /// Gives up a sign-in that is under way.
@@ -169,14 +209,14 @@ impl AgentHandle {
         self.ask(Command::SetMuted(muted), None).await.map(drop)
     }
 
-    async fn ask(&self, command: Command, password: Option<Secret>) -> Answer {
+    async fn ask(&self, command: Command, secret: Option<Secret>) -> Answer {
         let (answer, answered) = oneshot::channel();
         let request = Request {
             command,
-            password,
+            secret,
             answer,
         };
-        if self.requests.send(request).is_err() {
+        if self.requests.send(request).await.is_err() {
             return Err(problem::stopping());
         }
         answered.await.unwrap_or_else(|_| Err(problem::stopping()))

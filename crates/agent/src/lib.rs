@@ -18,6 +18,7 @@ mod device;
 pub mod ports;
 pub mod problem;
 mod real_server;
+mod safe;
 mod shell;
 #[cfg(test)]
 mod shell_tests;
@@ -26,6 +27,6 @@ mod state;
 pub use agent::{Agent, AgentConfig, AgentHandle, StartError};
 pub use day::{Patience, When};
 pub use device::{DeviceIdError, device_id};
-pub use ports::{Keeper, KeptSecrets, MemoryOnly, Secret};
+pub use ports::{Keeper, KeptSession, MemoryOnly, Secret};
 pub use rollcall_phone::{AudioChoice, Codec};
 pub use state::{AgentState, Claim, SignedOut, Stage};

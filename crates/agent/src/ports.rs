@@ -81,42 +81,53 @@ pub trait Server: Send + Sync + 'static {
         key: Uuid,
     ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
-    /// Keeps a realtime link up with whatever token is current, until dropped. Board events come whole and in order.
+    /// Keeps a realtime link up with whatever token is current, until dropped. Board events come whole and in order;
+    /// what `events` has no room for waits, and is a gap of the board if that lasts.
     fn link(
         &self,
         server: String,
         token: watch::Receiver<Secret>,
         heartbeats: mpsc::Receiver<DeviceHeartbeat>,
-        events: mpsc::UnboundedSender<LinkEvent>,
+        events: mpsc::Sender<LinkEvent>,
     ) -> impl Future<Output = ()> + Send;
 }
 
-/// Keeps a session's secrets where the operating system protects them.
+/// Keeps a session where the operating system protects it, so that a program that was ended before it could sign out
+/// can go on with it.
 ///
 /// Called in order on a thread that may block; what fails there is that place's matter to tell of.
 pub trait Keeper: Send + Sync + 'static {
-    /// Keeps a new refresh token and, where there is one, the SIP password.
-    fn keep(&self, secrets: &KeptSecrets);
-    /// Forgets them.
+    /// Keeps this session instead of any other.
+    fn keep(&self, session: &KeptSession);
+    /// Forgets it.
     fn forget(&self);
+    /// What is kept.
+    fn recall(&self) -> Option<KeptSession>;
 }
 
-/// What a [`Keeper`] is given.
-#[derive(Clone, Debug)]
-pub struct KeptSecrets {
+/// What a [`Keeper`] keeps. The SIP password is not in it: every renewal of the session brings it anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSession {
+    /// The server's address.
+    pub server: String,
+    /// The user's name.
+    pub username: String,
+    /// The device the session is bound to.
+    pub device_id: String,
     /// Trades for a new pair of tokens.
     pub refresh: Secret,
-    /// The digest password.
-    pub sip_password: Option<Secret>,
 }
 
-/// Keeps nothing: the secrets live in memory only.
+/// Keeps nothing: the session lives in memory only.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryOnly;
 
 impl Keeper for MemoryOnly {
-    fn keep(&self, _secrets: &KeptSecrets) {}
+    fn keep(&self, _session: &KeptSession) {}
     fn forget(&self) {}
+    fn recall(&self) -> Option<KeptSession> {
+        None
+    }
 }
 
 /// A shared [`Keeper`].

@@ -1,5 +1,6 @@
 //! The words for what goes wrong: a stable code, what and why, and the next step.
 
+use rollcall_phone::BadTarget;
 use rollcall_wire::http::ErrorBody;
 
 /// An error in the one shape that people and programs read.
@@ -168,11 +169,18 @@ pub fn not_registered() -> ErrorBody {
     )
 }
 
-/// The number cannot be dialled.
-pub fn bad_target() -> ErrorBody {
-    field(
-        "target",
-        "That is not a number: digits, letters, * # + and . _ - are.",
-        "Type a number such as 600.",
+/// The number cannot be dialled, in the phone's own words.
+pub fn bad_target(why: &BadTarget) -> ErrorBody {
+    field("target", why.to_string(), "Type a number such as 600.")
+}
+
+/// The server's SIP account is for a transport that the phone does not speak.
+pub fn unsupported_transport(transport: &str) -> ErrorBody {
+    new(
+        "unsupported_transport",
+        format!(
+            "The telephone server is to be reached by {transport:?}, which this phone does not speak; it speaks UDP only."
+        ),
+        "Ask your administrator to set the server's sip.transport to udp, or to give you a phone that speaks it.",
     )
 }

@@ -91,7 +91,7 @@ impl Server for RealServer {
         server: String,
         mut token: watch::Receiver<Secret>,
         mut heartbeats: mpsc::Receiver<DeviceHeartbeat>,
-        events: mpsc::UnboundedSender<LinkEvent>,
+        events: mpsc::Sender<LinkEvent>,
     ) {
         let Ok(client) = self.client(&server) else {
             return;
@@ -102,7 +102,7 @@ impl Server for RealServer {
             tokio::select! {
                 event = heard.next() => {
                     let Some(event) = event else { return };
-                    if events.send(in_our_words(event)).is_err() {
+                    if events.send(in_our_words(event)).await.is_err() {
                         return;
                     }
                 }

@@ -23,14 +23,20 @@ use uuid::Uuid;
 
 use crate::{
     day::{Account, Answer, Command, CommandId, Day, Effect, Failure, Input, Now},
-    ports::{KeptSecrets, Phone, Secret, Server, SharedKeeper},
+    ports::{KeptSession, Phone, Secret, Server},
+    safe::Safe,
     state::AgentState,
 };
+
+/// Answers of tasks, and words of the link, that may wait for the day. The link waits for room, so that a day which
+/// falls behind is a gap of the board, which is told as such, and no pile in memory.
+const ANSWERS: usize = 64;
 
 /// A command on its way to the day.
 pub(crate) struct Request {
     pub(crate) command: Command,
-    pub(crate) password: Option<Secret>,
+    /// The password, or the refresh token, that goes with it.
+    pub(crate) secret: Option<Secret>,
     pub(crate) answer: oneshot::Sender<Answer>,
 }
 
@@ -44,6 +50,7 @@ enum Done {
 /// What one session must keep to itself.
 struct Secrets {
     server: String,
+    username: String,
     access: watch::Sender<Secret>,
     refresh: Secret,
     sip: Option<Sip>,
@@ -95,37 +102,6 @@ impl Drop for Link {
     }
 }
 
-/// The way to the [`crate::ports::Keeper`]: a thread of its own, since keychains block and the order of words matters.
-pub(crate) struct Safe(std::sync::mpsc::Sender<SafeWord>);
-
-enum SafeWord {
-    Keep(KeptSecrets),
-    Forget,
-}
-
-impl Safe {
-    fn start(keeper: SharedKeeper) -> Self {
-        let (words, heard) = std::sync::mpsc::channel();
-        let thread = std::thread::Builder::new().name("keeper".to_owned());
-        let started = thread.spawn(move || {
-            for word in heard {
-                match word {
-                    SafeWord::Keep(secrets) => keeper.keep(&secrets),
-                    SafeWord::Forget => keeper.forget(),
-                }
-            }
-        });
-        if let Err(error) = started {
-            warn!(%error, "secrets are kept in memory only");
-        }
-        Self(words)
-    }
-
-    fn ask(&self, word: SafeWord) {
-        let _ = self.0.send(word);
-    }
-}
-
 /// The shell.
 pub(crate) struct Shell<S, P> {
     day: Day,
@@ -141,7 +117,8 @@ pub(crate) struct Shell<S, P> {
 #[derive(Default)]
 struct Running {
     secrets: HashMap<u32, Secrets>,
-    passwords: HashMap<CommandId, Secret>,
+    /// What came with the commands that sign in.
+    given: HashMap<CommandId, Secret>,
     login_server: HashMap<u32, String>,
     waiting: HashMap<CommandId, oneshot::Sender<Answer>>,
     commands_used: CommandId,
@@ -155,7 +132,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
         device_id: String,
         server: S,
         phone: P,
-        keeper: SharedKeeper,
+        safe: Safe,
         state: watch::Sender<AgentState>,
     ) -> Self {
         Self {
@@ -163,7 +140,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
             device_id,
             server: Arc::new(server),
             phone,
-            safe: Safe::start(keeper),
+            safe,
             state,
             running: Running::default(),
         }
@@ -172,13 +149,16 @@ impl<S: Server, P: Phone> Shell<S, P> {
     /// Runs until every handle is dropped.
     pub(crate) async fn run(
         mut self,
-        mut requests: mpsc::UnboundedReceiver<Request>,
-        mut phone_events: mpsc::UnboundedReceiver<PhoneEvent>,
+        mut requests: mpsc::Receiver<Request>,
+        mut phone_events: mpsc::Receiver<PhoneEvent>,
     ) {
-        let (done, mut answers) = mpsc::unbounded_channel();
+        let (done, mut answers) = mpsc::channel(ANSWERS);
         let mut tasks = JoinSet::new();
         let mut engine_runs = true;
         loop {
+            // Before the answers go out, so that who hears one finds the state that it speaks of; and after, for what a
+            // phone that has stopped changes.
+            self.publish();
             self.execute_all(&mut tasks, &done);
             self.publish();
             let wake = self.day.poll_timeout().map(Instant::from_std);
@@ -207,8 +187,8 @@ impl<S: Server, P: Phone> Shell<S, P> {
         running.commands_used += 1;
         let id = running.commands_used;
         running.waiting.insert(id, request.answer);
-        if let Some(password) = request.password {
-            running.passwords.insert(id, password);
+        if let Some(secret) = request.secret {
+            running.given.insert(id, secret);
             running.signing_in = Some(id);
         }
         self.day.handle(now(), Input::Command(id, request.command));
@@ -240,7 +220,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
         } = response;
         let account = Account {
             username: user.username,
-            has_phone: user.pjsip.is_some(),
+            transport: user.pjsip.as_ref().map(|pjsip| pjsip.transport.clone()),
             extension: user.extension,
             role: user.role,
             expires_at,
@@ -254,6 +234,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
         });
         let secrets = Secrets {
             server,
+            username: account.username.clone(),
             access: watch::Sender::new(Secret::new(tokens.sip)),
             refresh: Secret::new(tokens.refresh),
             sip,
@@ -279,24 +260,21 @@ impl<S: Server, P: Phone> Shell<S, P> {
     }
 
     fn hand_to_keeper(&self, secrets: &Secrets) {
-        self.safe.ask(SafeWord::Keep(KeptSecrets {
+        self.safe.keep(KeptSession {
+            server: secrets.server.clone(),
+            username: secrets.username.clone(),
+            device_id: self.device_id.clone(),
             refresh: secrets.refresh.clone(),
-            sip_password: secrets.sip.as_ref().map(|sip| sip.password.clone()),
-        }));
+        });
     }
 
-    fn execute_all(&mut self, tasks: &mut JoinSet<()>, done: &mpsc::UnboundedSender<Done>) {
+    fn execute_all(&mut self, tasks: &mut JoinSet<()>, done: &mpsc::Sender<Done>) {
         while let Some(effect) = self.day.poll_effect() {
             self.execute(effect, tasks, done);
         }
     }
 
-    fn execute(
-        &mut self,
-        effect: Effect,
-        tasks: &mut JoinSet<()>,
-        done: &mpsc::UnboundedSender<Done>,
-    ) {
+    fn execute(&mut self, effect: Effect, tasks: &mut JoinSet<()>, done: &mpsc::Sender<Done>) {
         let done = done.clone();
         let api = Arc::clone(&self.server);
         match effect {
@@ -309,9 +287,18 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 self.running.login_server.insert(session, server.clone());
                 tasks.spawn(async move {
                     let result = api.login(server, request).await;
-                    let _ = done.send(Done::LoggedIn(session, result));
+                    let _ = done.send(Done::LoggedIn(session, result)).await;
                 });
             }
+            Effect::Resume { session, server } => {
+                let refresh = self.given();
+                self.running.login_server.insert(session, server.clone());
+                tasks.spawn(async move {
+                    let result = api.refresh(server, refresh, Uuid::new_v4()).await;
+                    let _ = done.send(Done::LoggedIn(session, result)).await;
+                });
+            }
+            Effect::ForgetKept => self.safe.forget(),
             Effect::Refresh { session } => {
                 let Some(secrets) = self.running.secrets.get(&session) else {
                     return;
@@ -320,7 +307,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 let key = secrets.keys.refresh;
                 tasks.spawn(async move {
                     let result = api.refresh(server, refresh, key).await;
-                    let _ = done.send(Done::Refreshed(session, result));
+                    let _ = done.send(Done::Refreshed(session, result)).await;
                 });
             }
             Effect::AgentOnline {
@@ -339,7 +326,9 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 };
                 tasks.spawn(async move {
                     let result = api.agent_online(server, token, request, key).await;
-                    let _ = done.send(Done::Plain(Input::Claimed { claim, result }));
+                    let _ = done
+                        .send(Done::Plain(Input::Claimed { claim, result }))
+                        .await;
                 });
             }
             Effect::AgentLogout { session } => {
@@ -349,7 +338,9 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 let key = keys.logout;
                 tasks.spawn(async move {
                     let result = api.agent_logout(server, token, key).await;
-                    let _ = done.send(Done::Plain(Input::LoggedOut { session, result }));
+                    let _ = done
+                        .send(Done::Plain(Input::LoggedOut { session, result }))
+                        .await;
                 });
             }
             Effect::OpenLink { session } => self.open_link(session, tasks, done),
@@ -358,7 +349,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
             Effect::Register { session } => self.register(session),
             Effect::Phone(command) => self.ask_phone(command),
             Effect::Answer { command, answer } => {
-                self.running.passwords.remove(&command);
+                self.running.given.remove(&command);
                 if let Some(waiting) = self.running.waiting.remove(&command) {
                     let _ = waiting.send(answer);
                 }
@@ -366,16 +357,18 @@ impl<S: Server, P: Phone> Shell<S, P> {
         }
     }
 
-    fn login_request(&mut self, username: String) -> LoginRequest {
+    /// The secret that came with the command that signs in.
+    fn given(&mut self) -> Secret {
         let running = &mut self.running;
-        let password = running
-            .signing_in
-            .take()
-            .and_then(|id| running.passwords.remove(&id))
-            .unwrap_or_default();
+        let id = running.signing_in.take();
+        id.and_then(|id| running.given.remove(&id))
+            .unwrap_or_default()
+    }
+
+    fn login_request(&mut self, username: String) -> LoginRequest {
         LoginRequest {
             username,
-            password: password.expose().to_owned(),
+            password: self.given().expose().to_owned(),
             device_id: Some(self.device_id.clone()),
         }
     }
@@ -387,23 +380,18 @@ impl<S: Server, P: Phone> Shell<S, P> {
         Some((secrets.server.clone(), token, &mut secrets.keys))
     }
 
-    fn open_link(
-        &mut self,
-        session: u32,
-        tasks: &mut JoinSet<()>,
-        done: mpsc::UnboundedSender<Done>,
-    ) {
+    fn open_link(&mut self, session: u32, tasks: &mut JoinSet<()>, done: mpsc::Sender<Done>) {
         let Some(secrets) = self.running.secrets.get(&session) else {
             return;
         };
         let (heartbeats, beats) = mpsc::channel(4);
-        let (to_day, mut events) = mpsc::unbounded_channel();
+        let (to_day, mut events) = mpsc::channel(1);
         let (server, token) = (secrets.server.clone(), secrets.access.subscribe());
         let api = Arc::clone(&self.server);
         let link = tasks.spawn(async move { api.link(server, token, beats, to_day).await });
         let forward = tasks.spawn(async move {
             while let Some(event) = events.recv().await {
-                let _ = done.send(Done::Plain(Input::Link { session, event }));
+                let _ = done.send(Done::Plain(Input::Link { session, event })).await;
             }
         });
         self.running.link = Some(Link {
@@ -423,7 +411,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
             self.running.link = None;
         }
         if self.running.secrets.remove(&session).is_some() {
-            self.safe.ask(SafeWord::Forget);
+            self.safe.forget();
         }
     }
 

@@ -11,8 +11,7 @@ use rollcall_sip::{CallId, EndReason, Event, InviteRequest};
 
 use crate::driver::Driver;
 use crate::sound::{Cue, SoundCommand};
-use crate::target::target_uri;
-use crate::{CallEnd, CallRef, EndKind, PhoneEvent};
+use crate::{CallEnd, CallRef, EndKind, PhoneEvent, Target};
 
 /// The calls of an engine by both of their names.
 #[derive(Debug, Default)]
@@ -158,7 +157,8 @@ impl Driver {
         let Some(link) = self.link.as_mut().filter(|_| registered) else {
             return Err("The phone is not registered with the telephone server.".to_owned());
         };
-        let target = target_uri(target, &link.host)?;
+        let target = Target::parse(target).and_then(|target| target.uri(&link.host));
+        let target = target.map_err(|error| format!("{error}."))?;
         let (rtp, local) = bind_rtp(link.local)?;
         let invite = InviteRequest {
             target,
@@ -357,15 +357,11 @@ impl Driver {
         });
     }
 
-    fn tell_answered(&self, id: CallId) {
+    fn tell_answered(&mut self, id: CallId) {
         let line = self.lines.lines.get(&id);
-        if let Some((call, negotiated)) =
-            line.and_then(|line| line.negotiated.as_ref().map(|agreed| (line.call, agreed)))
-        {
-            self.tell(PhoneEvent::Answered {
-                call,
-                codec: negotiated.codec,
-            });
+        let agreed = line.and_then(|line| Some((line.call, line.negotiated.as_ref()?.codec)));
+        if let Some((call, codec)) = agreed {
+            self.tell(PhoneEvent::Answered { call, codec });
         }
     }
 

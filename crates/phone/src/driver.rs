@@ -26,7 +26,9 @@ pub(crate) struct Driver {
     pub(crate) sound: Sound,
     pub(crate) link: Option<Link>,
     pub(crate) lines: Lines,
-    events: mpsc::UnboundedSender<PhoneEvent>,
+    events: mpsc::Sender<PhoneEvent>,
+    /// An event found no room: who listens has not done so for long.
+    unheard: bool,
     found: (mpsc::UnboundedSender<Found>, mpsc::UnboundedReceiver<Found>),
     /// The account whose registrar is being looked for.
     wanted: Option<Wanted>,
@@ -57,7 +59,7 @@ impl Driver {
     pub(crate) fn new(
         config: EngineConfig,
         sound: Sound,
-        events: mpsc::UnboundedSender<PhoneEvent>,
+        events: mpsc::Sender<PhoneEvent>,
     ) -> Self {
         Self {
             config,
@@ -65,6 +67,7 @@ impl Driver {
             link: None,
             lines: Lines::default(),
             events,
+            unheard: false,
             found: mpsc::unbounded_channel(),
             wanted: None,
             registered: false,
@@ -100,14 +103,26 @@ impl Driver {
                 due = vitals.tick() => self.tell_vitals(due.into_std()),
             }
             self.settle().await;
+            if self.unheard && self.farewell.is_none() {
+                tracing::error!("nobody listens to the phone any more; it ends");
+                self.obey(PhoneCommand::Shutdown);
+            }
         }
         self.sound.ask(SoundCommand::Quit);
         self.tell(PhoneEvent::Stopped);
     }
 
-    pub(crate) fn tell(&self, event: PhoneEvent) {
-        // Nobody listens any more: then nobody needs to know.
-        let _ = self.events.send(event);
+    /// A reader that is slow misses vitals, and so lets its lease lapse; half of the room is for what must be heard.
+    /// One that leaves even that to run over is gone: a phone that nobody can command takes no calls.
+    pub(crate) fn tell(&mut self, event: PhoneEvent) {
+        let is_slow = self.events.capacity() < self.events.max_capacity() / 2;
+        if is_slow && matches!(event, PhoneEvent::Vitals(_)) {
+            return;
+        }
+        // Closed is no matter: nobody listens any more, then nobody needs to know.
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(event) {
+            self.unheard = true;
+        }
     }
 
     pub(crate) fn is_registered(&self) -> bool {
@@ -189,12 +204,15 @@ impl Driver {
 
     /// Asks the name service beside the loop.
     fn look_up(&mut self) {
+        if self.wanted.is_none() {
+            return;
+        }
+        self.told_registering = true;
+        // Told first: an answer may come at once.
+        self.tell(PhoneEvent::Registering);
         let Some(wanted) = &mut self.wanted else {
             return;
         };
-        self.told_registering = true;
-        // Told first: an answer may come at once.
-        let _ = self.events.send(PhoneEvent::Registering);
         wanted.retry_at = None;
         let (registrar, generation) = (wanted.account.registrar.clone(), wanted.generation);
         let found = self.found.0.clone();
@@ -318,11 +336,8 @@ impl Driver {
             }
             RegistrationEvent::Failed { failure, retry_in } => {
                 self.registered = false;
-                self.tell_failure(
-                    FailureCode::from(&failure),
-                    self.words_for(&failure),
-                    retry_in,
-                );
+                let words = self.words_for(&failure);
+                self.tell_failure(FailureCode::from(&failure), words, retry_in);
             }
             RegistrationEvent::Unregistered => {
                 self.registered = false;
@@ -331,7 +346,7 @@ impl Driver {
         }
     }
 
-    fn tell_failure(&self, code: FailureCode, message: String, retry_in: Option<Duration>) {
+    fn tell_failure(&mut self, code: FailureCode, message: String, retry_in: Option<Duration>) {
         self.tell(PhoneEvent::RegistrationFailed {
             code,
             message,

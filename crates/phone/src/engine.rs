@@ -6,6 +6,9 @@ use crate::driver::Driver;
 use crate::sound::Sound;
 use crate::{EngineConfig, PhoneCommand, PhoneEvent};
 
+/// Events that may wait for their reader.
+const EVENTS: usize = 1_024;
+
 /// Starts engines.
 #[derive(Debug)]
 pub struct Engine;
@@ -19,12 +22,13 @@ pub enum StartError {
 }
 
 impl Engine {
-    /// Starts the engine's threads. It stops by [`PhoneCommand::Shutdown`] or when the last handle is dropped.
+    /// Starts the engine's threads. It stops by [`PhoneCommand::Shutdown`], when the last handle is dropped, or when
+    /// nobody has read its events for so long that one found no room.
     pub fn start(
         config: EngineConfig,
-    ) -> Result<(EngineHandle, mpsc::UnboundedReceiver<PhoneEvent>), StartError> {
+    ) -> Result<(EngineHandle, mpsc::Receiver<PhoneEvent>), StartError> {
         let (commands, asked) = mpsc::unbounded_channel();
-        let (events, told) = mpsc::unbounded_channel();
+        let (events, told) = mpsc::channel(EVENTS);
         let (sound, reports) = Sound::start(config.audio.clone())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -48,5 +52,32 @@ impl EngineHandle {
     /// Asks; false when the engine has stopped.
     pub fn send(&self, command: PhoneCommand) -> bool {
         self.commands.send(command).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AudioChoice, CallRef};
+
+    #[tokio::test]
+    async fn an_engine_that_nobody_listens_to_ends_instead_of_filling_the_memory() {
+        let config = EngineConfig {
+            audio: AudioChoice::None,
+            ..EngineConfig::default()
+        };
+        let (engine, mut events) = Engine::start(config).expect("threads");
+        for _ in 0..2 * EVENTS {
+            engine.send(PhoneCommand::Dial {
+                call: CallRef::fresh(),
+                target: "600".into(),
+            });
+        }
+        engine.commands.closed().await;
+        let mut heard = 0;
+        while events.recv().await.is_some() {
+            heard += 1;
+        }
+        assert_eq!(heard, EVENTS);
     }
 }

@@ -24,3 +24,4 @@ pub use failure::FailureCode;
 pub use rollcall_audio::AudioChoice;
 pub use rollcall_media::codec::Codec;
 pub use rollcall_sip::Credentials;
+pub use target::{BadTarget, Target};

@@ -5,47 +5,75 @@ use rollcall_sip::message::{Uri, parse_uri};
 /// Longest number or name that is dialled.
 const MAX_LENGTH: usize = 128;
 
-/// A `sip:` or `sips:` URI as it is; anything else as the user part at `host`, without the blanks, brackets, dots and
-/// dashes that people write into numbers.
-pub(crate) fn target_uri(target: &str, host: &str) -> Result<Uri, String> {
-    let target = target.trim();
-    let refuse = || {
-        format!(
-            "{:?} is not a number or address that can be called",
-            shorten(target)
-        )
-    };
-    if target.is_empty() || target.len() > MAX_LENGTH || target.contains(char::is_control) {
-        return Err(refuse());
-    }
-    if target.starts_with("sip:") || target.starts_with("sips:") {
-        return parse_uri(target).map_err(|_| refuse());
-    }
-    let number = target.strip_prefix("tel:").unwrap_or(target);
-    let is_number = number
-        .chars()
-        .all(|c| c.is_ascii_digit() || "+*# ().-/".contains(c));
-    let user: String = match is_number {
-        true => number
+/// What a person dials, judged. Whoever wants to say no before a call is begun asks here, so that there is one
+/// judgement and its words are the same everywhere.
+#[derive(Debug, Clone)]
+pub struct Target {
+    shown: String,
+    uri: Option<Uri>,
+}
+
+/// Something that cannot be called.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a number or address that can be called")]
+pub struct BadTarget(String);
+
+impl Target {
+    /// A `sip:` or `sips:` URI as it is; anything else as a user part, without the blanks, brackets, dots and dashes
+    /// that people write into numbers.
+    pub fn parse(target: &str) -> Result<Self, BadTarget> {
+        let target = target.trim();
+        let refuse = || BadTarget(shorten(target));
+        if target.is_empty() || target.len() > MAX_LENGTH || target.contains(char::is_control) {
+            return Err(refuse());
+        }
+        if target.starts_with("sip:") || target.starts_with("sips:") {
+            let uri = parse_uri(target).map_err(|_| refuse())?;
+            return Ok(Self {
+                shown: target.to_owned(),
+                uri: Some(uri),
+            });
+        }
+        let number = target.strip_prefix("tel:").unwrap_or(target);
+        let is_number = number
             .chars()
-            .filter(|c| c.is_ascii_digit() || "+*#".contains(*c))
-            .collect(),
-        false => number.to_owned(),
-    };
-    if user.is_empty()
-        || !user
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+*#-_.".contains(c))
-    {
-        return Err(refuse());
+            .all(|c| c.is_ascii_digit() || "+*# ().-/".contains(c));
+        let user: String = match is_number {
+            true => number
+                .chars()
+                .filter(|c| c.is_ascii_digit() || "+*#".contains(*c))
+                .collect(),
+            false => number.to_owned(),
+        };
+        let fits = |c: char| c.is_ascii_alphanumeric() || "+*#-_.".contains(c);
+        if user.is_empty() || !user.chars().all(fits) {
+            return Err(refuse());
+        }
+        Ok(Self {
+            shown: user,
+            uri: None,
+        })
     }
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    // # ends a URI where it is not escaped (RFC 3261 section 25.1).
-    parse_uri(&format!("sip:{}@{host}", user.replace('#', "%23"))).map_err(|_| refuse())
+
+    /// The number that is dialled, or the address as it was typed.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Where to, from a phone whose registrar is `host`.
+    pub(crate) fn uri(self, host: &str) -> Result<Uri, BadTarget> {
+        if let Some(uri) = self.uri {
+            return Ok(uri);
+        }
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_owned()
+        };
+        // # ends a URI where it is not escaped (RFC 3261 section 25.1).
+        let user = self.shown.replace('#', "%23");
+        parse_uri(&format!("sip:{user}@{host}")).map_err(|_| BadTarget(self.shown))
+    }
 }
 
 fn shorten(text: &str) -> String {
@@ -56,10 +84,22 @@ fn shorten(text: &str) -> String {
 mod tests {
     use rollcall_sip::message::uri_text;
 
-    use super::target_uri;
+    use super::{BadTarget, Target};
 
-    fn dialled(target: &str) -> Result<String, String> {
-        target_uri(target, "pbx.example").map(|uri| uri_text(&uri))
+    fn dialled(target: &str) -> Result<String, BadTarget> {
+        let uri = Target::parse(target)?.uri("pbx.example")?;
+        Ok(uri_text(&uri))
+    }
+
+    #[test]
+    fn a_number_is_shown_as_it_is_dialled() {
+        let shown = |target| Target::parse(target).map(|target| target.shown().to_owned());
+        assert_eq!(shown(" +49 (30) 123-4/5 ").as_deref(), Ok("+493012345"));
+        assert_eq!(shown("*97#").as_deref(), Ok("*97#"));
+        assert_eq!(
+            shown("sip:1002@pbx.example").as_deref(),
+            Ok("sip:1002@pbx.example")
+        );
     }
 
     #[test]

@@ -141,6 +141,8 @@ pub struct DemoPerson {
 pub enum SignInStep {
     /// Starting the server and the pocket PBX in this process.
     Starting,
+    /// The session of the last run, which did not sign out, is being renewed.
+    Resuming,
     /// The server checks the password.
     CheckingPassword,
     /// The phone registers.

@@ -3,4 +3,4 @@
 /**
  * The steps of a sign-in, in order.
  */
-export type SignInStep = "starting" | "checkingPassword" | "registeringPhone" | "tellingServer";
+export type SignInStep = "starting" | "resuming" | "checkingPassword" | "registeringPhone" | "tellingServer";

@@ -233,6 +233,7 @@ export const english: Text = {
     progress: "Sign-in progress",
     steps: {
       starting: "Starting the demo",
+      resuming: "Signing in again",
       checkingPassword: "Checking password",
       registeringPhone: "Registering phone",
       tellingServer: "Telling the server",

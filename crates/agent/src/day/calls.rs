@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use rollcall_phone::{CallEnd, CallRef, Codec, PhoneCommand, PhoneEvent};
+use rollcall_phone::{CallEnd, CallRef, Codec, PhoneCommand, PhoneEvent, Target};
 use rollcall_wire::ui::{CallState, CallView, Direction, PhoneState};
 
 use super::{At, CommandId, Day, Effect, Now};
@@ -100,13 +100,15 @@ impl Day {
             At::SignedIn if !matches!(self.phone, PhoneState::Registered) => {
                 Err(problem::not_registered())
             }
-            At::SignedIn => dialable(target).ok_or_else(problem::bad_target),
+            // The phone's judgement; it would refuse the call a moment later.
+            At::SignedIn => Target::parse(target).map_err(|why| problem::bad_target(&why)),
             _ => Err(problem::not_signed_in()),
         };
-        let answer = answer.map(|target| {
+        let answer = answer.map(|judged| {
             let call = CallRef::fresh();
-            self.calls
-                .add(call, Direction::Out, user_part(&target).to_owned());
+            let peer = user_part(judged.shown()).to_owned();
+            self.calls.add(call, Direction::Out, peer);
+            let target = target.to_owned();
             self.push(Effect::Phone(PhoneCommand::Dial { call, target }));
             None
         });
@@ -248,23 +250,6 @@ fn codec_name(codec: Codec) -> &'static str {
     }
 }
 
-/// What a person typed, as something to dial: without the marks people put into numbers.
-fn dialable(target: &str) -> Option<String> {
-    let target = target.trim();
-    let target: String = if target.starts_with("sip:") || target.starts_with("sips:") {
-        target.to_owned()
-    } else {
-        target
-            .chars()
-            .filter(|c| !matches!(c, ' ' | '(' | ')' | '/'))
-            .collect()
-    };
-    let fits = |c: char| c.is_ascii_alphanumeric() || "*#+._-@:;=[]".contains(c);
-    let number = (1..=128).contains(&target.len()) && target.chars().all(fits);
-    let plain = target.starts_with("sip") || !target.contains(['@', ':', ';', '=', '[', ']']);
-    (number && plain).then_some(target)
-}
-
 /// The user part of a SIP address, or what stands there instead.
 fn user_part(uri: &str) -> &str {
     let rest = uri
@@ -281,22 +266,6 @@ fn user_part(uri: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_number_is_dialled_without_the_marks_people_put_into_it() {
-        assert_eq!(
-            dialable(" +49 (30) 123-4/5 ").as_deref(),
-            Some("+4930123-45")
-        );
-        assert_eq!(dialable("*97#").as_deref(), Some("*97#"));
-        assert_eq!(
-            dialable("sip:1002@pbx.example").as_deref(),
-            Some("sip:1002@pbx.example")
-        );
-        for bad in ["", "  ", "6\r\n00", "a b<c>", "1002@pbx", "60\"0"] {
-            assert_eq!(dialable(bad), None, "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_caller_is_shown_by_the_user_part_of_the_address() {

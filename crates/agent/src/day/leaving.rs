@@ -9,7 +9,7 @@ use std::time::Instant;
 use rollcall_phone::PhoneCommand;
 use rollcall_wire::{http::ErrorBody, ui::PhoneState};
 
-use super::{At, CommandId, Day, Effect, Failure, FailureKind, Now, When};
+use super::{At, CommandId, Day, Effect, Failure, FailureKind, Now, Patience, When};
 use crate::{problem, state::SignedOut};
 
 /// A sign-out that is under way.
@@ -20,6 +20,8 @@ pub(super) struct Leaving {
     error: Option<ErrorBody>,
     phone: Half,
     server: Half,
+    /// The end of the time for the server half, over all attempts; set with the first.
+    server_until: Option<Instant>,
     tried_new_token: bool,
     result: SignedOut,
 }
@@ -32,7 +34,24 @@ enum Half {
     Done,
 }
 
+impl Half {
+    /// Waits no longer than until `latest`.
+    fn hurry(&mut self, latest: Instant) {
+        if let Self::Asked { until } = self {
+            *until = (*until).min(latest);
+        }
+    }
+}
+
 impl Leaving {
+    fn hurry(&mut self, now: Instant, patience: &Patience) {
+        self.when = When::Now;
+        self.phone.hurry(now + patience.unregister_at_exit);
+        let latest = now + patience.logout_at_exit;
+        self.server.hurry(latest);
+        self.server_until = self.server_until.map(|until| until.min(latest));
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         [self.phone, self.server]
             .into_iter()
@@ -56,19 +75,17 @@ impl Day {
                     self.stage = At::SignedOut;
                     return self.tell(command, Ok(Some(SignedOut::default())));
                 }
-                self.begin_leaving(now, when, None, true);
+                self.begin_leaving(now, when, None, true, Some(command));
             }
-            At::SignedIn => self.begin_leaving(now, when, None, true),
+            At::SignedIn => self.begin_leaving(now, when, None, true, Some(command)),
             At::SigningOut(leaving) => {
                 if when == When::Now {
-                    leaving.when = When::Now;
+                    leaving.hurry(now.at, &self.patience);
                 }
+                leaving.asked_by.push(command);
+                self.leave(now);
             }
         }
-        if let At::SigningOut(leaving) = &mut self.stage {
-            leaving.asked_by.push(command);
-        }
-        self.leave(now);
     }
 
     /// The server ended the session, or it cannot be renewed. A call that is going on goes on.
@@ -81,24 +98,24 @@ impl Day {
                 if let Some(session) = &mut self.session {
                     session.over = Some(error.clone());
                 }
-                self.begin_leaving(now, When::AfterCalls, Some(error), false);
-                self.leave(now);
+                self.begin_leaving(now, When::AfterCalls, Some(error), false, None);
             }
             // Our own logout ends the session too; its answer says more than this word.
             At::SigningOut(_) | At::SignedOut => {}
         }
     }
 
-    /// Turns to signing out; `tell_server` unless the session is over for it anyway.
+    /// Turns to signing out and goes as far as can be gone now; `tell_server` unless the session is over for it anyway.
     pub(super) fn begin_leaving(
         &mut self,
         now: Now,
         when: When,
         error: Option<ErrorBody>,
         tell_server: bool,
+        asked_by: Option<CommandId>,
     ) {
         self.stage = At::SigningOut(Box::new(Leaving {
-            asked_by: Vec::new(),
+            asked_by: asked_by.into_iter().collect(),
             when,
             error,
             phone: Half::Waiting,
@@ -107,6 +124,7 @@ impl Day {
             } else {
                 Half::Done
             },
+            server_until: None,
             tried_new_token: false,
             result: SignedOut::default(),
         }));
@@ -131,7 +149,6 @@ impl Day {
     }
 
     fn leave_registrar(&mut self, now: Now) {
-        let until = now.at + self.patience.unregister;
         let (has_phone, was_registered) = self
             .session
             .as_ref()
@@ -143,8 +160,14 @@ impl Day {
         if leaving.phone != Half::Waiting || (talking && leaving.when == When::AfterCalls) {
             return;
         }
+        let patience = match leaving.when {
+            When::AfterCalls => self.patience.unregister,
+            When::Now => self.patience.unregister_at_exit,
+        };
         leaving.phone = if was_registered {
-            Half::Asked { until }
+            Half::Asked {
+                until: now.at + patience,
+            }
         } else {
             Half::Done
         };
@@ -170,9 +193,9 @@ impl Day {
             When::AfterCalls => self.patience.logout,
             When::Now => self.patience.logout_at_exit,
         };
-        leaving.server = Half::Asked {
-            until: now.at + patience,
-        };
+        // One bound over all attempts: a renewed token begins no new time.
+        let until = *leaving.server_until.get_or_insert(now.at + patience);
+        leaving.server = Half::Asked { until };
         self.push(Effect::AgentLogout { session });
     }
 
@@ -265,16 +288,17 @@ impl Day {
         let At::SigningOut(leaving) = std::mem::replace(&mut self.stage, At::SignedOut) else {
             return;
         };
-        for command in leaving.asked_by {
-            self.tell(command, Ok(Some(leaving.result.clone())));
-        }
         self.last_error = leaving
             .error
             .or_else(|| leaving.result.problems.first().cloned());
+        // First, so that who hears of the end can wait for the forgetting.
         if let Some(session) = self.session.take() {
             self.push(Effect::Forget {
                 session: session.number,
             });
+        }
+        for command in leaving.asked_by {
+            self.tell(command, Ok(Some(leaving.result.clone())));
         }
         self.phone = PhoneState::None;
         self.contact = None;

@@ -56,6 +56,13 @@ pub enum Command {
         /// The user's name.
         username: String,
     },
+    /// Go on with a session that was kept; its refresh token stays with who sent this.
+    Resume {
+        /// The server's address.
+        server: String,
+        /// The user's name.
+        username: String,
+    },
     /// Give up the sign-in that is under way.
     CancelSignIn,
     /// Sign out.
@@ -95,7 +102,7 @@ pub type Answer = Result<Option<crate::state::SignedOut>, ErrorBody>;
 pub enum Input {
     /// A person asked.
     Command(CommandId, Command),
-    /// The server answered a login.
+    /// The server answered a login, or the renewal of a kept session.
     LoggedIn {
         /// Which.
         session: u32,
@@ -143,8 +150,8 @@ pub struct Account {
     pub extension: Option<String>,
     /// The role.
     pub role: Role,
-    /// There is a SIP account to register.
-    pub has_phone: bool,
+    /// The transport of the SIP account to register, as the server names it; none without such an account.
+    pub transport: Option<String>,
     /// When the token ends, ms since the Unix epoch.
     pub expires_at: u64,
 }
@@ -210,6 +217,15 @@ pub enum Effect {
         /// The user's name.
         username: String,
     },
+    /// `POST refresh` with the token of the command that asked; answered by [`Input::LoggedIn`].
+    Resume {
+        /// The new session.
+        session: u32,
+        /// The server's address.
+        server: String,
+    },
+    /// Forgets the session that is kept beside memory: the server has refused it.
+    ForgetKept,
     /// `POST refresh`; answered by [`Input::Refreshed`].
     Refresh {
         /// Whose token.
@@ -270,9 +286,11 @@ pub struct Patience {
     pub link: Duration,
     /// The un-REGISTER of a sign-out.
     pub unregister: Duration,
+    /// The same when the program is about to end.
+    pub unregister_at_exit: Duration,
     /// The `agent-logout` of a sign-out, its retries included.
     pub logout: Duration,
-    /// The same when the program is about to end.
+    /// The same when the program is about to end. Who ends programs gives them five seconds, for both together.
     pub logout_at_exit: Duration,
     /// How long an ended call stays to be seen.
     pub ended_call: Duration,
@@ -285,8 +303,9 @@ impl Default for Patience {
             claim: Duration::from_secs(8),
             link: Duration::from_secs(1),
             unregister: Duration::from_secs(2),
+            unregister_at_exit: Duration::from_millis(1_500),
             logout: Duration::from_secs(10),
-            logout_at_exit: Duration::from_secs(3),
+            logout_at_exit: Duration::from_millis(2_500),
             ended_call: Duration::from_secs(4),
         }
     }
@@ -477,6 +496,7 @@ impl Day {
     fn on_command(&mut self, now: Now, id: CommandId, command: Command) {
         match command {
             Command::SignIn { server, username } => self.sign_in(now, id, server, username),
+            Command::Resume { server, username } => self.resume(now, id, server, username),
             Command::CancelSignIn => self.cancel_sign_in(now, id),
             Command::SignOut(when) => self.sign_out(now, id, when),
             Command::Dial { target } => self.dial(id, &target),

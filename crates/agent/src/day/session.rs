@@ -11,6 +11,9 @@ use rollcall_wire::{
 use super::{Account, At, CommandId, Day, Effect, Failure, FailureKind, Now};
 use crate::{backoff::Backoff, problem};
 
+/// The one SIP transport that the phone speaks.
+const TRANSPORT: &str = "udp";
+
 /// A session with the server, by its number; its secrets are elsewhere.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -55,8 +58,9 @@ impl Session {
         self.account.as_ref()?.extension.as_deref()
     }
 
+    /// There is a SIP account that this phone can register.
     pub(super) fn has_phone(&self) -> bool {
-        self.account.as_ref().is_some_and(|a| a.has_phone)
+        self.account.as_ref().is_some_and(Account::fits_the_phone)
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -78,6 +82,13 @@ impl Session {
     }
 }
 
+impl Account {
+    fn fits_the_phone(&self) -> bool {
+        let transport = self.transport.as_deref().unwrap_or_default();
+        self.extension.is_some() && transport.eq_ignore_ascii_case(TRANSPORT)
+    }
+}
+
 impl Day {
     pub(super) fn sign_in(
         &mut self,
@@ -93,21 +104,44 @@ impl Day {
             self.last_error = Some(error.clone());
             return self.tell(command, Err(error));
         }
-        self.sessions_used += 1;
-        let session = self.sessions_used;
-        self.session = Some(Session::new(session));
-        self.last_error = None;
-        self.since = now.ms;
-        self.stage = At::SigningIn {
-            command,
-            step: SignInStep::CheckingPassword,
-            give_up: None,
-        };
+        let session = self.begin_sign_in(now, command, SignInStep::CheckingPassword);
         self.push(Effect::Login {
             session,
             server,
             username,
         });
+    }
+
+    /// Goes on with a session that was kept: its renewal brings everything that a login does.
+    pub(super) fn resume(
+        &mut self,
+        now: Now,
+        command: CommandId,
+        server: String,
+        username: String,
+    ) {
+        if !matches!(self.stage, At::SignedOut) {
+            return self.tell(command, Err(problem::already_signed_in()));
+        }
+        if let Err(error) = usable(&server, &username) {
+            self.push(Effect::ForgetKept);
+            return self.tell(command, Err(error));
+        }
+        let session = self.begin_sign_in(now, command, SignInStep::Resuming);
+        self.push(Effect::Resume { session, server });
+    }
+
+    fn begin_sign_in(&mut self, now: Now, command: CommandId, step: SignInStep) -> u32 {
+        self.sessions_used += 1;
+        self.session = Some(Session::new(self.sessions_used));
+        self.last_error = None;
+        self.since = now.ms;
+        self.stage = At::SigningIn {
+            command,
+            step,
+            give_up: None,
+        };
+        self.sessions_used
     }
 
     pub(super) fn cancel_sign_in(&mut self, now: Now, command: CommandId) {
@@ -121,12 +155,12 @@ impl Day {
         };
         self.tell(asked, Err(problem::cancelled()));
         self.tell(command, Ok(None));
-        if step == SignInStep::CheckingPassword {
+        if matches!(step, SignInStep::CheckingPassword | SignInStep::Resuming) {
             // The answer to the login may still come; `on_logged_in` then ends that session.
             self.session = None;
             self.stage = At::SignedOut;
         } else {
-            self.begin_leaving(now, super::When::Now, None, true);
+            self.begin_leaving(now, super::When::Now, None, true, None);
         }
     }
 
@@ -147,9 +181,26 @@ impl Day {
             Err(failure) => {
                 self.push(Effect::Forget { session });
                 self.session = None;
-                self.fail_sign_in(now, failure.error);
+                let error = self.why_not_signed_in(failure);
+                self.fail_sign_in(now, error);
             }
         }
+    }
+
+    /// A kept session that the server does not take is of no use any more; one that could not be asked about is.
+    fn why_not_signed_in(&mut self, failure: Failure) -> ErrorBody {
+        let resuming = matches!(
+            self.stage,
+            At::SigningIn {
+                step: SignInStep::Resuming,
+                ..
+            }
+        );
+        if !resuming || failure.kind == FailureKind::Retry {
+            return failure.error;
+        }
+        self.push(Effect::ForgetKept);
+        problem::session_expired()
     }
 
     fn password_was_right(&mut self, now: Now, account: Account) {
@@ -158,7 +209,8 @@ impl Day {
         };
         let number = session.number;
         session.schedule_refresh(now, account.expires_at);
-        let registers = account.has_phone && account.extension.is_some();
+        let registers = account.fits_the_phone();
+        let unfit = account.transport.clone().filter(|_| !registers);
         session.account = Some(account);
         // Before the phone: so the lease lives when the server is told of the Contact.
         self.push(Effect::OpenLink { session: number });
@@ -170,7 +222,13 @@ impl Day {
             );
             self.push(Effect::Register { session: number });
         } else {
-            self.phone = PhoneState::None;
+            self.phone = match unfit {
+                // Never by another transport than the one that was asked for: that would be clear text unawares.
+                Some(transport) => PhoneState::Failed {
+                    error: problem::unsupported_transport(&transport),
+                },
+                None => PhoneState::None,
+            };
             self.signed_in(now);
         }
     }

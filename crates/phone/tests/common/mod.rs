@@ -15,7 +15,7 @@ use rollcall_phone::{
 use rollcall_sip::digest::{Authenticator, Verdict};
 use rollcall_sip::message::{HeadersView, Method, NameAddr, Request, Uri};
 use rollcall_sip::{CallId, Config, EndReason, Event, InviteRequest, Reply, UserAgent};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 
 /// Longer than anything takes that a test waits for; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -273,7 +273,7 @@ pub(crate) fn password_of(extension: &str) -> String {
 /// An engine under test and everything it told.
 pub(crate) struct Phone {
     pub(crate) engine: EngineHandle,
-    events: UnboundedReceiver<PhoneEvent>,
+    events: Receiver<PhoneEvent>,
     pub(crate) told: Vec<PhoneEvent>,
 }
 

@@ -216,6 +216,7 @@ fn words(event: &Event) -> String {
     match event {
         Event::SigningIn { step } => match step {
             SignInStep::Starting => "starting the server here ...".to_owned(),
+            SignInStep::Resuming => "renewing the session ...".to_owned(),
             SignInStep::CheckingPassword => "checking the password ...".to_owned(),
             SignInStep::RegisteringPhone => "registering the phone ...".to_owned(),
             SignInStep::TellingServer => "telling the server ...".to_owned(),

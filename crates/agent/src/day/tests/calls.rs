@@ -83,9 +83,13 @@ fn a_number_that_is_none_is_not_dialled() {
     let id = bench.ask(Command::Dial {
         target: "6\r\n00".to_owned(),
     });
+    let error = bench.answer_to(id).unwrap().unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("target"));
+    let why = rollcall_phone::Target::parse("6\r\n00").unwrap_err();
     assert_eq!(
-        bench.answer_to(id).unwrap().unwrap_err().field.as_deref(),
-        Some("target")
+        error.message,
+        format!("{why}."),
+        "the phone's words, and nobody else's"
     );
     assert!(bench.effects().is_empty());
 }

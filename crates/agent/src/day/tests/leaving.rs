@@ -83,7 +83,7 @@ fn a_server_that_does_not_answer_keeps_nobody_signed_in() {
     let mut bench = Bench::signed_in();
     let id = bench.ask(Command::SignOut(When::Now));
     bench.phone(PhoneEvent::Unregistered);
-    bench.pass(Duration::from_secs(3));
+    bench.pass(Duration::from_millis(2_500));
     let answer = bench.answer_to(id).unwrap().unwrap().unwrap();
     assert_eq!(answer.pending, ["server"]);
     let Stage::SignedOut { error: Some(error) } = bench.day.state().stage else {
@@ -177,4 +177,49 @@ fn what_a_former_session_still_says_changes_nothing() {
     assert_eq!(state.stage, Stage::SignedOut { error: None });
     assert!(state.board.agents.is_empty());
     assert_eq!(state.contact, None);
+}
+
+#[test]
+fn a_program_that_ends_is_done_within_four_seconds_whatever_does_not_answer() {
+    let unauthorised = |bench: &mut Bench| {
+        bench.hear(Input::LoggedOut {
+            session: 1,
+            result: Err(failure(FailureKind::Unauthorised, "invalid_token")),
+        });
+        bench.pass(Duration::from_secs(1)).hear(Input::Refreshed {
+            session: 1,
+            result: Ok(u64::MAX),
+        });
+    };
+    let silent = |_: &mut Bench| {};
+    for server in [&unauthorised as &dyn Fn(&mut Bench), &silent] {
+        let mut bench = Bench::signed_in();
+        let id = bench.ask(Command::SignOut(When::Now));
+        bench.pass(Duration::from_millis(1_500));
+        let begun = bench.elapsed;
+        server(&mut bench);
+        bench.pass(Duration::from_millis(2_500) - (bench.elapsed - begun));
+        let answer = bench.answer_to(id).unwrap().unwrap().unwrap();
+        assert_eq!(answer.pending, ["phone", "server"]);
+    }
+}
+
+#[test]
+fn a_program_that_ends_hurries_a_sign_out_that_is_under_way() {
+    let mut bench = Bench::signed_in();
+    bench.ask(Command::SignOut(When::AfterCalls));
+    bench.phone(PhoneEvent::Unregistered);
+    let id = bench.ask(Command::SignOut(When::Now));
+    bench.pass(Duration::from_millis(2_500));
+    let answer = bench.answer_to(id).unwrap().unwrap().unwrap();
+    assert_eq!(answer.pending, ["server"]);
+}
+
+#[test]
+fn a_program_that_ends_hangs_up_each_call_once() {
+    let (mut bench, _) = Bench::talking();
+    bench.ask(Command::SignOut(When::Now));
+    let hang_ups = bench.effects();
+    let hang_ups = hang_ups.iter().filter(|e| *e == "Phone::Hangup");
+    assert_eq!(hang_ups.count(), 1);
 }

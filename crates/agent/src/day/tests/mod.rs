@@ -197,7 +197,7 @@ fn account(extension: Option<&str>, role: Role) -> Account {
         username: "1001".to_owned(),
         extension: extension.map(str::to_owned),
         role,
-        has_phone: extension.is_some(),
+        transport: extension.map(|_| "udp".to_owned()),
         expires_at: 3_600_000,
     }
 }

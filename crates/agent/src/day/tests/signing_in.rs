@@ -231,3 +231,89 @@ fn a_second_sign_in_is_refused() {
         "already_signed_in"
     );
 }
+
+#[test]
+fn an_account_for_another_transport_is_refused_with_a_next_step_and_never_registered_over_udp() {
+    for transport in ["tls", "wss", "tcp", ""] {
+        let mut bench = Bench::new();
+        bench.begin();
+        let account = Account {
+            transport: Some(transport.to_owned()),
+            ..account(Some("1001"), Role::Agent)
+        };
+        bench.hear(Input::LoggedIn {
+            session: 1,
+            result: Ok(account),
+        });
+        assert_eq!(bench.effects(), ["Login", "OpenLink", "Answer(ok)"]);
+        let PhoneState::Failed { error } = bench.day.state().phone else {
+            panic!("{:?}", bench.day.state().phone);
+        };
+        assert_eq!(error.code, "unsupported_transport");
+        assert!(error.message.contains(transport) && error.next.is_some());
+        assert_eq!(codes(&bench), ["unsupported_transport"]);
+        bench.link(LinkEvent::Reregister);
+        assert!(bench.effects().is_empty());
+    }
+}
+
+fn resuming() -> (Bench, CommandId) {
+    let mut bench = Bench::new();
+    let id = bench.ask(Command::Resume {
+        server: "http://127.0.0.1:1".to_owned(),
+        username: "1001".to_owned(),
+    });
+    assert_eq!(bench.effects(), ["Resume"]);
+    let step = SignInStep::Resuming;
+    assert_eq!(bench.day.state().stage, Stage::SigningIn { step });
+    (bench, id)
+}
+
+#[test]
+fn a_kept_session_that_is_renewed_goes_on_as_a_login_does() {
+    let (mut bench, id) = resuming();
+    assert_eq!(bench.password_right().effects(), ["OpenLink", "Register"]);
+    bench.linked().phone(registered(CONTACT));
+    let claim = bench.claim();
+    bench.hear(Input::Claimed {
+        claim,
+        result: Ok(()),
+    });
+    assert!(bench.answer_to(id).unwrap().is_ok());
+    assert_eq!(bench.day.state().stage, Stage::SignedIn);
+}
+
+#[test]
+fn a_kept_session_that_is_refused_is_forgotten_and_one_that_could_not_be_asked_about_is_not() {
+    for (kind, effects, code) in [
+        (
+            FailureKind::Unauthorised,
+            &["Forget", "ForgetKept", "Answer(session_expired)"][..],
+            "session_expired",
+        ),
+        (
+            FailureKind::Retry,
+            &["Forget", "Answer(server_away)"],
+            "server_away",
+        ),
+    ] {
+        let (mut bench, _) = resuming();
+        let result = Err(failure(kind, "server_away"));
+        bench.hear(Input::LoggedIn { session: 1, result });
+        assert_eq!(bench.effects(), effects);
+        let Stage::SignedOut { error: Some(error) } = bench.day.state().stage else {
+            panic!("{:?}", bench.day.state().stage);
+        };
+        assert_eq!(error.code, code);
+    }
+}
+
+#[test]
+fn a_resumption_can_be_cancelled() {
+    let (mut bench, _) = resuming();
+    bench.ask(Command::CancelSignIn);
+    assert_eq!(bench.day.state().stage, Stage::SignedOut { error: None });
+    bench.effects();
+    bench.password_right();
+    assert_eq!(bench.effects(), ["AgentLogout", "Forget"]);
+}

@@ -11,7 +11,7 @@ use rollcall_phone::{
     PhoneCommand, PhoneEvent,
 };
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 
 use crate::json;
 
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 async fn watch(
     arguments: &RunArguments,
     engine: EngineHandle,
-    mut events: UnboundedReceiver<PhoneEvent>,
+    mut events: Receiver<PhoneEvent>,
     lasting: Option<Duration>,
 ) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
