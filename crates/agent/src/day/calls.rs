@@ -159,8 +159,12 @@ impl Day {
         self.ask_all(Call::rings_here, PhoneCommand::Decline);
     }
 
+    /// All but those that ring here, which are declined.
     pub(super) fn hang_up_all(&mut self) {
-        self.ask_all(Call::is_live, PhoneCommand::Hangup);
+        self.ask_all(
+            |call| call.is_live() && !call.rings_here(),
+            PhoneCommand::Hangup,
+        );
     }
 
     fn ask_all(&mut self, fits: fn(&Call) -> bool, ask: fn(CallRef) -> PhoneCommand) {

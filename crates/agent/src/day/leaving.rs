@@ -66,7 +66,7 @@ impl Leaving {
 impl Day {
     pub(super) fn sign_out(&mut self, now: Now, command: CommandId, when: When) {
         match &mut self.stage {
-            At::SignedOut => return self.tell(command, Ok(Some(SignedOut::default()))),
+            At::SignedOut => self.tell(command, Ok(Some(SignedOut::default()))),
             At::SigningIn { command: asked, .. } => {
                 let asked = *asked;
                 self.tell(asked, Err(problem::cancelled()));
@@ -83,6 +83,9 @@ impl Day {
                     leaving.hurry(now.at, &self.patience);
                 }
                 leaving.asked_by.push(command);
+                if when == When::Now {
+                    self.hang_up_all();
+                }
                 self.leave(now);
             }
         }
@@ -132,16 +135,16 @@ impl Day {
         // Whatever is still to be tried would put the person online again.
         self.claiming.clear();
         self.decline_ringing();
+        if when == When::Now {
+            self.hang_up_all();
+        }
         self.leave(now);
     }
 
     /// Goes as far as can be gone now.
     pub(super) fn leave(&mut self, now: Now) {
-        let At::SigningOut(leaving) = &self.stage else {
+        if !matches!(self.stage, At::SigningOut(_)) {
             return;
-        };
-        if leaving.when == When::Now {
-            self.hang_up_all();
         }
         self.leave_registrar(now);
         self.leave_server(now);

@@ -218,7 +218,10 @@ fn a_program_that_ends_hurries_a_sign_out_that_is_under_way() {
 #[test]
 fn a_program_that_ends_hangs_up_each_call_once() {
     let (mut bench, _) = Bench::talking();
+    bench.ask(Command::SignOut(When::AfterCalls));
     bench.ask(Command::SignOut(When::Now));
+    bench.phone(PhoneEvent::Unregistered);
+    bench.pass(Duration::from_millis(2_500));
     let hang_ups = bench.effects();
     let hang_ups = hang_ups.iter().filter(|e| *e == "Phone::Hangup");
     assert_eq!(hang_ups.count(), 1);
