@@ -64,6 +64,14 @@ impl Board {
         &self.program
     }
 
+    /// The server's epoch as the last snapshot has it: another one after each start.
+    pub fn epoch(&self) -> Option<String> {
+        let events = self.program.events();
+        let mut latest_first = events.iter().rev();
+        let snapshot = latest_first.find(|event| event["event"] == "agents:snapshot")?;
+        snapshot["data"]["epoch"].as_str().map(str::to_owned)
+    }
+
     /// When the board first said `status` of `extension` after `since`, ms since the epoch.
     pub fn first_said(&self, extension: &str, status: &str, since: u64) -> Option<u64> {
         let events = self.program.events();

@@ -13,10 +13,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::asterisk::{Asterisk, Contacts};
+use crate::asterisk::Contacts;
 use crate::board::Board;
+use crate::pbx::Pbx;
 use crate::ports::Port;
-use crate::program::Program;
+use crate::program::{Program, Resources};
 use crate::relay::Relay;
 use crate::surroundings;
 use crate::waiting::PROMPTLY;
@@ -47,6 +48,8 @@ pub struct Options {
     /// A configuration instead of these tests' own, with `{listen}`, `{folder}`, `{database}`, `{ami}`, `{http}` and
     /// `{sip}` where its address, folders, ports and registrar belong.
     pub config: Option<String>,
+    /// Sections added to these tests' own configuration.
+    pub more: String,
 }
 
 /// What these tests configure: everything sooner than by default, so that a test need not wait.
@@ -71,6 +74,8 @@ resync_ms = 2000
 login_timeout_ms = 8000
 [auth]
 failures_allowed = 1000
+[metrics]
+listen = \"127.0.0.1:0\"
 ";
 const ARI: &str = "\
 [ari]
@@ -100,13 +105,13 @@ pub struct Rows {
 }
 
 impl Server {
-    /// Starts one beside `asterisk`, with an agent for each of its people and a supervisor.
+    /// Starts one beside `pbx`, with an agent for each of its people and a supervisor.
     ///
     /// # Panics
     ///
     /// If it does not start.
-    pub async fn start(asterisk: &Asterisk) -> Server {
-        Server::start_with(asterisk, Options::default()).await
+    pub async fn start(pbx: &impl Pbx) -> Server {
+        Server::start_with(pbx, Options::default()).await
     }
 
     /// As [`Server::start`], with `options`. Where Asterisk keeps contacts in a table, the server shares that database.
@@ -114,13 +119,13 @@ impl Server {
     /// # Panics
     ///
     /// If it does not start.
-    pub async fn start_with(asterisk: &Asterisk, options: Options) -> Server {
+    pub async fn start_with(pbx: &impl Pbx, options: Options) -> Server {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
-        let database = match &asterisk.settings().contacts {
+        let database = match &pbx.settings().contacts {
             Contacts::Astdb => folder.path().join("data/rollcall.db"),
             Contacts::Table(file) => file.clone(),
         };
-        let ami = Relay::to(asterisk.ami_port());
+        let ami = Relay::to(pbx.ami_port());
         let mut server = Server {
             folder,
             program: None,
@@ -128,8 +133,8 @@ impl Server {
             ami,
             database,
         };
-        server.configure(asterisk, &options);
-        for person in &asterisk.settings().people {
+        server.configure(pbx, &options);
+        for person in &pbx.settings().people {
             server.add(
                 &person.extension,
                 "agent",
@@ -191,6 +196,41 @@ impl Server {
     /// `http://ip:port`, the same after a restart.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port.number())
+    }
+
+    /// The file of its database.
+    pub fn database_file(&self) -> &Path {
+        &self.database
+    }
+
+    /// Its port, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// What it holds at the moment.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub fn resources(&self) -> Resources {
+        let program = self.program.as_ref();
+        program.map_or_else(|| panic!("it does not run"), Program::resources)
+    }
+
+    /// Its figures, as Prometheus reads them.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be had.
+    pub async fn figures(&self) -> String {
+        let events = self.program.as_ref().map(Program::events);
+        let ready = events.as_deref().and_then(<[Value]>::first);
+        let url = ready.and_then(|ready| ready["metrics"].as_str());
+        let url = url.unwrap_or_else(|| panic!("it serves no figures: {ready:?}"));
+        let answer = http().get(url).send().await;
+        let text = answer.unwrap_or_else(|error| panic!("{error}")).text();
+        text.await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The connection to Asterisk's manager interface, to cut and mend.
@@ -354,8 +394,8 @@ impl Server {
         self.folder.path().join("server.toml")
     }
 
-    fn configure(&self, asterisk: &Asterisk, options: &Options) {
-        let settings = asterisk.settings();
+    fn configure(&self, pbx: &impl Pbx, options: &Options) {
+        let settings = pbx.settings();
         let (manager, manager_secret) = &settings.manager;
         let (ari, ari_secret) = &settings.ari;
         let folder = self.folder.path();
@@ -365,17 +405,17 @@ impl Server {
             Contacts::Astdb => "mirror",
             Contacts::Table(_) => "shared",
         };
-        let own = || CONFIG.to_owned() + if options.ari { ARI } else { "" };
+        let own = || CONFIG.to_owned() + if options.ari { ARI } else { "" } + &options.more;
         let values = [
             ("{listen}", format!("127.0.0.1:{}", self.port.number())),
             ("{folder}", folder.display().to_string()),
             ("{mode}", mode.to_owned()),
             ("{database}", self.database.display().to_string()),
             ("{ami}", self.ami.port().to_string()),
-            ("{http}", asterisk.http_port().to_string()),
+            ("{http}", pbx.http_port().unwrap_or_default().to_string()),
             ("{manager}", manager.clone()),
             ("{ari}", ari.clone()),
-            ("{sip}", asterisk.sip()),
+            ("{sip}", pbx.sip()),
             ("{lease}", LEASE.as_millis().to_string()),
         ];
         let text = values.iter().fold(

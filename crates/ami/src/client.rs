@@ -21,9 +21,13 @@ use crate::session::{
     ActionError, CloseReason, Listing, Output, RequestId, Response, Session, SessionConfig,
 };
 
-/// Events that may wait for their reader. A reader that lags further behind has lost the thread: the connection is
-/// dropped, so that it begins anew with full lists instead of acting on the past.
-const EVENT_BACKLOG: usize = 65_536;
+/// Events that may wait for their reader.
+const EVENT_BACKLOG: usize = 8_192;
+/// More events than one read can hold. While there is less room than this, nothing is read: a flood waits in Asterisk's
+/// own buffers, not in our memory. A reader that makes no room until the link's time-outs have passed has lost the
+/// thread: the connection is dropped, so that it begins anew with full lists instead of acting on the past.
+const EVENT_ROOM: usize = 4_096;
+const READ_BYTES: usize = 16 * 1024;
 
 /// Where Asterisk is, and who we are to it.
 #[derive(Debug, Clone)]
@@ -254,7 +258,8 @@ impl Link {
         );
         let mut waiting = Waiting::default();
         let mut ready = false;
-        let mut buffer = vec![0; 16 * 1024];
+        let mut buffer = vec![0; READ_BYTES];
+        let events = self.events.clone();
         let mut shutdown = None;
         loop {
             let written = self.transmit(&mut session, &mut stream).await;
@@ -281,7 +286,7 @@ impl Link {
             let due =
                 tokio::time::Instant::from_std(session.poll_timeout().unwrap_or_else(Instant::now));
             tokio::select! {
-                read = stream.read(&mut buffer) => match read {
+                read = read_with_room(&events, &mut stream, &mut buffer) => match read {
                     Ok(length) if length > 0 => {
                         let now = Instant::now();
                         session.handle_bytes(now, buffer.get(..length).unwrap_or_default());
@@ -333,6 +338,10 @@ impl Link {
                 waiting.lists.remove(&id).map(|reply| reply.send(outcome));
                 None
             }
+            // It was not Asterisk who was silent: nobody listened.
+            Output::Closed(CloseReason::Silent(_)) if self.events.capacity() < EVENT_ROOM => {
+                Some(LostReason::Overrun)
+            }
             Output::Closed(reason) => Some(LostReason::Closed(reason)),
         }
     }
@@ -344,6 +353,17 @@ impl Link {
             _ => None,
         }
     }
+}
+
+/// Reads once there is room for what one read can bring.
+async fn read_with_room(
+    events: &mpsc::Sender<ClientEvent>,
+    stream: &mut TcpStream,
+    buffer: &mut [u8],
+) -> std::io::Result<usize> {
+    // An error means that nobody reads any more: whoever waits for this sees that too.
+    drop(events.reserve_many(EVENT_ROOM).await);
+    stream.read(buffer).await
 }
 
 fn finish(done: Option<oneshot::Sender<()>>) {

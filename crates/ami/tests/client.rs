@@ -256,6 +256,41 @@ async fn lost(events: &mut mpsc::Receiver<ClientEvent>) -> &'static str {
     }
 }
 
+#[tokio::test]
+async fn a_flood_waits_outside_while_nobody_reads_and_a_reader_that_never_does_loses_the_link() {
+    let (listener, client, mut events, figures) = counted().await;
+    let mut asterisk = Asterisk::accept_and_log_in(&listener).await;
+    assert_eq!(next(&mut events).await, ClientEvent::Connected);
+    let flood = b"Event: Newexten\r\nChannel: x\r\n\r\n".repeat(1_000);
+    let speak = async { while asterisk.stream.write_all(&flood).await.is_ok() {} };
+    let mut most = 0;
+    let listen = async {
+        while figures.losses().is_empty() {
+            most = most.max(events.len());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let flooded = async {
+        tokio::select! { () = speak => {} () = listen => {} }
+    };
+    tokio::time::timeout(Duration::from_secs(20), flooded)
+        .await
+        .unwrap();
+    assert!((4_096..=8_192).contains(&most), "{most} events in memory");
+    drop(asterisk);
+    let mut read = 0;
+    let reason = loop {
+        match next(&mut events).await {
+            ClientEvent::Event(_) => read += 1,
+            ClientEvent::Lost { reason, .. } => break reason,
+            ClientEvent::Connected => panic!("no second connection was accepted"),
+        }
+    };
+    assert!(read > 0);
+    assert_eq!(reason.code(), "events_not_read");
+    drop(client);
+}
+
 async fn counted() -> (
     TcpListener,
     Client,

@@ -22,6 +22,9 @@ use crate::{ClientError, backoff::Backoff};
 
 /// The largest answer that is read, bytes.
 const LARGEST: usize = 4 * 1024 * 1024;
+/// How long an unused connection is kept: less than the 30 s after which a server closes it, so that
+/// no request goes out on one that is just ending.
+const KEPT: Duration = Duration::from_secs(20);
 /// The longest a server's Retry-After is obeyed within one call.
 const OBEYED: Duration = Duration::from_secs(2);
 
@@ -71,6 +74,7 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .connect_timeout(timing.connect)
+            .pool_idle_timeout(KEPT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .user_agent(concat!("rollcall/", env!("CARGO_PKG_VERSION")))

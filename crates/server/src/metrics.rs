@@ -11,7 +11,7 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, text},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text},
     metrics::{
         counter::{ConstCounter, Counter},
         family::Family,
@@ -45,7 +45,7 @@ pub(crate) struct Commits {
 }
 
 /// Where something was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     /// A TCP connection, before or beside its requests.
     Connection,
@@ -57,7 +57,7 @@ pub(crate) enum Door {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
-    door: Door,
+    door: &'static str,
     kind: &'static str,
 }
 
@@ -111,6 +111,11 @@ impl Metrics {
 
     /// Something was refused; `kind` is its code.
     pub(crate) fn refused(&self, door: Door, kind: &'static str) {
+        let door = match door {
+            Door::Connection => "connection",
+            Door::Http => "http",
+            Door::SocketIo => "socketio",
+        };
         let refused = Refused { door, kind };
         self.0.refusals.get_or_create(&refused).inc();
     }
@@ -251,7 +256,7 @@ mod tests {
         let _supervisor = metrics.client(Role::Supervisor);
         let text = metrics.render().unwrap();
         for line in [
-            "rollcall_refusals_total{door=\"Http\",kind=\"too_slow\"} 1",
+            "rollcall_refusals_total{door=\"http\",kind=\"too_slow\"} 1",
             "rollcall_commit_batch_count 1",
             "rollcall_propagation_seconds_count 1",
             "rollcall_clients{role=\"supervisor\"} 1",

@@ -84,13 +84,13 @@ async fn half_open_slow_and_broken_http_is_closed_named_and_counted() {
     );
     assert!(body.starts_with("HTTP/1.1 503"), "{body}");
     for kind in ["silent", "slow_headers", "not_http", "headers_too_large"] {
-        refusal_counted(&house, "Connection", kind).await;
+        refusal_counted(&house, "connection", kind).await;
     }
-    refusal_counted(&house, "Http", "too_slow").await;
+    refusal_counted(&house, "http", "too_slow").await;
     let mut cut = TcpStream::connect(address).await.unwrap();
     cut.write_all(half_body).await.unwrap();
     drop(cut);
-    refusal_counted(&house, "Http", "body_cut").await;
+    refusal_counted(&house, "http", "body_cut").await;
     house.sign_in("agent1001").await;
     counted(&house, "rollcall_connections 1\n").await;
 }
@@ -119,7 +119,7 @@ async fn who_asks_over_http_and_never_reads_the_answers_is_cut_off() {
     tokio::time::timeout(PATIENCE, shout)
         .await
         .expect("it is cut");
-    refusal_counted(&house, "Connection", "unread").await;
+    refusal_counted(&house, "connection", "unread").await;
     house.client.healthz().await.unwrap();
 }
 
@@ -159,9 +159,9 @@ async fn a_socket_io_client_that_never_reads_is_cut_and_the_others_hear_everythi
             break;
         }
     }
-    refusal_counted(&house, "Connection", "unread").await;
+    refusal_counted(&house, "connection", "unread").await;
     counted(&house, "rollcall_clients{role=\"supervisor\"} 1\n").await;
-    refusal_counted(&house, "SocketIo", "resync_too_soon").await;
+    refusal_counted(&house, "socketio", "resync_too_soon").await;
     counted(&house, "rollcall_propagation_seconds_count").await;
 }
 
@@ -180,7 +180,7 @@ async fn a_client_that_floods_is_counted_and_keeps_nobody_waiting() {
         calls: 0,
     };
     device.heartbeat(beat("somebody-elses"));
-    refusal_counted(&house, "SocketIo", "foreign_heartbeat").await;
+    refusal_counted(&house, "socketio", "foreign_heartbeat").await;
     let own = common::device_of("agent1001");
     let flood = async {
         loop {
@@ -190,12 +190,12 @@ async fn a_client_that_floods_is_counted_and_keeps_nobody_waiting() {
     };
     tokio::select! {
         () = flood => {}
-        () = refusal_counted(&house, "SocketIo", "heartbeat_too_soon") => {}
+        () = refusal_counted(&house, "socketio", "heartbeat_too_soon") => {}
     }
     house.sign_in("agent1002").await;
     let refused = watch_refused(&house).await;
     assert_eq!(refused, "invalid_token");
-    refusal_counted(&house, "SocketIo", "invalid_token").await;
+    refusal_counted(&house, "socketio", "invalid_token").await;
 }
 
 #[tokio::test]

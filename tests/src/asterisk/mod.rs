@@ -163,6 +163,20 @@ impl Asterisk {
         }
     }
 
+    /// Stops it in its tracks: it hangs, its sockets stay open.
+    pub fn freeze(&self) {
+        if let Some(process) = &self.process {
+            process.freeze();
+        }
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        if let Some(process) = &self.process {
+            process.thaw();
+        }
+    }
+
     /// `127.0.0.1:PORT` of its SIP transports (UDP and TCP).
     pub fn sip(&self) -> String {
         format!("127.0.0.1:{}", self.sip.number())
