@@ -219,7 +219,7 @@ mod tests {
         fs::write(crashed.join(LOCK), "").unwrap();
         let lives = Folder::create(data.path()).unwrap();
         Folder::remove_dead(data.path());
-        assert_eq!(folders(data.path()), [lives.path.clone()]);
+        assert_eq!(folders(data.path()), std::slice::from_ref(&lives.path));
         drop(lives);
         assert!(folders(data.path()).is_empty());
     }
