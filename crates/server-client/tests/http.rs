@@ -17,7 +17,7 @@ use axum::{
 use rollcall_server_client::{Client, ClientError, Timing};
 use rollcall_wire::http::{AgentLogoutRequest, LoginRequest};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 use uuid::Uuid;
 
 fn quick() -> Timing {
@@ -155,4 +155,46 @@ async fn a_server_that_never_answers_is_given_up_in_time() {
         .expect("a bounded wait")
         .unwrap_err();
     assert!(matches!(error, ClientError::ServerAway(_)), "{error:?}");
+}
+
+/// Says `head`, then a byte at a time for ever; answers the client and how often it was asked.
+async fn dripping(head: &'static [u8]) -> (Client, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicU32::new(0));
+    let counting = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counting.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut said = stream.write_all(head).await;
+                while said.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    said = stream.write_all(b" ").await;
+                }
+            });
+        }
+    });
+    let timing = Timing {
+        tries: 2,
+        request: Duration::from_millis(100),
+        ..quick()
+    };
+    (Client::with_timing(&url, timing).unwrap(), asked)
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_in_is_given_up_after_its_tries() {
+    let half_a_head: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type:";
+    let half_a_body: &[u8] =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n{";
+    for head in [half_a_head, half_a_body] {
+        let (client, asked) = dripping(head).await;
+        let error = tokio::time::timeout(Duration::from_secs(10), logout(&client))
+            .await
+            .expect("a bounded wait")
+            .unwrap_err();
+        assert!(matches!(error, ClientError::ServerAway(_)), "{error:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
 }
