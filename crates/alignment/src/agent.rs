@@ -16,6 +16,9 @@ use crate::time::Now;
 /// Ended sessions that are remembered, so that a repeated logout is answered as the first was.
 const ENDED_KEPT: usize = 8;
 
+/// Contacts of one extension that wait for the list that names them.
+const GLIMPSED_KEPT: usize = 64;
+
 /// Contacts of one extension that are remembered as removed until a full list says so too.
 const REMOVED_KEPT: usize = 64;
 
@@ -304,6 +307,9 @@ pub(crate) struct Agent {
     pub(crate) sessions: Vec<SessionRecord>,
     /// The contacts that Asterisk has.
     pub(crate) contacts: BTreeMap<ContactId, ContactRecord>,
+    /// Contacts that only an event has spoken of: their rows, and the step it came in. They wait for
+    /// the list that names them, and are gone if it does not.
+    pub(crate) glimpsed: BTreeMap<ContactId, (ContactRow, u64)>,
     /// Contacts an event removed, and in which step: an older list does not bring them back.
     pub(crate) removed: BTreeMap<ContactId, u64>,
     /// Contacts that were over for us when we started, and their expiry then: if Asterisk still has
@@ -329,6 +335,7 @@ impl Agent {
             known: false,
             sessions: Vec::new(),
             contacts: BTreeMap::new(),
+            glimpsed: BTreeMap::new(),
             removed: BTreeMap::new(),
             left_behind: BTreeMap::new(),
             last_gone: None,
@@ -517,6 +524,40 @@ impl Agent {
             row.status = ContactStatus::Expired;
             self.last_gone = Some(row);
         }
+    }
+
+    /// An event spoke of a contact that no list has named yet.
+    pub(crate) fn glimpse(&mut self, id: &ContactId, uri: String, step: u64, now: Now) {
+        let row = ContactRow {
+            id: id.clone(),
+            endpoint: self.extension.clone(),
+            uri,
+            user_agent: String::new(),
+            expires_unix: now.unix_seconds(),
+            qualify_frequency: 0,
+            reg_server: String::new(),
+            status: ContactStatus::Expired,
+        };
+        self.glimpsed.insert(id.clone(), (row, step));
+        if self.glimpsed.len() > GLIMPSED_KEPT
+            && let Some(oldest) = self.glimpsed.iter().min_by_key(|(_, (_, at))| *at)
+        {
+            let oldest = oldest.0.clone();
+            self.glimpsed.remove(&oldest);
+        }
+    }
+
+    /// A contact came and went between two lists: its row is the last one, as of any that went.
+    /// False if that is how it stands already.
+    pub(crate) fn drop_glimpsed(&mut self, id: &ContactId) -> bool {
+        let Some((row, _)) = self.glimpsed.remove(id) else {
+            return false;
+        };
+        if self.last_gone.as_ref().is_some_and(|last| last.id == *id) {
+            return false;
+        }
+        self.last_gone = Some(row);
+        true
     }
 
     /// The rows our `ps_contacts` should hold.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use md5::{Digest as _, Md5};
 use thiserror::Error;
 
 /// Why a string is not an identifier.
@@ -104,6 +105,13 @@ impl ContactId {
     #[must_use]
     pub fn new(stored: &str) -> Self {
         Self(crate::contact::decode_stored(stored).as_ref().into())
+    }
+
+    /// The id that the registrar gives to a contact of this address of record (F1); events name
+    /// contacts by their URI alone.
+    #[must_use]
+    pub fn of(aor: &Extension, uri: &str) -> Self {
+        Self(format!("{aor};@{:x}", Md5::digest(uri)).into())
     }
 
     /// The decoded id.

@@ -214,20 +214,12 @@ impl Core {
 
     fn contact_event(&mut self, now: Now, event: ContactEvent) {
         let uri = decode_stored(&event.uri).into_owned();
+        let id = ContactId::of(&event.endpoint, &uri);
         let step = self.step;
         let slot = self.slot(&event.endpoint);
-        let known = slot
-            .agent
-            .contacts
-            .values_mut()
-            .find(|record| record.contact.uri == uri);
-        let Some(record) = known else {
-            if event.status != ContactStatus::Expired {
-                self.resync.want(ResyncReason::NewContact);
-            }
-            return;
+        let Some(record) = slot.agent.contacts.get_mut(&id) else {
+            return self.unlisted_contact(now, event, id, uri);
         };
-        let id = record.contact.id.clone();
         record.touched = Some(step);
         let before = record.contact.status;
         if event.status == ContactStatus::Expired {
@@ -245,6 +237,27 @@ impl Core {
             }
         }
         self.dirty.insert(event.endpoint);
+    }
+
+    /// An event tells neither expiry nor user agent: the contact counts once a list names it. One
+    /// that has gone by then was there all the same.
+    fn unlisted_contact(&mut self, now: Now, event: ContactEvent, id: ContactId, uri: String) {
+        let step = self.step;
+        let slot = self.slot(&event.endpoint);
+        if event.status != ContactStatus::Expired {
+            slot.agent.glimpse(&id, uri, step, now);
+            self.resync.want(ResyncReason::NewContact);
+            return;
+        }
+        if slot.agent.removed.contains_key(&id) && !slot.agent.glimpsed.contains_key(&id) {
+            return;
+        }
+        slot.agent.glimpse(&id, uri, step, now);
+        slot.agent.note_removed(id.clone(), step);
+        if slot.agent.drop_glimpsed(&id) {
+            slot.note_contact(now, &id, "contact_removed", String::new());
+            self.dirty.insert(event.endpoint);
+        }
     }
 
     fn contact_list(
@@ -274,6 +287,9 @@ impl Core {
                 }
             }
             slot.agent.removed.retain(|_, at| *at > asked);
+            if slot.drop_unlisted(now, asked, &listed) {
+                self.dirty.insert(extension.clone());
+            }
         }
         for (extension, id) in gone {
             let slot = self.slot(&extension);
@@ -464,6 +480,27 @@ impl Core {
 }
 
 impl Slot {
+    /// What only events spoke of before the list was asked for, and the list does not name, went
+    /// without a word that reached us.
+    fn drop_unlisted(&mut self, now: Now, asked: u64, listed: &BTreeSet<ContactId>) -> bool {
+        let mut gone: Vec<ContactId> = Vec::new();
+        self.agent.glimpsed.retain(|id, (_, at)| {
+            let named = listed.contains(id);
+            if !named && *at <= asked {
+                gone.push(id.clone());
+            }
+            !named
+        });
+        let mut dropped = false;
+        for id in gone {
+            if self.agent.drop_glimpsed(&id) {
+                self.note_contact(now, &id, "contact_not_listed", String::new());
+                dropped = true;
+            }
+        }
+        dropped
+    }
+
     fn note_contact(&mut self, now: Now, id: &ContactId, what: &'static str, detail: String) {
         let device = self
             .agent

@@ -580,10 +580,11 @@ pub(crate) fn contact(
     now: Now,
     status: ContactStatus,
 ) -> Contact {
+    let uri = format!("sip:{user}@192.0.2.7:41234");
     Contact {
-        id: ContactId::new(&format!("{agent};@{user}")),
+        id: ContactId::of(&ext(agent), &uri),
         endpoint: ext(agent),
-        uri: format!("sip:{user}@192.0.2.7:41234"),
+        uri,
         user_agent: device.map_or_else(
             || "baresip v1.0.0".to_owned(),
             |id| format!("Rollcall/0.1.0 (device {id})"),

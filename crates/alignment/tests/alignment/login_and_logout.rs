@@ -344,3 +344,54 @@ fn sessions_that_ended_long_ago_are_forgotten_altogether() {
         &Answer::Refused(Refusal::UnknownSession)
     );
 }
+
+#[test]
+fn f01_a_contact_is_named_by_the_md5_of_its_uri() {
+    let id = ContactId::of(&ext("1001"), "sip:1001-0x55a48b3842f0@127.0.0.1:25101");
+    assert_eq!(id.as_str(), "1001;@fdcb0da3e00471fbd053abeab6f8ec13");
+}
+
+/// A sign-in and a logout within one second, while Asterisk's lists take their time.
+fn short_session(house: &mut House) -> ContactId {
+    house.answers_lists = false;
+    house.sign_in("1001", "s1", "d1");
+    house.link_opens("s1");
+    house.online("1001", "s1", "sip:1001-s1@10.0.0.9");
+    let id = house.register("1001", "1001-s1", Some("d1"));
+    house.pass(Duration::from_millis(500));
+    id
+}
+
+#[test]
+fn a_session_that_comes_and_goes_between_two_lists_leaves_its_expired_row() {
+    let mut house = House::of(&["1001"]);
+    let id = short_session(&mut house);
+    house.unregister(&id);
+    let request = house.logout("s1");
+    assert!(matches!(house.answer(request), Answer::LoggedOut(_)));
+    house.answers_lists = true;
+    house.pass_seconds(15);
+    assert_eq!(house.row_statuses("1001"), ["Expired"]);
+    assert!(house.rows.contains_key(&id));
+    let (rows, entries) = (house.rows.clone(), house.ledger.len());
+    house.contact_event(
+        "1001",
+        "sip:1001-s1@192.0.2.7:41234",
+        ContactStatus::Expired,
+    );
+    assert_eq!(
+        (house.rows, house.ledger.len()),
+        (rows, entries),
+        "said twice"
+    );
+}
+
+#[test]
+fn a_contact_whose_removal_nobody_heard_leaves_its_expired_row_too() {
+    let mut house = House::of(&["1001"]);
+    let id = short_session(&mut house);
+    house.contacts.remove(&id);
+    house.answers_lists = true;
+    house.pass_seconds(15);
+    assert_eq!(house.row_statuses("1001"), ["Expired"]);
+}

@@ -68,7 +68,7 @@ fn names(who: u8) -> (&'static str, &'static str, &'static str) {
 
 fn contact_of(who: u8) -> ContactId {
     let (agent, name, _) = names(who);
-    ContactId::new(&format!("{agent};@{agent}-{name}"))
+    ContactId::of(&ext(agent), &format!("sip:{agent}-{name}@192.0.2.7:41234"))
 }
 
 fn take(house: &mut House, step: Step) {

@@ -464,8 +464,8 @@ fn s27_a_rebound_contact_of_the_same_device_replaces_the_older() {
     house.pass_seconds(20);
     let old = house.log_in("1001", "s1", "d1");
     let mut rebound = house.contacts[&old].clone();
-    rebound.id = ContactId::new("1001;@rebound");
     rebound.uri = "sip:1001-s1@192.0.2.7:55555".to_owned();
+    rebound.id = ContactId::of(&ext("1001"), &rebound.uri);
     rebound.expires_unix += 60;
     house.contacts.insert(rebound.id.clone(), rebound.clone());
     house.contact_event("1001", &rebound.uri, ContactStatus::Reachable);
