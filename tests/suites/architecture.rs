@@ -38,6 +38,11 @@ const DOORS: &[(&str, &[&str], &str)] = &[
     ("rsip", &["rsip::", "use rsip"], "crates/sip/src/message"),
     ("cpal", &["cpal::", "use cpal"], "crates/audio/src/device"),
     ("opus", &["opus::", "use opus"], "crates/media/src/codec"),
+    (
+        "audio-codec",
+        &["audio_codec::", "use audio_codec"],
+        "crates/media/src/codec/g722.rs",
+    ),
     ("@tauri-apps", &["@tauri-apps/"], "ui/src/platform"),
 ];
 

@@ -79,6 +79,18 @@ async fn a_tone_comes_back_from_the_echo_in_opus() {
 }
 
 #[tokio::test]
+async fn a_tone_comes_back_from_the_echo_in_pcma() {
+    let heard = echoed("pcma", 440.0).await;
+    heard.is_a_tone_of(440.0, 0.05);
+}
+
+#[tokio::test]
+async fn a_tone_above_the_telephone_band_comes_back_from_the_echo_in_g722() {
+    let heard = echoed("g722", 5000.0).await;
+    heard.is_a_tone_of(5000.0, 0.15);
+}
+
+#[tokio::test]
 async fn two_phones_talk_both_ways_and_a_hang_up_ends_both() {
     let asterisk = Asterisk::start(Settings::default()).await;
     let folder = folder();
@@ -252,7 +264,11 @@ fn ok_without_contact(request: &str) -> String {
 
 /// Calls Asterisk's echo, speaks a tone, and returns what was heard.
 async fn echoed(codec: &str, hertz: f64) -> Heard {
-    let asterisk = Asterisk::start(Settings::default()).await;
+    let asterisk = Asterisk::start(Settings {
+        codecs: "opus,g722,ulaw,alaw".to_owned(),
+        ..Settings::default()
+    })
+    .await;
     let folder = folder();
     let sound = Voice::new(&folder, codec, hertz);
     let mut phone = Phone::of("1001", &asterisk)

@@ -250,7 +250,9 @@ impl Day {
 fn codec_name(codec: Codec) -> &'static str {
     match codec {
         Codec::Opus => "Opus",
+        Codec::G722 => "G.722",
         Codec::Pcmu => "PCMU",
+        Codec::Pcma => "PCMA",
     }
 }
 

@@ -5,8 +5,9 @@
 //! [`Codec::sample_rate`].
 
 mod conceal;
+mod g711;
+mod g722;
 mod opus;
-mod pcmu;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,25 +15,39 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::sdp::OpusParameters;
+use g711::{G711Decoder, G711Encoder, Law};
 
 /// A codec we can speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// Opus, mono at 48 kHz (RFC 6716, RFC 7587).
     Opus,
+    /// G.722 at 64 kbit/s, 16 kHz under an RTP clock of 8 kHz (RFC 3551 section 4.5.2).
+    G722,
     /// G.711 µ-law at 8 kHz (RFC 3551 section 4.5.14).
     Pcmu,
+    /// G.711 A-law at 8 kHz (RFC 3551 section 4.5.14).
+    Pcma,
 }
 
 impl Codec {
     /// Our preference when nobody says otherwise.
-    pub const DEFAULT: [Codec; 2] = [Codec::Opus, Codec::Pcmu];
+    pub const DEFAULT: [Codec; 4] = [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
 
-    /// Samples a second of the decoded sound, in hertz. Both codecs' RTP clock runs at this rate.
+    /// Samples a second of the decoded sound, in hertz.
     pub fn sample_rate(self) -> u32 {
         match self {
             Codec::Opus => 48_000,
-            Codec::Pcmu => 8_000,
+            Codec::G722 => 16_000,
+            Codec::Pcmu | Codec::Pcma => 8_000,
+        }
+    }
+
+    /// Ticks a second of the codec's RTP clock, in hertz: the sample rate, but for G.722.
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Codec::Opus => 48_000,
+            Codec::G722 | Codec::Pcmu | Codec::Pcma => 8_000,
         }
     }
 
@@ -40,7 +55,9 @@ impl Codec {
     pub fn encoding_name(self) -> &'static str {
         match self {
             Codec::Opus => "opus",
+            Codec::G722 => "G722",
             Codec::Pcmu => "PCMU",
+            Codec::Pcma => "PCMA",
         }
     }
 }
@@ -50,7 +67,9 @@ impl Codec {
     pub fn encoder(self, wanted: &OpusParameters) -> Result<Box<dyn Encoder>, CodecError> {
         Ok(match self {
             Codec::Opus => Box::new(opus::OpusEncoder::new(wanted)?),
-            Codec::Pcmu => Box::new(pcmu::PcmuEncoder),
+            Codec::G722 => Box::new(g722::G722Encoder::new()),
+            Codec::Pcmu => Box::new(G711Encoder::new(Law::Mu)),
+            Codec::Pcma => Box::new(G711Encoder::new(Law::A)),
         })
     }
 
@@ -58,7 +77,9 @@ impl Codec {
     pub fn decoder(self) -> Result<Box<dyn Decoder>, CodecError> {
         Ok(match self {
             Codec::Opus => Box::new(opus::OpusDecoder::new()?),
-            Codec::Pcmu => Box::new(pcmu::PcmuDecoder::new()),
+            Codec::G722 => Box::new(g722::G722Decoder::new()),
+            Codec::Pcmu => Box::new(G711Decoder::new(Law::Mu)),
+            Codec::Pcma => Box::new(G711Decoder::new(Law::A)),
         })
     }
 }
@@ -77,16 +98,16 @@ pub trait Encoder: fmt::Debug + Send {
     }
 }
 
-/// Makes sound of payloads.
+/// Makes sound of payloads. Durations are ticks of the codec's RTP clock ([`Codec::clock_rate`]).
 pub trait Decoder: fmt::Debug + Send {
-    /// Samples that [`Decoder::decode`] would make of this payload, at the codec's rate, 1 to
-    /// 120 ms of them. An error: the payload is not this codec's.
+    /// Ticks of sound that [`Decoder::decode`] would make of this payload, 1 to 120 ms of them. An
+    /// error: the payload is not this codec's.
     fn duration(&self, payload: &[u8]) -> Result<u32, CodecError>;
 
     /// Decode a payload; the content of `samples` is replaced.
     fn decode(&mut self, payload: &[u8], samples: &mut Vec<f32>) -> Result<(), CodecError>;
 
-    /// Make up `duration` samples (120 ms at most) for a lost packet; the content of `samples` is
+    /// Make up `duration` ticks (120 ms at most) for a lost packet; the content of `samples` is
     /// replaced. `following` is the packet right behind the lost one, if it is here.
     fn conceal(
         &mut self,
@@ -109,14 +130,16 @@ impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Codec::Opus => "opus",
+            Codec::G722 => "g722",
             Codec::Pcmu => "pcmu",
+            Codec::Pcma => "pcma",
         })
     }
 }
 
 /// The word is not a codec we know.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("unknown codec {0:?}: known are opus and pcmu")]
+#[error("unknown codec {0:?}: known are opus, g722, pcmu and pcma")]
 pub struct UnknownCodec(pub String);
 
 impl FromStr for Codec {
@@ -125,7 +148,9 @@ impl FromStr for Codec {
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word.trim().to_ascii_lowercase().as_str() {
             "opus" => Ok(Codec::Opus),
+            "g722" => Ok(Codec::G722),
             "pcmu" | "ulaw" | "g711u" => Ok(Codec::Pcmu),
+            "pcma" | "alaw" | "g711a" => Ok(Codec::Pcma),
             _ => Err(UnknownCodec(word.to_owned())),
         }
     }

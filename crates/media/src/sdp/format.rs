@@ -18,7 +18,9 @@ impl Format {
     pub(super) fn offered(codec: Codec) -> Format {
         let payload_type = match codec {
             Codec::Opus => 111,
+            Codec::G722 => 9,
             Codec::Pcmu => 0,
+            Codec::Pcma => 8,
         };
         Format {
             payload_type,
@@ -44,8 +46,9 @@ impl Format {
                 media.add_attribute_with_value("rtpmap", format!("{number} {name}/48000/2"));
                 media.add_attribute_with_value("fmtp", format!("{number} useinbandfec=1"));
             }
-            Codec::Pcmu => {
-                media.add_attribute_with_value("rtpmap", format!("{number} {name}/8000"));
+            codec => {
+                let clock = codec.clock_rate();
+                media.add_attribute_with_value("rtpmap", format!("{number} {name}/{clock}"));
             }
         }
     }
@@ -86,17 +89,25 @@ fn payload_types(media: &Media) -> impl Iterator<Item = u8> {
         .filter(|number| *number < 128)
 }
 
-/// `encoding/clock[/channels]` of a payload type; number 0 needs no rtpmap (RFC 3551 table 4).
+/// `encoding/clock[/channels]` of a payload type; the static ones need no rtpmap (RFC 3551 table 4).
 fn encoding(media: &Media, payload_type: u8) -> Option<String> {
-    value_for(media, "rtpmap", payload_type)
+    let mapped = value_for(media, "rtpmap", payload_type);
+    mapped
+        .or(match payload_type {
+            0 => Some("PCMU/8000"),
+            8 => Some("PCMA/8000"),
+            9 => Some("G722/8000"),
+            _ => None,
+        })
         .map(str::to_owned)
-        .or_else(|| (payload_type == 0).then(|| "PCMU/8000".to_owned()))
 }
 
 fn codec(encoding: &str) -> Option<Codec> {
     match encoding.to_ascii_lowercase().as_str() {
         "opus/48000/2" => Some(Codec::Opus),
+        "g722/8000" | "g722/8000/1" => Some(Codec::G722),
         "pcmu/8000" | "pcmu/8000/1" => Some(Codec::Pcmu),
+        "pcma/8000" | "pcma/8000/1" => Some(Codec::Pcma),
         _ => None,
     }
 }

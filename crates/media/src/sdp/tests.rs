@@ -26,9 +26,10 @@ fn an_offer_names_codecs_ptime_and_direction() {
     assert_eq!(
         String::from_utf8(bytes).unwrap(),
         "v=0\r\no=- 42 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-         m=audio 4000 RTP/AVP 111 0\r\n\
+         m=audio 4000 RTP/AVP 111 9 0 8\r\n\
          a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n\
-         a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendonly\r\n"
+         a=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
+         a=ptime:20\r\na=sendonly\r\n"
     );
 }
 
@@ -53,6 +54,15 @@ fn the_offerers_order_of_codecs_wins() {
     let (_, negotiated) =
         answer_to("m=audio 9 RTP/AVP 0 96\r\na=rtpmap:96 opus/48000/2\r\n").unwrap();
     assert_eq!(negotiated.codec, Codec::Pcmu);
+}
+
+#[test]
+fn static_payload_numbers_need_no_rtpmap() {
+    for (number, codec) in [(0, Codec::Pcmu), (8, Codec::Pcma), (9, Codec::G722)] {
+        let (_, negotiated) = answer_to(&format!("m=audio 7000 RTP/AVP {number}\r\n")).unwrap();
+        assert_eq!(negotiated.codec, codec);
+        assert_eq!(negotiated.send_payload_type, number);
+    }
 }
 
 #[test]
@@ -136,8 +146,8 @@ fn what_cannot_be_honoured_is_refused_with_its_reason() {
             SdpError::UnsupportedTransport("RTP/SAVP".into()),
         ),
         (
-            "m=audio 7000 RTP/AVP 8 18\r\na=rtpmap:8 PCMA/8000\r\n",
-            SdpError::NoCommonCodec("PCMA/8000, 18".into()),
+            "m=audio 7000 RTP/AVP 3 18\r\na=rtpmap:3 GSM/8000\r\n",
+            SdpError::NoCommonCodec("GSM/8000, 18".into()),
         ),
         (
             "m=audio 7000 RTP/AVP 0\r\nc=IN IP4 pbx.example.com\r\n",

@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// Start the call's audio with another jitter buffer, whose clock is the codec's
-    /// [`sample_rate`](crate::codec::Codec::sample_rate). An [`update`](Session::update) that
+    /// [`clock_rate`](crate::codec::Codec::clock_rate). An [`update`](Session::update) that
     /// changes the codec puts a fixed one in its place.
     pub fn with_jitter_buffer(
         config: Config,
@@ -203,6 +203,6 @@ impl Session {
 }
 
 fn fixed_buffer(negotiated: &Negotiated, delay: Duration) -> Box<dyn JitterBuffer> {
-    let clock_rate = negotiated.codec.sample_rate();
+    let clock_rate = negotiated.codec.clock_rate();
     Box::new(FixedJitterBuffer::new(clock_rate, delay))
 }

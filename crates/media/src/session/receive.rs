@@ -41,7 +41,7 @@ impl Receiving {
             codec,
             decoder: codec.decoder()?,
             jitter,
-            upsampler: Upsampler::new(),
+            upsampler: Upsampler::from(codec.sample_rate()),
             ssrc: None,
             sequences: SequenceExtender::default(),
             timestamps: TimestampExtender::default(),
@@ -86,7 +86,7 @@ impl Receiving {
         };
         let timestamp = self.timestamps.extend(packet.timestamp);
         if duration > 0 {
-            self.arrivals.note(now, timestamp, self.codec.sample_rate());
+            self.arrivals.note(now, timestamp, self.codec.clock_rate());
         }
         let inserted = self.jitter.insert(Packet {
             sequence,

@@ -12,7 +12,7 @@ pub(super) struct Sending {
     pub(super) muted: bool,
     codec: Codec,
     encoder: Box<dyn Encoder>,
-    /// For codecs at 8 kHz.
+    /// For codecs below 48 kHz.
     downsampler: Downsampler,
     rtp: Sender,
     expected_loss: u8,
@@ -29,7 +29,7 @@ impl Sending {
             muted: false,
             codec,
             encoder: codec.encoder(&config.negotiated.opus)?,
-            downsampler: Downsampler::new(),
+            downsampler: Downsampler::to(codec.sample_rate()),
             rtp: Sender::new(config.ssrc, config.first_sequence, config.first_timestamp),
             expected_loss: 0,
             narrow: Vec::new(),
@@ -82,6 +82,9 @@ impl Sending {
     ) -> Result<(), CodecError> {
         self.encoder = codec.encoder(wanted)?;
         self.encoder.set_expected_loss(self.expected_loss)?;
+        if self.codec.sample_rate() != codec.sample_rate() {
+            self.downsampler = Downsampler::to(codec.sample_rate());
+        }
         self.codec = codec;
         self.rtp.pause();
         Ok(())
@@ -98,7 +101,7 @@ impl Sending {
 
     /// Ticks of the RTP clock in 20 ms.
     fn frame_ticks(&self) -> u32 {
-        self.codec.sample_rate() / 50
+        self.codec.clock_rate() / 50
     }
 }
 

@@ -16,7 +16,9 @@ fn address(port: u16) -> SocketAddr {
 fn negotiated(codec: Codec, remote: u16) -> Negotiated {
     let payload_type = match codec {
         Codec::Opus => 111,
+        Codec::G722 => 9,
         Codec::Pcmu => 0,
+        Codec::Pcma => 8,
     };
     Negotiated {
         codec,

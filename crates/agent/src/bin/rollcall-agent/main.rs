@@ -50,7 +50,7 @@ struct Arguments {
     #[arg(long, default_value = "devices")]
     audio: AudioChoice,
     /// Codecs to offer, best first.
-    #[arg(long, value_delimiter = ',', default_value = "opus,pcmu")]
+    #[arg(long, value_delimiter = ',', default_value = "opus,g722,pcmu,pcma")]
     codecs: Vec<Codec>,
     /// Answer incoming calls at once.
     #[arg(long)]

@@ -28,7 +28,7 @@ pub(crate) struct RunArguments {
     #[arg(long, default_value = "devices")]
     audio: AudioChoice,
     /// Codecs to offer, best first.
-    #[arg(long, value_delimiter = ',', default_value = "opus,pcmu")]
+    #[arg(long, value_delimiter = ',', default_value = "opus,g722,pcmu,pcma")]
     codecs: Vec<Codec>,
     /// Answer every call at once.
     #[arg(long)]
