@@ -4,14 +4,16 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rollcall_sip::{Event, Failure, RegistrationEvent};
+use rollcall_sip::{Event, Failure, Refusals, RegistrationEvent};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::calls::Lines;
 use crate::link::Link;
 use crate::sound::{Sound, SoundCommand, SoundReport};
-use crate::{Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Vitals, resolve};
+use crate::{
+    Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Refused, Vitals, resolve,
+};
 
 /// How long calls and the registration may take to end at shutdown.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -39,6 +41,8 @@ pub(crate) struct Driver {
     told_registering: bool,
     /// The worst lateness of a timer since the last vitals.
     lateness: Duration,
+    /// What the links of accounts before refused.
+    refused: Refusals,
     farewell: Option<Instant>,
 }
 
@@ -74,6 +78,7 @@ impl Driver {
             available: None,
             told_registering: false,
             lateness: Duration::ZERO,
+            refused: Refusals::default(),
             farewell: None,
         }
     }
@@ -199,6 +204,7 @@ impl Driver {
             link.ua.unregister(Instant::now());
         }
         link.flush_now();
+        self.refused += link.ua.refusals();
         self.end_all_lines();
     }
 
@@ -430,11 +436,24 @@ impl Driver {
             speaker_ok: pulse.speaker_ok(),
             registered: self.registered,
             calls: self.lines.len(),
+            refused: self.refused_so_far(),
         };
         if self.available.is_some() {
             self.set_available(vitals.microphone_ok && vitals.speaker_ok);
         }
         self.tell(PhoneEvent::Vitals(vitals));
+    }
+
+    fn refused_so_far(&self) -> Refused {
+        let mut sip = self.refused;
+        sip += self
+            .link
+            .as_ref()
+            .map_or_else(Refusals::default, |link| link.ua.refusals());
+        Refused {
+            sip,
+            rtp: self.sound.pulse().rtp_refusals(),
+        }
     }
 
     fn has_said_farewell(&self) -> bool {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use rollcall_media::codec::Codec;
+use rollcall_media::session::Counters;
+use rollcall_sip::Refusals;
 
 use crate::{CallRef, FailureCode};
 
@@ -175,4 +177,66 @@ pub struct Vitals {
     pub registered: bool,
     /// Calls that are going on.
     pub calls: usize,
+    /// What was refused since the engine's start.
+    pub refused: Refused,
+}
+
+/// What an engine refused since its start, by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// SIP messages, and what was asked by them.
+    pub sip: Refusals,
+    /// RTP datagrams.
+    pub rtp: RtpRefusals,
+}
+
+/// RTP datagrams that were not played, by the reason. Packets that merely came too late are not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RtpRefusals {
+    /// No RTP, or a payload that its codec cannot read.
+    pub malformed: u64,
+    /// From an address that is not the call's source.
+    pub foreign: u64,
+    /// Of a payload type that nobody agreed on.
+    pub unknown_payload: u64,
+    /// Numbered so far off that they were not believed.
+    pub suspect: u64,
+    /// More than the jitter buffer holds.
+    pub discarded: u64,
+}
+
+impl RtpRefusals {
+    /// Every kind with its count, nought included.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("malformed", self.malformed),
+            ("foreign", self.foreign),
+            ("unknown_payload", self.unknown_payload),
+            ("suspect", self.suspect),
+            ("discarded", self.discarded),
+        ]
+        .into_iter()
+    }
+}
+
+impl From<&Counters> for RtpRefusals {
+    fn from(counters: &Counters) -> Self {
+        Self {
+            malformed: counters.malformed + counters.malformed_payload,
+            foreign: counters.foreign,
+            unknown_payload: counters.unknown_payload,
+            suspect: counters.suspect,
+            discarded: counters.discarded,
+        }
+    }
+}
+
+impl std::ops::AddAssign for RtpRefusals {
+    fn add_assign(&mut self, other: Self) {
+        self.malformed += other.malformed;
+        self.foreign += other.foreign;
+        self.unknown_payload += other.unknown_payload;
+        self.suspect += other.suspect;
+        self.discarded += other.discarded;
+    }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use common::{Exchange, Order, Phone, config};
 use rollcall_media::measure::{strongest_hertz, tone_dbfs};
-use rollcall_phone::{AudioChoice, Codec, EndKind, EngineConfig, PhoneCommand, PhoneEvent};
+use rollcall_phone::{
+    AudioChoice, Codec, EndKind, EngineConfig, PhoneCommand, PhoneEvent, RefusalKind,
+};
 
 const RATE: u32 = 48_000;
 
@@ -351,4 +353,47 @@ async fn the_other_side_may_hold_and_resume_and_the_sound_follows() {
             .any(|event| matches!(event, PhoneEvent::Ended { .. })),
         "no break"
     );
+}
+
+#[tokio::test]
+async fn what_is_refused_is_counted_by_kind_in_the_vitals() {
+    let exchange = Exchange::start();
+    let far_end = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let port = far_end.local_addr().expect("an address").port();
+    let config = EngineConfig {
+        auto_answer: true,
+        ..silent()
+    };
+    let mut phone = Phone::start(config);
+    phone.register("1001", &exchange.address.to_string());
+    let contact = phone.contact().await;
+    let sip = contact.split('@').nth(1).expect("a host").to_owned();
+    far_end
+        .send_to(b"no SIP at all\r\n\r\n", &sip)
+        .expect("sent");
+    exchange.order(Order::Call {
+        extension: "1001".into(),
+        offer: format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+        ),
+    });
+    let answer = exchange.answered_with();
+    let media = answer.lines().find_map(|line| {
+        let rest = line.strip_prefix("m=audio ")?;
+        rest.split(' ').next()?.parse::<u16>().ok()
+    });
+    let media = ("127.0.0.1", media.expect("an audio line"));
+    phone.answered().await;
+    for _ in 0..3 {
+        far_end.send_to(b"no RTP at all", media).expect("sent");
+    }
+    let refused = phone
+        .expect(|event| match event {
+            PhoneEvent::Vitals(vitals) if vitals.refused.rtp.malformed == 3 => Some(vitals.refused),
+            _ => None,
+        })
+        .await;
+    assert_eq!(refused.sip.get(RefusalKind::Unreadable), 1);
+    assert_eq!(refused.sip.total(), 1, "{:?}", refused.sip);
+    phone.engine.send(PhoneCommand::Shutdown);
 }

@@ -13,14 +13,16 @@ mod devices;
 mod thread;
 
 use std::net::UdpSocket;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rollcall_audio::{AudioChoice, AudioError};
 use rollcall_media::sdp::Negotiated;
 use rollcall_sip::CallId;
 use tokio::sync::mpsc;
+
+use crate::RtpRefusals;
 
 /// What the media thread is asked.
 #[derive(Debug)]
@@ -77,6 +79,7 @@ pub(crate) struct Pulse {
     turned_ms: AtomicU64,
     microphone_ok: AtomicBool,
     speaker_ok: AtomicBool,
+    rtp_refusals: Mutex<RtpRefusals>,
 }
 
 impl Pulse {
@@ -87,6 +90,7 @@ impl Pulse {
             turned_ms: AtomicU64::new(0),
             microphone_ok: AtomicBool::new(false),
             speaker_ok: AtomicBool::new(false),
+            rtp_refusals: Mutex::new(RtpRefusals::default()),
         }
     }
 
@@ -111,6 +115,21 @@ impl Pulse {
 
     pub(crate) fn microphone_ok(&self) -> bool {
         self.microphone_ok.load(Ordering::Relaxed)
+    }
+
+    /// What came over RTP and was not played, in all calls so far.
+    pub(crate) fn rtp_refusals(&self) -> RtpRefusals {
+        *self
+            .rtp_refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_rtp_refusals(&self, refusals: RtpRefusals) {
+        *self
+            .rtp_refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = refusals;
     }
 
     pub(crate) fn speaker_ok(&self) -> bool {

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::devices::Devices;
 use super::{Cue, Pulse, SoundCommand, SoundReport};
+use crate::RtpRefusals;
 
 const TICK: Duration = Duration::from_millis(20);
 /// Later than this, missed ticks are skipped rather than caught up with.
@@ -34,6 +35,8 @@ pub(super) struct Thread {
     lines: HashMap<CallId, Line>,
     tone: Option<ToneGenerator>,
     muted: bool,
+    /// What the calls that are over refused.
+    refused: RtpRefusals,
     next_tick: Instant,
     heard: Vec<f32>,
     mixed: Vec<f32>,
@@ -66,6 +69,7 @@ impl Thread {
             lines: HashMap::new(),
             tone: None,
             muted: false,
+            refused: RtpRefusals::default(),
             next_tick: Instant::now(),
             heard: vec![0.0; FRAME],
             mixed: vec![0.0; FRAME],
@@ -96,7 +100,10 @@ impl Thread {
             } => self.start(call, socket, negotiated),
             SoundCommand::Update { call, negotiated } => self.update(call, negotiated),
             SoundCommand::Stop(call) => {
-                self.lines.remove(&call);
+                if let Some(line) = self.lines.remove(&call) {
+                    self.refused += RtpRefusals::from(&line.session.borrow().counters());
+                    self.count_refusals();
+                }
             }
             SoundCommand::Tone(cue) => self.tone = cue.map(|cue| ToneGenerator::new(tone_of(cue))),
             SoundCommand::Mute(muted) => {
@@ -166,6 +173,7 @@ impl Thread {
         self.devices.play(&self.mixed);
         self.devices.capture(&mut self.spoken);
         self.speak();
+        self.count_refusals();
     }
 
     fn look_after_devices(&mut self, now: Instant) {
@@ -204,6 +212,14 @@ impl Thread {
                     .try_send_to(transmit.bytes, transmit.destination);
             }
         }
+    }
+
+    fn count_refusals(&self) {
+        let mut all = self.refused;
+        for line in self.lines.values() {
+            all += RtpRefusals::from(&line.session.borrow().counters());
+        }
+        self.pulse.set_rtp_refusals(all);
     }
 
     fn tell(&self, report: SoundReport) {

@@ -32,6 +32,17 @@ pub(crate) enum RequestFate {
     Ack,
 }
 
+/// What becomes of a response that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResponseFate {
+    /// The transaction's user is to see it.
+    ForUser(ClientId),
+    /// It was a copy of one that was seen.
+    Absorbed,
+    /// It answers nothing of ours.
+    Stray,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Slot {
     Client(ClientId),
@@ -131,16 +142,14 @@ impl TransactionLayer {
         }
     }
 
-    /// The transaction that an answer belongs to, if its user is to see the answer.
-    pub(crate) fn handle_response(
-        &mut self,
-        now: Instant,
-        response: &Response,
-    ) -> Option<ClientId> {
-        let via = response.headers.via_view().ok();
-        let method = response.headers.cseq_view().ok()?.method;
-        let id = *self.branches.get(&client_key(via, method))?;
-        let client = self.clients.get_mut(&id)?;
+    /// Gives an answer to the transaction that it belongs to.
+    pub(crate) fn handle_response(&mut self, now: Instant, response: &Response) -> ResponseFate {
+        let Some(id) = self.answered(response) else {
+            return ResponseFate::Stray;
+        };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return ResponseFate::Stray;
+        };
         let before = client.due();
         let transmits = &mut self.transmits;
         let for_user = client.handle_response(now, &self.timers, response, &mut |transmit| {
@@ -148,7 +157,10 @@ impl TransactionLayer {
         });
         let after = client.due();
         self.reschedule(Slot::Client(id), before, after);
-        for_user.then_some(id)
+        match for_user {
+            true => ResponseFate::ForUser(id),
+            false => ResponseFate::Absorbed,
+        }
     }
 
     /// Matches a request to its transaction, or begins one.
@@ -257,6 +269,13 @@ impl TransactionLayer {
     /// How many transactions are alive, of both kinds.
     pub(crate) fn len(&self) -> usize {
         self.clients.len() + self.servers.len()
+    }
+
+    /// The request of ours that a response answers.
+    fn answered(&self, response: &Response) -> Option<ClientId> {
+        let via = response.headers.via_view().ok();
+        let method = response.headers.cseq_view().ok()?.method;
+        self.branches.get(&client_key(via, method)).copied()
     }
 
     fn handle_repeated(&mut self, now: Instant, request: &Request, id: ServerId) -> RequestFate {

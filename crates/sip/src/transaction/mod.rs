@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub(crate) use layer::{
-    ClientId, MAGIC_COOKIE, RequestFate, ServerId, TransactionLayer, received_via, reply_address,
+    ClientId, MAGIC_COOKIE, RequestFate, ResponseFate, ServerId, TransactionLayer, received_via,
+    reply_address,
 };
 
 /// How a message travels. Only UDP is wired to sockets now; the transaction layer already treats the others as

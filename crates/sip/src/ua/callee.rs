@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::call::{Call, State, Unacked};
-use super::{CallId, EndReason, Event, Reply, UserAgent};
+use super::{CallId, EndReason, Event, RefusalKind, Reply, UserAgent};
 use crate::dialog::{Dialog, DialogKey};
 use crate::message::{HeadersView, Request};
 use crate::transaction::{ServerId, Transmit};
@@ -30,6 +30,7 @@ impl UserAgent {
             (Ok(dialog), None) => (dialog, None),
             (Ok(dialog), refusal) => (dialog, refusal),
             (Err(unusable), _) => {
+                self.refusals.count(RefusalKind::UnusableInvite);
                 let reply = Reply {
                     reason: Some(unusable.reason),
                     ..Reply::new(unusable.code)
@@ -38,7 +39,8 @@ impl UserAgent {
                 return;
             }
         };
-        if let Some(reply) = refusal {
+        if let Some((reply, kind)) = refusal {
+            self.refusals.count(kind);
             self.respond_in(now, server, &request, reply, Some(&tag));
             return;
         }
@@ -219,11 +221,12 @@ impl UserAgent {
     }
 
     /// Why an INVITE cannot become a call here.
-    fn refusal_of(&self, request: &Request) -> Option<Reply> {
+    fn refusal_of(&self, request: &Request) -> Option<(Reply, RefusalKind)> {
         if self.is_merged(request) {
-            return Some(Reply::new(482));
+            return Some((Reply::new(482), RefusalKind::UnusableInvite));
         }
-        (self.call_count() >= self.config.max_calls).then(|| Reply::new(486))
+        let is_full = self.call_count() >= self.config.max_calls;
+        is_full.then(|| (Reply::new(486), RefusalKind::Busy))
     }
 
     /// The same INVITE over another path (RFC 3261 section 8.2.2.2).

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::call::{Offered, State};
 use super::compose::ALLOW;
-use super::{CallId, EndReason, Event, Reply, UserAgent};
+use super::{CallId, EndReason, Event, RefusalKind, Reply, UserAgent};
 use crate::message::{HeadersView, Method, Request};
 use crate::transaction::ServerId;
 
@@ -27,11 +27,17 @@ impl UserAgent {
             .dialog
             .as_mut()
             .filter(|dialog| dialog.is_from_peer(&request, source));
-        let reply = match dialog.map(|dialog| dialog.accept_number(number)) {
-            None => Some(Reply::new(481)),
-            Some(false) => Some(Reply::new(500)),
-            Some(true) => (over && request.method != Method::Bye).then(|| Reply::new(481)),
+        let refused = match dialog.map(|dialog| dialog.accept_number(number)) {
+            None => Some((481, RefusalKind::UnknownDialog)),
+            Some(false) => Some((500, RefusalKind::OutOfOrder)),
+            Some(true) => {
+                (over && request.method != Method::Bye).then_some((481, RefusalKind::UnknownDialog))
+            }
         };
+        let reply = refused.map(|(code, kind)| {
+            self.refusals.count(kind);
+            Reply::new(code)
+        });
         let reply = match (reply, request.method) {
             (Some(reply), _) => reply,
             (None, Method::Bye) => return self.handle_bye(now, server, id, &request),
@@ -45,7 +51,10 @@ impl UserAgent {
             (None, Method::Options) => Reply::new(200)
                 .with("Allow", ALLOW)
                 .with("Accept", "application/sdp"),
-            (None, _) => Reply::new(405).with("Allow", ALLOW),
+            (None, _) => {
+                self.refusals.count(RefusalKind::UnsupportedMethod);
+                Reply::new(405).with("Allow", ALLOW)
+            }
         };
         self.respond_in(now, server, &request, reply, None);
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::compose::ALLOW;
-use super::{CallId, Event, Reply, RequestId, Trust, UserAgent};
+use super::{CallId, Event, RefusalKind, Reply, RequestId, Trust, UserAgent};
 use crate::dialog::DialogKey;
 use crate::message::{
     Headers, HeadersView, Method, Refusal, Request, Uri, Version, Via, header, name_and_value,
@@ -48,6 +48,7 @@ impl UserAgent {
         bytes: &[u8],
         refusal: &Refusal,
     ) {
+        self.refusals.count(RefusalKind::Unreadable);
         tracing::debug!(%source, %refusal, "unreadable message");
         let Some(headers) = crate::message::parse::answerable(bytes).filter(|_| self.hears(source))
         else {
@@ -88,7 +89,8 @@ impl UserAgent {
             let invite = self.layer.cancelled(&request, via);
             return self.handle_cancel(now, server, &request, invite);
         }
-        if let Some(reply) = unacceptable(&request) {
+        if let Some((reply, kind)) = unacceptable(&request) {
+            self.refusals.count(kind);
             let tag = self.random.token();
             self.respond_in(now, server, &request, reply, Some(&tag));
             return;
@@ -97,6 +99,7 @@ impl UserAgent {
         match (names_dialog, call) {
             (true, Some(call)) => self.handle_in_dialog(now, server, call, request, source),
             (true, None) if !self.config.handed_up.contains(&request.method) => {
+                self.refusals.count(RefusalKind::UnknownDialog);
                 self.respond_in(now, server, &request, Reply::new(481), None);
             }
             _ => self.handle_out_of_dialog(now, server, request, source),
@@ -125,12 +128,19 @@ impl UserAgent {
                 });
                 return;
             }
-            _ if handed_up => Reply::new(503).with("Retry-After", "5"),
+            _ if handed_up => {
+                self.refusals.count(RefusalKind::Overload);
+                Reply::new(503).with("Retry-After", "5")
+            }
             Method::Options => self.options_reply(),
             Method::Bye | Method::Info | Method::Notify | Method::Update | Method::PRack => {
+                self.refusals.count(RefusalKind::UnknownDialog);
                 Reply::new(481)
             }
-            _ => Reply::new(405).with("Allow", ALLOW),
+            _ => {
+                self.refusals.count(RefusalKind::UnsupportedMethod);
+                Reply::new(405).with("Allow", ALLOW)
+            }
         };
         let tag = self.random.token();
         self.respond_in(now, server, &request, reply, Some(&tag));
@@ -167,6 +177,7 @@ impl UserAgent {
     /// No transaction, no event, nothing rings.
     fn refuse_stranger(&mut self, request: &Request, via: &Via, source: SocketAddr) {
         tracing::debug!(%source, method = %request.method, "request from an address that is not the registrar's");
+        self.refusals.count(RefusalKind::Stranger);
         let code = match request.method {
             Method::Ack => return,
             Method::Cancel => 481,
@@ -213,17 +224,21 @@ pub(super) fn has_foreign_body(request: &Request) -> bool {
 }
 
 /// Extensions we are required to know, and bodies we cannot read (RFC 3261 sections 8.2.2.3 and 8.2.3).
-fn unacceptable(request: &Request) -> Option<Reply> {
+fn unacceptable(request: &Request) -> Option<(Reply, RefusalKind)> {
     let required: Vec<&str> = request
         .headers
         .texts("Require")
         .filter(|value| !value.trim().is_empty())
         .collect();
     if !required.is_empty() {
-        return Some(Reply::new(420).with("Unsupported", required.join(", ")));
+        let reply = Reply::new(420).with("Unsupported", required.join(", "));
+        return Some((reply, RefusalKind::UnsupportedExtension));
     }
     let foreign = request.method == Method::Invite && has_foreign_body(request);
-    foreign.then(|| Reply::new(415).with("Accept", "application/sdp"))
+    foreign.then(|| {
+        let reply = Reply::new(415).with("Accept", "application/sdp");
+        (reply, RefusalKind::UnsupportedBody)
+    })
 }
 
 /// Writes into the top Via where the request really came from.

@@ -11,6 +11,7 @@ mod config;
 mod event;
 mod in_dialog;
 mod inbound;
+mod refusals;
 mod registering;
 mod reoffer;
 
@@ -26,13 +27,15 @@ pub use event::{
     RequestId,
 };
 
+pub use refusals::{RefusalKind, Refusals};
+
 use crate::dialog::DialogKey;
 use crate::message::{
     Headers, HeadersView, Message, NameAddr, Request, Response, Version, parse, uri_text,
 };
 use crate::random::Random;
 use crate::registration::{Account, Registration};
-use crate::transaction::{ClientId, ServerId, TransactionLayer, Transmit};
+use crate::transaction::{ClientId, ResponseFate, ServerId, TransactionLayer, Transmit};
 use call::Call;
 
 /// A SIP user agent (RFC 3261 sections 8 to 15) without I/O.
@@ -51,6 +54,7 @@ pub struct UserAgent {
     pending: HashMap<ClientId, Pending>,
     requests: HashMap<RequestId, (ServerId, Request)>,
     events: VecDeque<Event>,
+    refusals: Refusals,
     next_id: u64,
 }
 
@@ -104,6 +108,7 @@ impl UserAgent {
             pending: HashMap::new(),
             requests: HashMap::new(),
             events: VecDeque::new(),
+            refusals: Refusals::default(),
             next_id: 0,
         }
     }
@@ -264,6 +269,11 @@ impl UserAgent {
         uri_text(&self.contact())
     }
 
+    /// What was refused so far, by kind.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals
+    }
+
     /// Calls that are not over.
     pub fn call_count(&self) -> usize {
         self.calls.values().filter(|call| !call.is_over()).count()
@@ -280,8 +290,10 @@ impl UserAgent {
     }
 
     fn handle_response(&mut self, now: Instant, response: &Response, source: SocketAddr) {
-        let Some(client) = self.layer.handle_response(now, response) else {
-            return;
+        let client = match self.layer.handle_response(now, response) {
+            ResponseFate::ForUser(client) => client,
+            ResponseFate::Absorbed => return,
+            ResponseFate::Stray => return self.refusals.count(RefusalKind::StrayResponse),
         };
         let Some(pending) = self.pending.get(&client).copied() else {
             return;

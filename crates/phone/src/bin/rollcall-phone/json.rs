@@ -1,7 +1,7 @@
 //! Events as JSON lines (`--json`) and as words for a person.
 
 use rollcall_phone::{PhoneEvent, Vitals};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// One event as a JSON object; `event` names it. Times are in seconds.
 pub(crate) fn object(event: &PhoneEvent) -> Value {
@@ -105,9 +105,35 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
 }
 
 fn vitals_object(vitals: &Vitals) -> Value {
+    let sip = vitals.refused.sip.iter();
+    let sip: Map<_, _> = sip
+        .map(|(kind, count)| (kind.as_str().to_owned(), count.into()))
+        .collect();
+    let rtp = vitals.refused.rtp.iter();
+    let rtp: Map<_, _> = rtp
+        .map(|(kind, count)| (kind.to_owned(), count.into()))
+        .collect();
     json!({
         "event": "vitals", "tick": vitals.tick, "sip_loop_late": vitals.sip_loop_late.as_secs_f64(),
         "audio_loop_age": vitals.audio_loop_age.as_secs_f64(), "microphone_ok": vitals.microphone_ok,
         "speaker_ok": vitals.speaker_ok, "registered": vitals.registered, "calls": vitals.calls,
+        "refused": { "sip": sip, "rtp": rtp },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vitals_name_every_kind_of_refusal_with_its_count() {
+        let mut vitals = Vitals::default();
+        vitals.refused.rtp.foreign = 7;
+        let object = object(&PhoneEvent::Vitals(vitals));
+        assert_eq!(object["refused"]["rtp"]["foreign"], 7);
+        assert_eq!(object["refused"]["rtp"]["malformed"], 0);
+        for kind in rollcall_phone::RefusalKind::ALL {
+            assert_eq!(object["refused"]["sip"][kind.as_str()], 0, "{kind:?}");
+        }
+    }
 }
