@@ -92,6 +92,12 @@ impl Phone {
         self.with(["--dial", target])
     }
 
+    /// Presses these keys as soon as a call is answered.
+    #[must_use]
+    pub fn pressing(self, keys: &str) -> Phone {
+        self.with(["--dtmf", keys])
+    }
+
     /// Ends by itself after a while.
     #[must_use]
     pub fn lasting(self, time: Duration) -> Phone {

@@ -257,7 +257,7 @@ impl Recording {
         rms(&self.samples)
     }
 
-    /// Its strongest frequency in Hz, within 100 to 3400, to the nearest half.
+    /// Its strongest frequency in Hz, within 100 to 7000, to the nearest half.
     pub fn frequency(&self) -> f64 {
         // A fifth of a second tells 5 Hz apart; the whole second then half a Hz around what was found.
         let part =
@@ -268,7 +268,7 @@ impl Recording {
                 .max_by(|a, b| power(a).total_cmp(&power(b)))
                 .unwrap_or(0.0)
         };
-        let near = strongest(part(0.2), &mut (20..=680).map(|n| f64::from(n) * 5.0));
+        let near = strongest(part(0.2), &mut (20..=1400).map(|n| f64::from(n) * 5.0));
         strongest(
             part(1.0),
             &mut (-10..=10).map(|n| near + f64::from(n) * 0.5),

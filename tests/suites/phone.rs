@@ -91,6 +91,33 @@ async fn a_tone_above_the_telephone_band_comes_back_from_the_echo_in_g722() {
 }
 
 #[tokio::test]
+async fn keys_are_read_and_said_by_asterisk_under_a_narrow_and_a_wide_clock() {
+    for codec in ["pcmu", "opus"] {
+        let asterisk = Asterisk::start(Settings::default()).await;
+        let phone = Phone::of("1001", &asterisk)
+            .codecs(codec)
+            .dialling("602")
+            .pressing("15*0")
+            .start();
+        let heard = || -> String {
+            let events = phone.program.events();
+            let keys = events.iter().filter(|event| event["event"] == "dtmf");
+            keys.filter_map(|event| event["digit"].as_str().map(str::to_owned))
+                .collect()
+        };
+        eventually(
+            "Asterisk says the keys again",
+            PROMPTLY,
+            async || match heard().as_str() {
+                "15*0" => Ok(()),
+                other => Err(format!("{codec}: {other:?}")),
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn two_phones_talk_both_ways_and_a_hang_up_ends_both() {
     let asterisk = Asterisk::start(Settings::default()).await;
     let folder = folder();

@@ -1,6 +1,6 @@
 //! Sans-IO media: what one call's audio is on the wire, and how it becomes sound again.
 //!
-//! This crate owns SDP offer and answer, RTP, the jitter buffer, the codecs and the tones a phone
+//! This crate owns SDP offer and answer, RTP, the jitter buffer, the codecs, DTMF and the tones a phone
 //! makes by itself. It opens no socket and no device and reads no clock: packets and time come in,
 //! packets and samples go out.
 //!
@@ -14,6 +14,7 @@
 //! ```
 
 pub mod codec;
+pub mod dtmf;
 pub mod jitter;
 pub mod measure;
 mod rate;

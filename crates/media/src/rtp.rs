@@ -51,20 +51,39 @@ impl Sender {
 
     /// Write a packet into `bytes`, replacing its content. False when the payload type cannot be.
     pub(crate) fn write(&mut self, payload_type: u8, payload: &[u8], bytes: &mut Vec<u8>) -> bool {
+        let (begins, timestamp) = (self.begins, self.timestamp);
+        let written = self.write_at(timestamp, begins, payload_type, payload, bytes);
+        self.begins &= !written;
+        written
+    }
+
+    /// The same with a timestamp and a marker of its own: a telephone event tells of a moment that may have passed.
+    pub(crate) fn write_at(
+        &mut self,
+        timestamp: u32,
+        marker: bool,
+        payload_type: u8,
+        payload: &[u8],
+        bytes: &mut Vec<u8>,
+    ) -> bool {
         let packet = RtpPacketBuilder::new()
             .payload_type(payload_type)
-            .marked(self.begins)
+            .marked(marker)
             .ssrc(self.ssrc)
             .sequence(Seq::from(self.sequence))
-            .timestamp(self.timestamp)
+            .timestamp(timestamp)
             .payload(payload);
         bytes.resize(packet.target_length(), 0);
         if packet.build_into(bytes).is_err() {
             return false;
         }
-        self.begins = false;
         self.sequence = self.sequence.wrapping_add(1);
         true
+    }
+
+    /// The media clock's present value.
+    pub(crate) fn timestamp(&self) -> u32 {
+        self.timestamp
     }
 
     /// The media clock goes on, whether a packet was sent or not.

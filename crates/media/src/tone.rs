@@ -52,6 +52,11 @@ impl Tone {
         Tone::of([hertz, 0.0], level_dbfs, &[])
     }
 
+    /// Two tones at once without a pause, as a key makes them.
+    pub fn pair(low: f32, high: f32, level_dbfs: f32) -> Tone {
+        Tone::of([low, high], level_dbfs, &[])
+    }
+
     const fn of(frequencies: [f32; 2], level_dbfs: f32, cadence_ms: &'static [(u32, u32)]) -> Tone {
         Tone {
             frequencies,

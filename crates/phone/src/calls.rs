@@ -5,6 +5,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::time::Instant;
 
 use bytes::Bytes;
+use rollcall_media::dtmf::Digit;
 use rollcall_media::sdp::{self, Direction, Local, Negotiated};
 use rollcall_sip::message::{HeadersView, Request, uri_text};
 use rollcall_sip::{CallId, EndReason, Event, InviteRequest};
@@ -98,6 +99,19 @@ impl Driver {
     pub(crate) fn hang_up(&mut self, call: CallRef) {
         if let (Some((id, _)), Some(link)) = (self.lines.find(call), &mut self.link) {
             link.ua.hangup(Instant::now(), id);
+        }
+    }
+
+    pub(crate) fn press(&mut self, call: CallRef, digits: Vec<Digit>) {
+        if let Some((id, _)) = self.lines.find(call) {
+            self.sound.ask(SoundCommand::Press { call: id, digits });
+        }
+    }
+
+    pub(crate) fn hear_digit(&mut self, id: CallId, digit: Digit) {
+        if let Some(line) = self.lines.lines.get(&id) {
+            let call = line.call;
+            self.tell(PhoneEvent::DtmfReceived { call, digit });
         }
     }
 

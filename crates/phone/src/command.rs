@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rollcall_audio::AudioChoice;
+use rollcall_media::dtmf::Digit;
 use rollcall_sip::Credentials;
 
 /// One call of an engine. Whoever dials makes one with [`CallRef::fresh`]; the engine makes those of incoming calls.
@@ -77,6 +78,14 @@ pub enum PhoneCommand {
     Decline(CallRef),
     /// End a call in any state.
     Hangup(CallRef),
+    /// Press keys in a call, one after the other: as telephone events (RFC 4733) where the other side knows them, else
+    /// as tones. On a call that is held, or has no sound yet, they are lost.
+    Dtmf {
+        /// The call.
+        call: CallRef,
+        /// What to press; [`crate::digits`] reads them from a text.
+        digits: Vec<Digit>,
+    },
     /// Send silence on every call.
     SetMuted(bool),
     /// Use other sound devices, also during calls.

@@ -143,6 +143,7 @@ impl Driver {
             PhoneCommand::Answer(call) => self.answer(call),
             PhoneCommand::Decline(call) => self.decline(call),
             PhoneCommand::Hangup(call) => self.hang_up(call),
+            PhoneCommand::Dtmf { call, digits } => self.press(call, digits),
             PhoneCommand::SetMuted(muted) => self.sound.ask(SoundCommand::Mute(muted)),
             PhoneCommand::SetAudio(choice) => self.sound.ask(SoundCommand::Choose(choice)),
             PhoneCommand::Shutdown => {
@@ -409,6 +410,7 @@ impl Driver {
                 }
             }
             SoundReport::CallFailed { call, message } => self.fail_call(call, message),
+            SoundReport::Digit { call, digit } => self.hear_digit(call, digit),
         }
     }
 

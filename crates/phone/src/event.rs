@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rollcall_media::codec::Codec;
+use rollcall_media::dtmf::Digit;
 use rollcall_media::session::Counters;
 use rollcall_sip::Refusals;
 
@@ -72,6 +73,13 @@ pub enum PhoneEvent {
         call: CallRef,
         /// Whether it is held now.
         held: bool,
+    },
+    /// The other side pressed a key: told once for each press.
+    DtmfReceived {
+        /// The call.
+        call: CallRef,
+        /// The key.
+        digit: Digit,
     },
     /// The call is over; its reference means nothing any more.
     Ended {

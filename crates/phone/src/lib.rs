@@ -23,5 +23,6 @@ pub use event::{CallEnd, EndKind, PhoneEvent, Refused, RtpRefusals, Vitals};
 pub use failure::FailureCode;
 pub use rollcall_audio::AudioChoice;
 pub use rollcall_media::codec::Codec;
+pub use rollcall_media::dtmf::{Digit, NotADigit, digits};
 pub use rollcall_sip::{Credentials, RefusalKind, Refusals};
 pub use target::{BadTarget, Target};

@@ -81,7 +81,7 @@ pub(super) struct Place<'a> {
 
 /// What is loaded: what this product touches, and nothing that talks to the outside.
 const MODULES: &str = "
-app_dial app_echo app_milliwatt app_playback app_queue app_stack app_verbose app_chanspy app_confbridge
+app_dial app_echo app_milliwatt app_playback app_queue app_read app_senddtmf app_stack app_verbose app_chanspy app_confbridge
 bridge_builtin_features bridge_holding bridge_native_rtp bridge_simple bridge_softmix
 chan_pjsip codec_a_mu codec_alaw codec_g722 codec_opus_open_source codec_resample codec_ulaw
 format_pcm format_sln format_wav
@@ -121,6 +121,11 @@ exten => 600,1,Answer()
 ; A steady tone of 1004 Hz
 exten => 601,1,Answer()
  same => n,Milliwatt()
+; Four keys, said again as keys
+exten => 602,1,Answer()
+ same => n,Read(KEYS,,4,,1,10)
+ same => n,SendDTMF(${KEYS})
+ same => n,Wait(10)
 ; Every device of an agent
 exten => _1XXX,1,Set(DEVICES=${PJSIP_DIAL_CONTACTS(${EXTEN})})
  same => n,GotoIf($[\"${DEVICES}\" = \"\"]?nobody)

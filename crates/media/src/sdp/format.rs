@@ -68,6 +68,59 @@ pub(super) fn read(media: &Media) -> Vec<Format> {
         .collect()
 }
 
+/// Telephone events under one payload type (RFC 4733 section 2.5.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EventFormat {
+    pub(super) payload_type: u8,
+    pub(super) clock_rate: u32,
+}
+
+impl EventFormat {
+    /// What our own offers say: events at the clock of each codec, since one stream has one clock.
+    pub(super) fn offered(codecs: &[Codec]) -> Vec<EventFormat> {
+        let known = [(101, 8_000), (102, 48_000)];
+        let spoken = known
+            .into_iter()
+            .filter(|(_, rate)| codecs.iter().any(|codec| codec.clock_rate() == *rate));
+        spoken
+            .map(|(payload_type, clock_rate)| EventFormat {
+                payload_type,
+                clock_rate,
+            })
+            .collect()
+    }
+
+    /// The one that shares the codec's clock, else the first: an older Asterisk knows 8 kHz only.
+    pub(super) fn fitting(formats: &[EventFormat], codec: Codec) -> Option<EventFormat> {
+        let same_clock = |format: &&EventFormat| format.clock_rate == codec.clock_rate();
+        let same = formats.iter().find(same_clock);
+        same.or(formats.first()).copied()
+    }
+
+    pub(super) fn write(self, media: &mut Media) {
+        let (number, clock) = (self.payload_type, self.clock_rate);
+        media.add_attribute_with_value("rtpmap", format!("{number} telephone-event/{clock}"));
+        media.add_attribute_with_value("fmtp", format!("{number} 0-15"));
+    }
+}
+
+/// The telephone events of a media line, in the writer's order.
+pub(super) fn read_events(media: &Media) -> Vec<EventFormat> {
+    let event = |payload_type| {
+        let encoding = encoding(media, payload_type)?.to_ascii_lowercase();
+        let clock = encoding.strip_prefix("telephone-event/")?;
+        let clock_rate = clock.strip_suffix("/1").unwrap_or(clock).parse().ok()?;
+        // Durations of 20 ms have to be whole ticks, and all of a key's has to fit into 16 bits.
+        (8_000..=96_000)
+            .contains(&clock_rate)
+            .then_some(EventFormat {
+                payload_type,
+                clock_rate,
+            })
+    };
+    payload_types(media).filter_map(event).collect()
+}
+
 /// All encodings of a media line by name, for a person to read.
 pub(super) fn names(media: &Media) -> String {
     let names: Vec<String> = payload_types(media)

@@ -16,7 +16,8 @@ use sdp_types::{Connection, Media, Origin, Session, Time};
 use thiserror::Error;
 
 use crate::codec::Codec;
-use format::Format;
+use crate::dtmf::TelephoneEvents;
+use format::{EventFormat, Format};
 
 pub use direction::{Direction, NotADirection};
 
@@ -71,6 +72,16 @@ pub struct Negotiated {
     pub direction: Direction,
     /// What the other side asks of our Opus encoder.
     pub opus: OpusParameters,
+    /// How digits are told, where both sides know telephone events (RFC 4733).
+    pub telephone_events: Option<TelephoneEvents>,
+}
+
+impl Negotiated {
+    /// True when packets of this payload type tell of keys.
+    pub fn is_telephone_event(&self, payload_type: u8) -> bool {
+        let events = self.telephone_events.as_ref();
+        events.is_some_and(|events| events.receive_payload_types.contains(&payload_type))
+    }
 }
 
 /// Why a description cannot be used.
@@ -122,7 +133,9 @@ pub const MAX_MEDIA: usize = 16;
 /// Describe the stream we propose: `codecs` in order of preference, ptime 20.
 pub fn offer(local: &Local, codecs: &[Codec], direction: Direction) -> Vec<u8> {
     let formats: Vec<Format> = codecs.iter().copied().map(Format::offered).collect();
-    write(local, vec![audio(local, "RTP/AVP", &formats, direction)])
+    let events = EventFormat::offered(codecs);
+    let audio = audio(local, "RTP/AVP", &formats, &events, direction);
+    write(local, vec![audio])
 }
 
 /// Answer an offer: the first codec of theirs that is also in `codecs`, `direction` at most.
@@ -141,11 +154,19 @@ pub fn answer(
         .iter()
         .find(|format| codecs.contains(&format.codec))
         .ok_or_else(|| remote.no_common_codec())?;
+    let events = EventFormat::fitting(&remote.events, format.codec);
     let direction = remote.direction.reversed().and(direction);
 
     let medias = theirs.medias.iter().enumerate().map(|(i, media)| {
         if i == index {
-            audio(local, &media.proto, &[format.answered()], direction)
+            let events: Vec<EventFormat> = events.into_iter().collect();
+            audio(
+                local,
+                &media.proto,
+                &[format.answered()],
+                &events,
+                direction,
+            )
         } else {
             declined(media)
         }
@@ -158,6 +179,11 @@ pub fn answer(
         remote: remote.address,
         direction,
         opus: format.opus,
+        telephone_events: events.map(|events| TelephoneEvents {
+            send_payload_type: events.payload_type,
+            clock_rate: events.clock_rate,
+            receive_payload_types: vec![events.payload_type],
+        }),
     };
     Ok((bytes, negotiated))
 }
@@ -188,6 +214,7 @@ pub fn accept(
         remote: remote.address,
         direction: remote.direction.reversed().and(direction),
         opus: format.opus,
+        telephone_events: remote.telephone_events(format.codec, codecs),
     })
 }
 
@@ -196,6 +223,7 @@ struct RemoteAudio {
     address: SocketAddr,
     direction: Direction,
     formats: Vec<Format>,
+    events: Vec<EventFormat>,
     offered: String,
 }
 
@@ -211,7 +239,21 @@ impl RemoteAudio {
             address,
             direction,
             formats: format::read(media),
+            events: format::read_events(media),
             offered: format::names(media),
+        })
+    }
+
+    /// What their answer to our offer of `codecs` says about keys: ours may come under the numbers we offered, and
+    /// under theirs from those who use one number both ways.
+    fn telephone_events(&self, codec: Codec, codecs: &[Codec]) -> Option<TelephoneEvents> {
+        let chosen = EventFormat::fitting(&self.events, codec)?;
+        let ours = EventFormat::offered(codecs);
+        let numbers = ours.iter().chain(&self.events);
+        Some(TelephoneEvents {
+            send_payload_type: chosen.payload_type,
+            clock_rate: chosen.clock_rate,
+            receive_payload_types: numbers.map(|format| format.payload_type).collect(),
         })
     }
 
@@ -291,13 +333,23 @@ fn write(local: &Local, medias: Vec<Media>) -> Vec<u8> {
     bytes
 }
 
-fn audio(local: &Local, proto: &str, formats: &[Format], direction: Direction) -> Media {
-    let numbers: Vec<String> = formats
-        .iter()
-        .map(|format| format.payload_type.to_string())
+fn audio(
+    local: &Local,
+    proto: &str,
+    formats: &[Format],
+    events: &[EventFormat],
+    direction: Direction,
+) -> Media {
+    let sound = formats.iter().map(|format| format.payload_type);
+    let numbers: Vec<String> = sound
+        .chain(events.iter().map(|format| format.payload_type))
+        .map(|number| number.to_string())
         .collect();
     let mut media = empty("audio", local.rtp.port(), proto, &numbers.join(" "));
     for format in formats {
+        format.write(&mut media);
+    }
+    for format in events {
         format.write(&mut media);
     }
     media.add_attribute_with_value("ptime", PTIME_MS);

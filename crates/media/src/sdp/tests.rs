@@ -26,9 +26,11 @@ fn an_offer_names_codecs_ptime_and_direction() {
     assert_eq!(
         String::from_utf8(bytes).unwrap(),
         "v=0\r\no=- 42 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-         m=audio 4000 RTP/AVP 111 9 0 8\r\n\
+         m=audio 4000 RTP/AVP 111 9 0 8 101 102\r\n\
          a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n\
          a=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
+         a=rtpmap:102 telephone-event/48000\r\na=fmtp:102 0-15\r\n\
          a=ptime:20\r\na=sendonly\r\n"
     );
 }
@@ -54,6 +56,64 @@ fn the_offerers_order_of_codecs_wins() {
     let (_, negotiated) =
         answer_to("m=audio 9 RTP/AVP 0 96\r\na=rtpmap:96 opus/48000/2\r\n").unwrap();
     assert_eq!(negotiated.codec, Codec::Pcmu);
+}
+
+#[test]
+fn keys_are_told_at_the_clock_of_the_codec_that_was_agreed_on() {
+    let events = "a=rtpmap:96 opus/48000/2\r\na=rtpmap:97 telephone-event/8000\r\n\
+                  a=rtpmap:98 telephone-event/48000\r\n";
+    let of = |lines: &str| {
+        let (text, negotiated) = answer_to(lines).unwrap();
+        let events = negotiated.telephone_events?;
+        let number = events.send_payload_type;
+        assert!(text.contains(&format!(
+            "rtpmap:{number} telephone-event/{}",
+            events.clock_rate
+        )));
+        assert_eq!(events.receive_payload_types, [number]);
+        Some((number, events.clock_rate))
+    };
+    for (lines, expected) in [
+        (
+            format!("m=audio 7000 RTP/AVP 96 97 98\r\n{events}"),
+            Some((98, 48_000)),
+        ),
+        (
+            format!("m=audio 7000 RTP/AVP 0 98 97\r\n{events}"),
+            Some((97, 8_000)),
+        ),
+        (
+            format!("m=audio 7000 RTP/AVP 96 97\r\n{events}"),
+            Some((97, 8_000)),
+        ),
+        ("m=audio 7000 RTP/AVP 0\r\n".to_owned(), None),
+        (
+            "m=audio 7000 RTP/AVP 0 97\r\na=rtpmap:97 telephone-event/0\r\n".to_owned(),
+            None,
+        ),
+    ] {
+        assert_eq!(of(&lines), expected, "{lines}");
+    }
+}
+
+#[test]
+fn keys_may_come_under_our_numbers_and_under_theirs() {
+    let answered = offer_of(
+        "m=audio 7000 RTP/AVP 0 96\r\na=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\n",
+    );
+    let negotiated = accept(&answered, &Codec::DEFAULT, Direction::SendRecv).unwrap();
+    assert_eq!(
+        negotiated
+            .telephone_events
+            .as_ref()
+            .unwrap()
+            .send_payload_type,
+        96
+    );
+    for number in [96, 101, 102] {
+        assert!(negotiated.is_telephone_event(number), "{number}");
+    }
+    assert!(!negotiated.is_telephone_event(0));
 }
 
 #[test]

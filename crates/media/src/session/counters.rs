@@ -7,7 +7,7 @@ use crate::jitter::Losses;
 /// What happened so far. Counts are of packets unless they say otherwise.
 ///
 /// `received` = `played` + `late` + `duplicate` + `discarded` + `malformed_payload` +
-/// `unknown_payload` + `comfort_noise` + `suspect` + what came while we did not listen + what waits
+/// `unknown_payload` + `comfort_noise` + `telephone_events` + `suspect` + what came while we did not listen + what waits
 /// in the jitter buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
@@ -45,6 +45,10 @@ pub struct Counters {
     pub unknown_payload: u64,
     /// Comfort noise (RFC 3389): tolerated, played as silence.
     pub comfort_noise: u64,
+    /// Packets of telephone events (RFC 4733).
+    pub telephone_events: u64,
+    /// Of these: too short to be one.
+    pub malformed_events: u64,
     /// Numbered so far off that they were not believed.
     pub suspect: u64,
     /// How often the stream began anew: another SSRC, or numbers that jumped.

@@ -4,24 +4,29 @@
 //! Opens nothing and waits for nothing; whoever owns the socket calls in.
 
 mod counters;
+mod event;
 mod receive;
 mod send;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
 
 use crate::codec::CodecError;
+use crate::dtmf::{Digit, EventReceiver};
 use crate::jitter::{FixedJitterBuffer, JitterBuffer};
+use crate::rtp::Received;
 use crate::sdp::Negotiated;
 use crate::source::SourceLock;
 use receive::Receiving;
 use send::Sending;
 
 pub use counters::Counters;
+pub use event::SessionEvent;
 
 /// What a session starts from.
 #[derive(Debug, Clone)]
@@ -54,6 +59,9 @@ impl Config {
 /// How long a packet waits before its sound is played, unless [`Config::jitter_delay`] says otherwise.
 pub const DEFAULT_JITTER_DELAY: Duration = Duration::from_millis(40);
 
+/// Nobody presses so many keys between two looks at [`Session::poll_event`].
+const MAX_EVENTS: usize = 64;
+
 /// A packet to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transmit<'a> {
@@ -75,6 +83,9 @@ pub struct Session {
     source: SourceLock,
     sending: Sending,
     receiving: Receiving,
+    keys: EventReceiver,
+    /// Told and not yet taken.
+    events: VecDeque<SessionEvent>,
     counters: Counters,
 }
 
@@ -96,6 +107,8 @@ impl Session {
             source: SourceLock::new(config.negotiated.remote),
             sending: Sending::new(&config)?,
             receiving: Receiving::new(config.negotiated.codec, jitter)?,
+            keys: EventReceiver::default(),
+            events: VecDeque::new(),
             counters: Counters::default(),
             jitter_delay: config.jitter_delay,
             negotiated: config.negotiated,
@@ -116,6 +129,9 @@ impl Session {
         self.counters.received += 1;
         self.counters.received_octets += packet.payload.len() as u64;
         if self.negotiated.direction.receives() {
+            if self.negotiated.is_telephone_event(packet.payload_type) {
+                self.hear_key(now, &packet);
+            }
             self.receiving
                 .take(now, packet, &self.negotiated, &mut self.counters);
         }
@@ -130,14 +146,24 @@ impl Session {
             self.sending.skip();
             return None;
         }
-        let payload_type = self.negotiated.send_payload_type;
-        let octets = self.sending.code(samples, payload_type)?;
+        let octets = self.sending.code(samples, &self.negotiated)?;
         self.counters.sent += 1;
         self.counters.sent_octets += octets as u64;
         Some(Transmit {
             destination,
             bytes: self.sending.packet(),
         })
+    }
+
+    /// Press keys on the way out, one after the other, 260 ms each: as telephone events where they were agreed on,
+    /// else as tones in the sound. The microphone is not sent meanwhile. While nothing is sent at all, keys are lost.
+    pub fn press(&mut self, digits: &[Digit]) {
+        self.sending.press(digits);
+    }
+
+    /// What happened on the wire and was not told yet, oldest first.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
     }
 
     /// Fill `samples` (any length) with the sound that is due. Silence where there is none.
@@ -183,6 +209,20 @@ impl Session {
         }
         self.negotiated = negotiated;
         Ok(())
+    }
+
+    /// A telephone event: told at once, not when its turn to be played comes.
+    fn hear_key(&mut self, now: Instant, packet: &Received<'_>) {
+        let heard = self
+            .keys
+            .take(now, packet.ssrc, packet.timestamp, packet.payload);
+        match heard {
+            Ok(Some(digit)) if self.events.len() < MAX_EVENTS => {
+                self.events.push_back(SessionEvent::Digit(digit));
+            }
+            Ok(_) => {}
+            Err(_) => self.counters.malformed_events += 1,
+        }
     }
 
     /// What is agreed on now.

@@ -148,6 +148,7 @@ impl Receiving {
         ];
         if !ours.contains(&packet.payload_type) {
             match packet.payload_type {
+                number if negotiated.is_telephone_event(number) => counters.telephone_events += 1,
                 COMFORT_NOISE => counters.comfort_noise += 1,
                 _ => counters.unknown_payload += 1,
             }

@@ -2,9 +2,11 @@
 
 use super::Config;
 use crate::codec::{Codec, CodecError, Encoder};
+use crate::dtmf::{Began, Dialler, Digit, Report, Step, TelephoneEvents};
 use crate::rate::Downsampler;
 use crate::rtp::Sender;
-use crate::sdp::OpusParameters;
+use crate::sdp::{Negotiated, OpusParameters};
+use crate::tone::ToneGenerator;
 use crate::{FRAME, SAMPLE_RATE};
 
 #[derive(Debug)]
@@ -16,6 +18,7 @@ pub(super) struct Sending {
     downsampler: Downsampler,
     rtp: Sender,
     expected_loss: u8,
+    keys: Keys,
     // Kept between frames for their capacity.
     narrow: Vec<f32>,
     payload: Vec<u8>,
@@ -32,35 +35,81 @@ impl Sending {
             downsampler: Downsampler::to(codec.sample_rate()),
             rtp: Sender::new(config.ssrc, config.first_sequence, config.first_timestamp),
             expected_loss: 0,
+            keys: Keys::default(),
             narrow: Vec::new(),
             payload: Vec::new(),
             packet: Vec::new(),
         })
     }
 
-    /// Code a frame and put it into a packet; its payload's length. `None`: nothing to send.
-    pub(super) fn code(&mut self, samples: &[f32], payload_type: u8) -> Option<usize> {
+    /// Make the next 20 ms a packet: `samples`, or the key that is pressed. Its payload's length; `None`: nothing to
+    /// send.
+    pub(super) fn code(&mut self, samples: &[f32], negotiated: &Negotiated) -> Option<usize> {
         if samples.len() != FRAME {
             return None;
         }
-        let coded = self.encode(if self.muted { &SILENCE } else { samples });
-        if let Err(error) = coded {
+        let events = negotiated.telephone_events.as_ref();
+        let clock = events.map_or(SAMPLE_RATE, |events| events.clock_rate);
+        let step = self.keys.dialler.step((clock / 50) as u16);
+        let sent = match (step, events) {
+            (None, _) => self.sound(if self.muted { &SILENCE } else { samples }, negotiated),
+            (Some(step), Some(events)) => self.tell(step, events),
+            (Some(step), None) => {
+                let frame = self.keys.sound(step);
+                self.sound(&frame, negotiated)
+            }
+        };
+        if sent.is_none() {
+            self.rtp.pause();
+        }
+        self.rtp.advance(self.frame_ticks());
+        sent
+    }
+
+    /// Press keys, one after the other, instead of the microphone.
+    pub(super) fn press(&mut self, digits: &[Digit]) {
+        self.keys.dialler.press(digits);
+    }
+
+    fn sound(&mut self, samples: &[f32], negotiated: &Negotiated) -> Option<usize> {
+        if let Err(error) = self.encode(samples) {
             tracing::debug!(%error, "a frame could not be coded");
             self.payload.clear();
         }
         let sent = !self.payload.is_empty()
-            && self
-                .rtp
-                .write(payload_type, &self.payload, &mut self.packet);
-        if !sent {
-            self.rtp.pause();
-        }
-        self.rtp.advance(self.frame_ticks());
+            && self.rtp.write(
+                negotiated.send_payload_type,
+                &self.payload,
+                &mut self.packet,
+            );
         sent.then_some(self.payload.len())
+    }
+
+    /// All packets of an event carry the timestamp of its beginning; the sound is left out meanwhile.
+    fn tell(&mut self, step: Step, events: &TelephoneEvents) -> Option<usize> {
+        let (report, marker) = match step {
+            Step::Down(_, report, Began::Now) => {
+                self.keys.began = self.rtp.timestamp();
+                (report, true)
+            }
+            Step::Down(_, report, Began::Before) | Step::Up(report) => (report, false),
+            Step::Pause => return None,
+        };
+        self.rtp.pause();
+        let sent = self.rtp.write_at(
+            self.keys.began,
+            marker,
+            events.send_payload_type,
+            &report.write(),
+            &mut self.packet,
+        );
+        sent.then_some(Report::BYTES)
     }
 
     /// The media clock goes on while nothing is sent.
     pub(super) fn skip(&mut self) {
+        // A key that was pressed while nobody could hear it is not pressed later.
+        self.keys.dialler.clear();
         self.rtp.pause();
         self.rtp.advance(self.frame_ticks());
     }
@@ -105,4 +154,31 @@ impl Sending {
     }
 }
 
-static SILENCE: [f32; FRAME] = [0.0; FRAME];
+/// The keys that are pressed, and how they sound to those who know no events.
+#[derive(Debug, Default)]
+struct Keys {
+    dialler: Dialler,
+    /// When the key went down, by the media clock.
+    began: u32,
+    tone: Option<ToneGenerator>,
+}
+
+impl Keys {
+    fn sound(&mut self, step: Step) -> [f32; FRAME] {
+        let mut frame = SILENCE;
+        match step {
+            Step::Down(digit, _, began) => {
+                if began == Began::Now {
+                    self.tone = Some(ToneGenerator::new(digit.tone()));
+                }
+                if let Some(tone) = &mut self.tone {
+                    tone.fill(&mut frame);
+                }
+            }
+            Step::Up(_) | Step::Pause => self.tone = None,
+        }
+        frame
+    }
+}
+
+const SILENCE: [f32; FRAME] = [0.0; FRAME];

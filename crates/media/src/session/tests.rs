@@ -30,6 +30,7 @@ fn negotiated(codec: Codec, remote: u16) -> Negotiated {
             inband_fec: true,
             ..OpusParameters::default()
         },
+        telephone_events: None,
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rollcall_audio::{AudioChoice, AudioError};
+use rollcall_media::dtmf::Digit;
 use rollcall_media::sdp::Negotiated;
 use rollcall_sip::CallId;
 use tokio::sync::mpsc;
@@ -40,6 +41,11 @@ pub(crate) enum SoundCommand {
     },
     /// The call is over.
     Stop(CallId),
+    /// Press keys in a call.
+    Press {
+        call: CallId,
+        digits: Vec<Digit>,
+    },
     /// Play a tone of our own, or none.
     Tone(Option<Cue>),
     Mute(bool),
@@ -68,6 +74,8 @@ pub(crate) enum SoundReport {
     },
     /// A call's sound cannot be coded.
     CallFailed { call: CallId, message: String },
+    /// The other side of a call pressed a key.
+    Digit { call: CallId, digit: Digit },
 }
 
 /// Signs of life of the media thread.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rollcall_audio::AudioChoice;
 use rollcall_media::FRAME;
 use rollcall_media::sdp::Negotiated;
-use rollcall_media::session::{Config, Session};
+use rollcall_media::session::{Config, Session, SessionEvent};
 use rollcall_media::tone::{Region, Tone, ToneGenerator};
 use rollcall_sip::CallId;
 use tokio::sync::mpsc;
@@ -105,6 +105,11 @@ impl Thread {
                     self.count_refusals();
                 }
             }
+            SoundCommand::Press { call, digits } => {
+                if let Some(line) = self.lines.get(&call) {
+                    line.session.borrow_mut().press(&digits);
+                }
+            }
             SoundCommand::Tone(cue) => self.tone = cue.map(|cue| ToneGenerator::new(tone_of(cue))),
             SoundCommand::Mute(muted) => {
                 self.muted = muted;
@@ -170,6 +175,7 @@ impl Thread {
             return;
         }
         self.hear(now);
+        self.tell_events();
         self.devices.play(&self.mixed);
         self.devices.capture(&mut self.spoken);
         self.speak();
@@ -199,6 +205,19 @@ impl Thread {
             line.session.borrow_mut().play_frame(now, &mut self.heard);
             for (mixed, heard) in self.mixed.iter_mut().zip(&self.heard) {
                 *mixed = (*mixed + heard).clamp(-1.0, 1.0);
+            }
+        }
+    }
+
+    /// Passes on what the sessions noticed since the last turn.
+    fn tell_events(&self) {
+        for (call, line) in &self.lines {
+            while let Some(event) = line.session.borrow_mut().poll_event() {
+                match event {
+                    SessionEvent::Digit(digit) => {
+                        self.tell(SoundReport::Digit { call: *call, digit });
+                    }
+                }
             }
         }
     }

@@ -40,6 +40,9 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
         PhoneEvent::HeldByOther { call, held } => {
             json!({ "event": "held_by_other", "call": call.0, "held": held })
         }
+        PhoneEvent::DtmfReceived { call, digit } => {
+            json!({ "event": "dtmf", "call": call.0, "digit": digit.to_string() })
+        }
         PhoneEvent::Ended { call, end } => json!({
             "event": "ended", "call": call.0, "reason": end.kind.as_str(), "sip_code": end.sip_code,
             "message": end.message,
@@ -96,6 +99,7 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
         PhoneEvent::Answered { codec, .. } => format!("answered, {codec}"),
         PhoneEvent::HeldByOther { held: true, .. } => "put on hold".to_owned(),
         PhoneEvent::HeldByOther { held: false, .. } => "taken off hold".to_owned(),
+        PhoneEvent::DtmfReceived { digit, .. } => format!("the other side pressed {digit}"),
         PhoneEvent::Ended { end, .. } => end.message.clone(),
         PhoneEvent::AudioReady { .. } => "sound is ready".to_owned(),
         PhoneEvent::AudioProblem { message, .. } => message.clone(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use rollcall_phone::{
-    Account, AudioChoice, CallRef, Codec, Credentials, Engine, EngineConfig, EngineHandle,
-    PhoneCommand, PhoneEvent,
+    Account, AudioChoice, CallRef, Codec, Credentials, Digit, Engine, EngineConfig, EngineHandle,
+    NotADigit, PhoneCommand, PhoneEvent, digits,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
@@ -36,12 +36,23 @@ pub(crate) struct RunArguments {
     /// Call this number as soon as the phone is registered.
     #[arg(long, value_name = "NUMBER")]
     dial: Option<String>,
+    /// Press these keys as soon as a call is answered: 0 to 9, *, # and A to D.
+    #[arg(long, value_name = "DIGITS", value_parser = keys)]
+    dtmf: Option<Keys>,
     /// End after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     for_seconds: Option<f64>,
     /// Print one JSON event a line.
     #[arg(long)]
     json: bool,
+}
+
+/// What `--dtmf` names.
+#[derive(Debug, Clone)]
+struct Keys(Vec<Digit>);
+
+fn keys(text: &str) -> Result<Keys, NotADigit> {
+    digits(text).map(Keys)
 }
 
 /// Runs the phone. Succeeds when it ended as asked, fails when it never registered.
@@ -89,6 +100,9 @@ async fn watch(
                     if let Some(target) = to_dial.take() {
                         engine.send(PhoneCommand::Dial { call: CallRef::fresh(), target });
                     }
+                }
+                if let (PhoneEvent::Answered { call, .. }, Some(keys)) = (&event, &arguments.dtmf) {
+                    engine.send(PhoneCommand::Dtmf { call: *call, digits: keys.0.clone() });
                 }
                 if event == PhoneEvent::Stopped {
                     break;
