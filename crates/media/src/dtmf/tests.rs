@@ -133,11 +133,10 @@ fn an_hour_of_speech_presses_no_key() {
         if random.random_bool(0.95) {
             bob.handle_packet(now, address(ANN), &packet);
         }
-        bob.play_frame(now, &mut [0.0; FRAME]);
         assert_eq!(bob.poll_event(), None);
         now += Duration::from_millis(20);
     }
-    assert!(bob.counters().played > 150_000);
+    assert!(bob.counters().received > 150_000);
 }
 
 #[test]
