@@ -223,8 +223,8 @@ impl Driver {
                     Input::Failed(
                         id,
                         match error {
-                            WriteError::Conflict(_) => Failure::Refused,
                             WriteError::Down(_) => Failure::Unavailable,
+                            _ => Failure::Refused,
                         },
                     )
                 }

@@ -24,8 +24,8 @@ pub(crate) async fn run(edge: Arc<Edge>, stop: CancellationToken) {
     }
 }
 
-/// An agent's session is the core's to end: a call may be going on. Others end here.
-async fn sweep(edge: &Edge) {
+/// Ends sessions that nobody can speak for. An agent's session is the core's to end: a call may be going on. Others end here.
+pub(crate) async fn sweep(edge: &Edge) {
     let now = clock::now_ms();
     let lapsed = match edge.database.lapsed_sessions(now).await {
         Ok(lapsed) => lapsed,

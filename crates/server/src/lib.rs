@@ -33,5 +33,5 @@ mod routes;
 mod running;
 
 pub use config::Config;
-pub use people::{NewPerson, PersonError, add_person, prepare};
+pub use people::{Actor, NewPerson, Office, PersonError, add_person, prepare};
 pub use running::{Running, StartError, start};

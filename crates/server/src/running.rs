@@ -15,7 +15,7 @@ use crate::{
     db::{Database, DbError},
     driver, events, expiry, listen,
     metrics::Metrics,
-    people::{self, NewPerson, PersonError},
+    people::{Actor, NewPerson, Office, PersonError},
     realtime,
     routes::{self, Edge, Replays},
 };
@@ -52,7 +52,7 @@ pub struct Running {
     metrics_address: Option<SocketAddr>,
     metrics: Metrics,
     database: Database,
-    seal: Seal,
+    office: Office,
     core: CoreHandle,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -71,17 +71,20 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
     let metrics_address = figures.as_ref().map(|(_, address)| *address);
     let (core, inbox) = core_link::channel();
+    let passwords = Passwords::new(config.auth.hash_threads, config.auth.hash_queue)
+        .await
+        .map_err(|error| StartError::Passwords(error.to_string()))?;
+    let office = Office::new(database.clone(), seal.clone(), passwords.clone());
     let edge = Arc::new(Edge {
         database: database.clone(),
         core: core.clone(),
-        passwords: Passwords::new(config.auth.hash_threads, config.auth.hash_queue)
-            .await
-            .map_err(|error| StartError::Passwords(error.to_string()))?,
+        passwords,
+        office: office.clone(),
         guesses: Guesses::new(
             config.auth.failures_allowed,
             Duration::from_millis(config.auth.lockout_ms),
         ),
-        seal: seal.clone(),
+        seal,
         replays: Replays::default(),
         metrics: metrics.clone(),
         config: Arc::clone(&config),
@@ -124,7 +127,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         metrics_address,
         metrics,
         database,
-        seal,
+        office,
         core,
         stop,
         tasks,
@@ -194,7 +197,7 @@ impl Running {
 
     /// Adds a person while it serves.
     pub async fn add_person(&self, person: NewPerson) -> Result<(), PersonError> {
-        people::add(&self.database, &self.seal, person).await?;
+        self.office.add(person, &Actor::command_line()).await?;
         self.core.people(self.database.people().await?).await;
         Ok(())
     }

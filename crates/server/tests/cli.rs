@@ -197,3 +197,88 @@ fn a_port_that_is_taken_is_said_in_words() {
     assert!(!output.status.success());
     assert!(words(&output).contains(&address), "{}", words(&output));
 }
+
+#[tokio::test]
+async fn people_are_kept_from_the_shell_and_a_server_that_runs_obeys() {
+    let admin = Admin::new("");
+    assert!(admin.add_agent().status.success());
+    let mut child = admin
+        .command(&["serve", "--ready-json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let url = ready(&mut child)["http"].as_str().unwrap().to_owned();
+    let client = Client::new(&url).unwrap();
+    let session = client.login(&login("agent1001")).await.unwrap();
+    let user = |words: &[&str]| {
+        let words: Vec<_> = ["user"].iter().chain(words).copied().collect();
+        admin
+            .command(&words)
+            .env("ONE", "another one")
+            .output()
+            .unwrap()
+    };
+    let csv = admin.dir.path().join("people.csv");
+    std::fs::write(
+        &csv,
+        "username,password,role\nboss,long enough,admin\nbad name,x,\n",
+    )
+    .unwrap();
+    let path = csv.to_str().unwrap();
+    let refused = user(&["import", path]);
+    assert!(!refused.status.success());
+    assert!(
+        words(&refused).contains("line 3, username"),
+        "{}",
+        words(&refused)
+    );
+    std::fs::write(&csv, "username,password,role\nboss,long enough,admin\n").unwrap();
+    assert!(words(&user(&["import", path, "--dry-run"])).contains("would be added"));
+    assert!(user(&["import", path]).status.success());
+
+    let named = ["--username", "agent1001"];
+    assert!(user(&[&["disable"][..], &named].concat()).status.success());
+    let online = client.agent_online(&session.tokens.sip, "1001", "sip:1001@h");
+    assert_eq!(online.await.unwrap_err().code(), "invalid_token");
+    let listed = words(&user(&["list"]));
+    assert!(
+        listed
+            .lines()
+            .any(|line| line.starts_with("agent1001") && line.ends_with("disabled")),
+        "{listed}"
+    );
+    assert!(user(&[&["enable"][..], &named].concat()).status.success());
+    let password = [&["password", "--password-env", "ONE"][..], &named].concat();
+    assert!(user(&password).status.success());
+    assert!(client.login(&login("agent1001")).await.is_err());
+    let last = user(&["role", "--username", "boss", "agent"]);
+    assert!(
+        words(&last).contains("last administrator"),
+        "{}",
+        words(&last)
+    );
+    let log = words(&user(&["audit"]));
+    assert!(
+        log.contains("password_reset") && log.contains("(command line)"),
+        "{log}"
+    );
+    assert!(end(child).status.success());
+}
+
+#[test]
+fn check_names_what_is_wrong_and_touches_nothing() {
+    let admin =
+        Admin::new("[ami]\nhost = \"127.0.0.1\"\nusername = \"rollcall\"\nsecret_env = \"AMI\"\n");
+    let missing = admin.command(&["check"]).output().unwrap();
+    assert!(!missing.status.success());
+    assert!(words(&missing).contains("AMI"), "{}", words(&missing));
+    let good = admin
+        .command(&["check"])
+        .env("AMI", "hush")
+        .output()
+        .unwrap();
+    assert!(good.status.success(), "{}", words(&good));
+    assert!(!words(&good).contains("hush"));
+    assert!(!admin.dir.path().join("data").exists());
+}

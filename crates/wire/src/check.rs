@@ -63,6 +63,14 @@ pub fn password(value: &str) -> Result<(), Refused> {
     Ok(())
 }
 
+/// A password that somebody chooses to sign in with: a [`password`] of at least 8 characters.
+pub fn new_password(value: &str) -> Result<(), Refused> {
+    if value.chars().count() < 8 {
+        return Err(Refused("is shorter than 8 characters"));
+    }
+    password(value)
+}
+
 /// A device id: 8 to 64 characters of `0-9 A-Z a-z -`.
 pub fn device_id(value: &str) -> Result<(), Refused> {
     if !(8..=64).contains(&value.len()) {
@@ -186,6 +194,7 @@ mod tests {
                 && password("a\nb").is_err()
                 && password(&"a".repeat(257)).is_err()
         );
+        assert!(new_password("1234567").is_err() && new_password("12345678").is_ok());
         assert!(device_id("2f9c1a44-0000-4000-8000-000000000001").is_ok());
         assert!(device_id("short").is_err() && device_id("with space 123").is_err());
         assert!(text("fine", 4).is_ok() && text("longer", 4).is_err() && text("\u{7}", 4).is_err());

@@ -161,6 +161,7 @@ pub struct ErrorBody {
     pub next: Option<String>,
 }
 
+/// `Debug` for what carries a secret: the fields that are named, and no other.
 macro_rules! redacted {
     ($($t:ident { $($shown:ident),* }),* $(,)?) => {$(
         impl std::fmt::Debug for $t {
@@ -170,6 +171,8 @@ macro_rules! redacted {
         }
     )*};
 }
+pub(crate) use redacted;
+
 // What carries a secret prints the rest of itself only.
 redacted!(
     LoginRequest {

@@ -1,6 +1,6 @@
 //! Rollcall's vocabulary on the wire, declared once.
 //!
-//! Three audiences read it: the server and its clients ([`http`], [`realtime`]), and the app's
+//! Three audiences read it: the server and its clients ([`http`], [`people`], [`realtime`]), and the app's
 //! windows ([`ui`]). TypeScript is generated from the types the windows read; a test fails when
 //! `ui/src/generated` has drifted.
 //!
@@ -13,6 +13,7 @@
 pub mod board;
 pub mod check;
 pub mod http;
+pub mod people;
 pub mod realtime;
 pub mod ui;
 

@@ -10,7 +10,7 @@ use argon2::{
     password_hash::{SaltString, rand_core::OsRng},
 };
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Secret;
 
@@ -58,26 +58,37 @@ impl Passwords {
         hash: Option<String>,
         password: Secret,
     ) -> Result<bool, PasswordError> {
-        let place = Place::take(&self.waiting, self.queue)?;
-        let permit = Arc::clone(&self.threads)
-            .acquire_owned()
-            .await
-            .map_err(|_| PasswordError::Busy)?;
+        let held = self.turn().await?;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.to_string());
         // A client that hangs up cannot stop a hash under way: place and permit go with the thread,
         // or hanging up again and again would start ever more of them.
         on_a_thread(move || {
-            let _held = (place, permit);
+            let _held = held;
             Ok(verify_now(&hash, password.expose())? && known)
         })
         .await
     }
-}
 
-/// Hashes a new password; for the command line and first runs, where nothing queues.
-pub(crate) async fn hash(password: Secret) -> Result<String, PasswordError> {
-    on_a_thread(move || hash_now(password.expose())).await
+    /// Hashes a new password.
+    pub(crate) async fn hash(&self, password: Secret) -> Result<String, PasswordError> {
+        let held = self.turn().await?;
+        on_a_thread(move || {
+            let _held = held;
+            hash_now(password.expose())
+        })
+        .await
+    }
+
+    /// Waits for a thread, in a queue that has an end.
+    async fn turn(&self) -> Result<(Place, OwnedSemaphorePermit), PasswordError> {
+        let place = Place::take(&self.waiting, self.queue)?;
+        let permit = Arc::clone(&self.threads)
+            .acquire_owned()
+            .await
+            .map_err(|_| PasswordError::Busy)?;
+        Ok((place, permit))
+    }
 }
 
 /// One place among those who wait; given back however the wait ends.
@@ -138,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_checked_against_its_own_hash_only() {
         let passwords = Passwords::new(1, 1).await.unwrap();
-        let stored = hash(Secret::new("right")).await.unwrap();
+        let stored = passwords.hash(Secret::new("right")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let verify = |word: &str| passwords.verify(Some(stored.clone()), Secret::new(word));
         assert!(verify("right").await.unwrap());

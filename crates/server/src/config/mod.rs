@@ -4,6 +4,7 @@
 //! that names it and the nearest one it does. `ROLLCALL_LISTEN`, `ROLLCALL_AMI__HOST` and their
 //! like override the file; a variable whose first part is no key of ours is somebody else's.
 
+mod examine;
 mod load;
 mod secret;
 

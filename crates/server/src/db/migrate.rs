@@ -28,6 +28,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "add_answer_to_tokens",
         include_str!("../../../../migrations/sqlite/0004_add_answer_to_tokens.sql"),
     ),
+    (
+        5,
+        "add_people_admin",
+        include_str!("../../../../migrations/sqlite/0005_add_people_admin.sql"),
+    ),
 ];
 
 /// Brings the tables up to date. One that was cut in the middle left nothing and runs again.

@@ -11,6 +11,7 @@
 
 mod contacts;
 mod migrate;
+mod people;
 mod read;
 mod sqlite;
 mod write;
@@ -24,9 +25,12 @@ use sqlx::{
 };
 use thiserror::Error;
 
+pub use people::AuditEntry;
 pub use read::Credentials;
 pub(crate) use read::Traded;
-pub use write::{KeptAnswer, KeyHash, NewSession, NewUser, Rotation, TokenHash, TokenPair, Write};
+pub use write::{
+    KeptAnswer, KeyHash, NewSession, NewUser, PersonChange, Rotation, TokenHash, TokenPair, Write,
+};
 pub use writer::WriteError;
 
 use crate::{

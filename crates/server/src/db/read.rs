@@ -27,6 +27,8 @@ pub struct Credentials {
     pub role: Role,
     /// PHC string.
     pub password_hash: String,
+    /// Whether they may not sign in.
+    pub disabled: bool,
     /// The sealed SIP password.
     pub sip_secret: Option<Vec<u8>>,
 }
@@ -214,7 +216,7 @@ impl Database {
     /// What a sign-in under this name needs.
     pub(crate) async fn credentials(&self, username: &str) -> Result<Option<Credentials>, DbError> {
         let row = sqlx::query(
-            "SELECT id, username, extension, role, password_hash, sip_secret FROM users WHERE username = ?1",
+            "SELECT id, username, extension, role, password_hash, sip_secret, disabled_at FROM users WHERE username = ?1",
         )
         .bind(username)
         .fetch_optional(self.reads())
@@ -227,6 +229,7 @@ impl Database {
                 extension: row.try_get(2)?,
                 role: role_from_word(&role),
                 password_hash: row.try_get(4)?,
+                disabled: row.try_get::<Option<i64>, _>(6)?.is_some(),
                 sip_secret: row.try_get(5)?,
             })
         })
@@ -305,6 +308,6 @@ fn live_session(row: &SqliteRow) -> Result<SessionRow, DbError> {
     })
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use sqlx::{
 };
 
 use super::{
-    contacts,
+    contacts, people,
     write::{KeyHash, NewSession, NewUser, Rotation, TokenHash, TokenPair, Write},
     writer::WriteError,
 };
@@ -41,6 +41,9 @@ pub(super) async fn execute(
 ) -> Result<(), WriteError> {
     match write {
         Write::AddUser(user) => add_user(db, user).await,
+        Write::ChangePerson { username, change } => people::change(db, username, change).await,
+        Write::RemovePerson { username } => people::remove(db, username).await,
+        Write::Audit(entry) => people::append_audit(db, entry).await,
         Write::StartSession(session) => start_session(db, session).await,
         Write::RotateTokens(rotation) => rotate(db, rotation).await,
         Write::NameLogout { token, key } => name_logout(db, token, key).await,
@@ -89,16 +92,19 @@ async fn start_session(db: &mut SqliteConnection, new: &NewSession) -> Result<()
         .bind(ms(new.at))
         .execute(&mut *db)
         .await?;
-    sqlx::query(
+    let started = sqlx::query(
         "INSERT INTO sessions (id, user_id, device_id, state, lease, started_at)
-         VALUES (?1, ?2, ?3, 'signed_in', 'none', ?4)",
+         SELECT ?1, id, ?2, 'signed_in', 'none', ?3 FROM users WHERE id = ?4 AND disabled_at IS NULL",
     )
     .bind(new.id.to_string())
-    .bind(new.user_id)
     .bind(&new.device_id)
     .bind(ms(new.at))
+    .bind(new.user_id)
     .execute(&mut *db)
     .await?;
+    if started.rows_affected() == 0 {
+        return Err(WriteError::NotThere("the account".into()));
+    }
     put_tokens(db, new.id, &new.tokens).await
 }
 
@@ -258,7 +264,7 @@ async fn append(db: &mut SqliteConnection, entry: &LedgerEntry) -> Result<(), Wr
 }
 
 /// SQLite's integers are signed; a time beyond them is no time.
-fn ms(value: u64) -> i64 {
+pub(super) fn ms(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -2,6 +2,7 @@
 
 use rollcall_wire::http::Role;
 
+use super::people::AuditEntry;
 use crate::auth::SessionId;
 
 /// One change. A list of them given to [`super::Database::commit`] is one transaction.
@@ -11,6 +12,20 @@ use crate::auth::SessionId;
 pub enum Write {
     /// A person comes in. Conflicts when the name or the extension is taken.
     AddUser(NewUser),
+    /// Somebody is changed. Refused where it would leave no administrator.
+    ChangePerson {
+        /// Who.
+        username: String,
+        /// How.
+        change: PersonChange,
+    },
+    /// Somebody who is disabled goes for good.
+    RemovePerson {
+        /// Who.
+        username: String,
+    },
+    /// A privileged act is noted, in the transaction that does it.
+    Audit(AuditEntry),
     /// A device session begins, with its first tokens.
     StartSession(NewSession),
     /// A refresh token is traded. Conflicts when it was used before.
@@ -53,6 +68,41 @@ pub struct NewUser {
     pub sip_secret: Option<Vec<u8>>,
     /// When.
     pub at: u64,
+}
+
+/// How somebody is changed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PersonChange {
+    /// They may do this from now on.
+    Role(Role),
+    /// They may not sign in.
+    Disable {
+        /// When.
+        at: u64,
+    },
+    /// They may sign in again.
+    Enable,
+    /// They have another password.
+    Password {
+        /// Its PHC string.
+        hash: String,
+        /// The session that goes on all the same: that of who changes their own.
+        keep: Option<SessionId>,
+    },
+    /// Their phones register with another password; sealed.
+    SipSecret(Vec<u8>),
+}
+
+impl std::fmt::Debug for PersonChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Role(role) => write!(f, "Role({role:?})"),
+            Self::Disable { at } => write!(f, "Disable({at})"),
+            Self::Enable => f.write_str("Enable"),
+            Self::Password { .. } => f.write_str("Password"),
+            Self::SipSecret(_) => f.write_str("SipSecret"),
+        }
+    }
 }
 
 /// A session to start.

@@ -32,6 +32,15 @@ pub enum WriteError {
     /// Something of that name is there already, or was used already.
     #[error("{0} is taken or used already")]
     Conflict(String),
+    /// There is nobody of that name.
+    #[error("there is nobody called {0}")]
+    NotThere(String),
+    /// It would leave nobody who may administer.
+    #[error("the last administrator stays one: make another first")]
+    LastAdmin,
+    /// Only who is disabled, and of whom no session lives, can be removed.
+    #[error("only who is disabled and signed out everywhere can be removed")]
+    StillActive,
     /// The database cannot be written now.
     #[error("the database cannot be written: {0}")]
     Down(String),

@@ -172,6 +172,13 @@ impl From<WriteError> for ApiError {
                 let words = format!("{what} is taken or used already.");
                 Self::new(StatusCode::CONFLICT, "conflict", words)
             }
+            WriteError::NotThere(_) => {
+                Self::unauthorized("invalid_token", "The session has ended, or never was.")
+            }
+            // Asked by `Office` alone, which has words of its own for them.
+            WriteError::LastAdmin | WriteError::StillActive => {
+                Self::new(StatusCode::CONFLICT, "conflict", error.to_string())
+            }
             WriteError::Down(_) => Refusal::database_down().into(),
         }
     }

@@ -7,6 +7,7 @@ mod body;
 mod client;
 mod error;
 mod health;
+mod people;
 mod refresh;
 mod replay;
 mod signed;
@@ -20,9 +21,9 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
+    routing::{get, patch, post},
 };
-use rollcall_wire::http;
+use rollcall_wire::{http, people as wire};
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
 pub(crate) use error::ApiError;
@@ -33,6 +34,7 @@ use crate::{
     core_link::CoreHandle,
     db::Database,
     metrics::{Door, Metrics},
+    people::Office,
 };
 
 /// How long a sign-in may wait for its turn to have its password hashed, beyond a request's time.
@@ -46,6 +48,7 @@ pub(crate) struct Edge {
     pub(crate) core: CoreHandle,
     pub(crate) passwords: Passwords,
     pub(crate) guesses: Guesses,
+    pub(crate) office: Office,
     pub(crate) seal: Seal,
     pub(crate) replays: replay::Replays,
     pub(crate) metrics: Metrics,
@@ -64,12 +67,18 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route(http::REFRESH, post(refresh::refresh))
         .route(http::AGENT_ONLINE, post(users::agent_online))
         .route(http::AGENT_LOGOUT, post(users::agent_logout))
+        .route(wire::AUDIT, get(people::audit))
+        .route(wire::PERSON, patch(people::change).delete(people::remove))
         .route(http::HEALTHZ, get(health::healthz))
         .route(http::READYZ, get(health::readyz))
         .layer(in_time)
         .merge(
             Router::new()
                 .route(http::LOGIN, post(users::login))
+                .route(wire::PEOPLE, get(people::list).post(people::add))
+                .route(wire::PERSON_PASSWORD, post(people::reset_password))
+                .route(wire::PEOPLE_IMPORT, post(people::import))
+                .route(wire::OWN_PASSWORD, post(people::change_own))
                 .layer(in_queue),
         )
         .fallback(async || ApiError::not_found())

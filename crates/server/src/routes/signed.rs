@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
+
+use rollcall_wire::http::Role;
 
 use super::{ApiError, Edge};
 use crate::{
@@ -32,6 +34,26 @@ pub(super) async fn session(edge: &Edge, token: &TokenHash) -> Result<Arc<Sessio
         .await?
         .map(Arc::new)
         .ok_or_else(invalid)
+}
+
+/// The session of a request.
+pub(super) async fn in_session(edge: &Edge, headers: &HeaderMap) -> Result<Arc<Session>, ApiError> {
+    session(edge, &token(headers)?).await
+}
+
+/// The session of a request that only an administrator may make.
+pub(super) async fn admin(edge: &Edge, headers: &HeaderMap) -> Result<Arc<Session>, ApiError> {
+    let session = in_session(edge, headers).await?;
+    if session.role == Role::Admin {
+        return Ok(session);
+    }
+    tracing::info!(session = %session.id, "a request that only administrators may make was refused");
+    Err(ApiError::new(
+        StatusCode::FORBIDDEN,
+        "not_allowed",
+        "This is for administrators.",
+    )
+    .next("Ask an administrator."))
 }
 
 fn missing() -> ApiError {

@@ -1,7 +1,7 @@
 //! Signing in and out: the seed's endpoints.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,7 +30,7 @@ use crate::{
     clock,
     config::Secret,
     core_link::DeviceNotice,
-    db::{Credentials, NewSession, TokenHash, Write},
+    db::{Credentials, NewSession, TokenHash, Write, WriteError},
 };
 
 /// `POST /api/users/login`.
@@ -48,17 +48,11 @@ pub(super) async fn login(
         check::device_id(device).map_err(|why| ApiError::invalid("deviceId", why))?;
     }
     let from = client::address(peer, &headers, &edge.config.trusted);
-    edge.guesses
-        .attempt(&request.username, from, Instant::now())
-        .map_err(wait)?;
-    let judged = verify(&edge, &request.username, request.password).await;
-    match &judged {
-        Ok(_) => edge.guesses.forget(&request.username, from),
-        // It was never judged, so it was no guess.
-        Err(error) if error.is_ours() => edge.guesses.take_back(&request.username, from),
-        Err(_) => {}
+    let now = Instant::now();
+    let credentials = judge(&edge, &request.username, request.password, from, now).await?;
+    if credentials.disabled {
+        return Err(disabled());
     }
-    let credentials = judged?;
     let device = request
         .device_id
         .unwrap_or_else(|| Uuid::new_v4().to_string());
@@ -134,13 +128,32 @@ pub(super) async fn answered(
 
 /// Does `work` to its end even if the client hangs up meanwhile: a session half made, or a refresh
 /// token used up with no answer kept for the retry, would lock an honest client out.
-async fn whole<T: Send + 'static>(
+pub(super) async fn whole<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     tokio::spawn(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request could not be finished");
         Err(ApiError::internal())
     })
+}
+
+/// Whether the password is right, as often as `from` may ask that.
+pub(super) async fn judge(
+    edge: &Edge,
+    username: &str,
+    password: String,
+    from: IpAddr,
+    now: Instant,
+) -> Result<Credentials, ApiError> {
+    edge.guesses.attempt(username, from, now).map_err(wait)?;
+    let judged = verify(edge, username, password).await;
+    match &judged {
+        Ok(_) => edge.guesses.forget(username, from),
+        // It was never judged, so it was no guess.
+        Err(error) if error.is_ours() => edge.guesses.take_back(username, from),
+        Err(_) => {}
+    }
+    judged
 }
 
 async fn verify(edge: &Edge, username: &str, password: String) -> Result<Credentials, ApiError> {
@@ -184,7 +197,12 @@ async fn open_session(
     };
     edge.database
         .commit(vec![Write::StartSession(start)])
-        .await?;
+        .await
+        .map_err(|error| match error {
+            // Disabled or removed since the password was judged.
+            WriteError::NotThere(_) => disabled(),
+            error => error.into(),
+        })?;
     let session = Arc::new(session);
     if session.extension.is_some()
         && let Err(refusal) = edge.core.sign_in(Arc::clone(&session)).await
@@ -344,6 +362,16 @@ pub(super) async fn end_row(edge: &Edge, session: &Session, reason: &str) -> Res
         reason: reason.into(),
     };
     Ok(edge.database.commit(vec![end]).await?)
+}
+
+/// Told to who knows the password only.
+fn disabled() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "account_disabled",
+        "This account is disabled.",
+    )
+    .next("Ask an administrator to enable it.")
 }
 
 fn wait(time: Duration) -> ApiError {

@@ -1,18 +1,16 @@
-//! The command line: `serve`, `migrate`, `user add`. Secrets come from variables or standard input,
-//! never as arguments, which every user of the machine can read.
+//! The command line: `serve`, `check`, `migrate`, `user`. Secrets come from variables or standard
+//! input, never as arguments, which every user of the machine can read.
 
-use std::{
-    io::{BufRead as _, IsTerminal as _},
-    path::PathBuf,
-};
+mod user;
 
-use anyhow::{Context as _, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{io::IsTerminal as _, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
 use rollcall_server::{
-    Config, NewPerson,
-    config::{LogConfig, LogFormat, Secret},
+    Config,
+    config::{LogConfig, LogFormat},
 };
-use rollcall_wire::http::Role;
 use tracing_subscriber::EnvFilter;
 
 /// The server that knows which agents are really there.
@@ -38,15 +36,14 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// People.
+    /// Say whether the configuration is one, its secrets can be had and its files be used.
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// People: list, add, import, disable, enable, role, password, remove.
     #[command(subcommand)]
-    User(UserCommand),
-}
-
-#[derive(Subcommand)]
-enum UserCommand {
-    /// Add a person.
-    Add(AddUser),
+    User(user::UserCommand),
 }
 
 #[derive(Args)]
@@ -54,45 +51,6 @@ struct ConfigFile {
     /// The configuration.
     #[arg(long = "config", value_name = "FILE", default_value = Config::DEFAULT_PATH)]
     path: PathBuf,
-}
-
-#[derive(Args)]
-struct AddUser {
-    #[command(flatten)]
-    config: ConfigFile,
-    /// The name to sign in with.
-    #[arg(long)]
-    username: String,
-    /// The extension; leave it out for people without a phone.
-    #[arg(long)]
-    extension: Option<String>,
-    /// What they may do.
-    #[arg(long, value_enum, default_value_t = RoleName::Agent)]
-    role: RoleName,
-    /// The variable that holds the password; without it the first line of standard input is it.
-    #[arg(long, value_name = "VAR")]
-    password_env: Option<String>,
-    /// The variable that holds the SIP password; without it (and with an extension) the next line
-    /// of standard input is it.
-    #[arg(long, value_name = "VAR")]
-    sip_password_env: Option<String>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum RoleName {
-    Agent,
-    Supervisor,
-    Admin,
-}
-
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::Agent => Self::Agent,
-            RoleName::Supervisor => Self::Supervisor,
-            RoleName::Admin => Self::Admin,
-        }
-    }
 }
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
@@ -108,7 +66,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
                 println!("The database is up to date.");
                 Ok(())
             }
-            Command::User(UserCommand::Add(user)) => add_user(user).await,
+            Command::Check { config } => check(&config),
+            Command::User(command) => user::run(command).await,
         }
     })
 }
@@ -139,48 +98,15 @@ async fn serve(config: &ConfigFile, ready_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn add_user(user: AddUser) -> anyhow::Result<()> {
-    let config = user.config.load()?;
-    let password = secret(user.password_env.as_deref(), "password")?;
-    let sip_password = match (&user.extension, &user.sip_password_env) {
-        (None, None) => None,
-        (_, variable) => Some(secret(variable.as_deref(), "SIP password")?),
-    };
-    let username = user.username.clone();
-    rollcall_server::add_person(
-        &config,
-        NewPerson {
-            username: user.username,
-            extension: user.extension,
-            role: user.role.into(),
-            password,
-            sip_password,
-        },
-    )
-    .await
-    .with_context(|| format!("{username} was not added"))?;
-    println!("{username} was added.");
+/// Touches nothing and reaches for nobody: it can be asked beside a server that runs.
+fn check(config: &ConfigFile) -> anyhow::Result<()> {
+    let loaded = config.load()?;
+    EnvFilter::try_new(&loaded.log.filter).context("log.filter")?;
+    for line in loaded.examine()? {
+        println!("{line}");
+    }
+    println!("{} is a configuration.", config.path.display());
     Ok(())
-}
-
-fn secret(variable: Option<&str>, what: &str) -> anyhow::Result<Secret> {
-    if let Some(name) = variable {
-        return std::env::var(name)
-            .map(Secret::new)
-            .with_context(|| format!("the {what}: the variable {name} cannot be read"));
-    }
-    if std::io::stdin().is_terminal() {
-        bail!("the {what}: name a variable, or pipe it in; typed, it would be shown");
-    }
-    let mut line = String::new();
-    let read = std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .with_context(|| format!("the {what} cannot be read from standard input"))?;
-    if read == 0 {
-        bail!("the {what}: standard input holds none");
-    }
-    Ok(Secret::new(line.trim_end_matches(['\r', '\n'])))
 }
 
 fn log_to_stderr(config: &LogConfig) -> anyhow::Result<()> {

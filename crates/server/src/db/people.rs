@@ -1,0 +1,231 @@
+//! People as an administrator changes them, and the audit log, in plain SQL.
+
+use rollcall_wire::{
+    http::Role,
+    people::{Act, Person},
+};
+use sqlx::{Row, SqliteConnection};
+
+use super::{
+    Database, DbError,
+    read::unsigned,
+    sqlite::{ms, role_from_word, role_word},
+    write::PersonChange,
+    writer::WriteError,
+};
+use crate::auth::SessionId;
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When, ms since the epoch.
+    pub at: u64,
+    /// Who.
+    pub actor: String,
+    /// From which address.
+    pub address: Option<String>,
+    /// What was done.
+    pub action: &'static str,
+    /// To whom.
+    pub target: Option<String>,
+    /// What else there is to know; nothing secret.
+    pub detail: String,
+}
+
+/// Carries out a change of somebody. Who may not do any more what they could, or whose password is
+/// another, is signed out: their tokens end here, their sessions when that is noticed.
+pub(super) async fn change(
+    db: &mut SqliteConnection,
+    username: &str,
+    change: &PersonChange,
+) -> Result<(), WriteError> {
+    let before = found(db, username).await?;
+    match change {
+        PersonChange::Role(role) if *role == before.role => return Ok(()),
+        PersonChange::Role(role) => set_role(db, before.id, *role).await?,
+        PersonChange::Disable { .. } if before.disabled => return Ok(()),
+        PersonChange::Disable { at } => set_disabled(db, before.id, Some(*at)).await?,
+        PersonChange::Enable => return set_disabled(db, before.id, None).await,
+        PersonChange::Password { hash, .. } => {
+            sqlx::query("UPDATE users SET password_hash = ?1 WHERE id = ?2")
+                .bind(hash)
+                .bind(before.id)
+                .execute(&mut *db)
+                .await?;
+        }
+        PersonChange::SipSecret(sealed) => {
+            sqlx::query("UPDATE users SET sip_secret = ?1 WHERE id = ?2")
+                .bind(sealed.as_slice())
+                .bind(before.id)
+                .execute(&mut *db)
+                .await?;
+        }
+    }
+    if before.is_active_admin() && active_admins(db).await? == 0 {
+        return Err(WriteError::LastAdmin);
+    }
+    let kept = match change {
+        PersonChange::Password { keep, .. } => *keep,
+        _ => None,
+    };
+    end_tokens(db, before.id, kept).await
+}
+
+/// Takes somebody out who is disabled and of whom no session lives.
+pub(super) async fn remove(db: &mut SqliteConnection, username: &str) -> Result<(), WriteError> {
+    let before = found(db, username).await?;
+    let live: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM sessions WHERE user_id = ?1 AND ended_at IS NULL")
+            .bind(before.id)
+            .fetch_one(&mut *db)
+            .await?;
+    if !before.disabled || live > 0 {
+        return Err(WriteError::StillActive);
+    }
+    // Their sessions and tokens go with them, as the tables' keys say.
+    sqlx::query("DELETE FROM users WHERE id = ?1")
+        .bind(before.id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn append_audit(
+    db: &mut SqliteConnection,
+    entry: &AuditEntry,
+) -> Result<(), WriteError> {
+    sqlx::query(
+        "INSERT INTO audit (at, actor, address, action, target, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .bind(ms(entry.at))
+    .bind(&entry.actor)
+    .bind(entry.address.as_deref())
+    .bind(entry.action)
+    .bind(entry.target.as_deref())
+    .bind(&entry.detail)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+struct Before {
+    id: i64,
+    role: Role,
+    disabled: bool,
+}
+
+impl Before {
+    fn is_active_admin(&self) -> bool {
+        self.role == Role::Admin && !self.disabled
+    }
+}
+
+async fn found(db: &mut SqliteConnection, username: &str) -> Result<Before, WriteError> {
+    let row = sqlx::query("SELECT id, role, disabled_at FROM users WHERE username = ?1")
+        .bind(username)
+        .fetch_optional(db)
+        .await?
+        .ok_or_else(|| WriteError::NotThere(username.to_owned()))?;
+    let role: String = row.try_get(1)?;
+    let disabled_at: Option<i64> = row.try_get(2)?;
+    Ok(Before {
+        id: row.try_get(0)?,
+        role: role_from_word(&role),
+        disabled: disabled_at.is_some(),
+    })
+}
+
+async fn active_admins(db: &mut SqliteConnection) -> Result<i64, WriteError> {
+    Ok(sqlx::query_scalar(
+        "SELECT COUNT(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL",
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+async fn set_role(db: &mut SqliteConnection, id: i64, role: Role) -> Result<(), WriteError> {
+    sqlx::query("UPDATE users SET role = ?1 WHERE id = ?2")
+        .bind(role_word(role))
+        .bind(id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn set_disabled(
+    db: &mut SqliteConnection,
+    id: i64,
+    at: Option<u64>,
+) -> Result<(), WriteError> {
+    sqlx::query("UPDATE users SET disabled_at = ?1 WHERE id = ?2")
+        .bind(at.map(ms))
+        .bind(id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn end_tokens(
+    db: &mut SqliteConnection,
+    user: i64,
+    kept: Option<SessionId>,
+) -> Result<(), WriteError> {
+    // No session is called by the empty word.
+    let kept = kept.map(|session| session.to_string()).unwrap_or_default();
+    sqlx::query(
+        "DELETE FROM tokens WHERE session_id IN (
+             SELECT id FROM sessions WHERE user_id = ?1 AND ended_at IS NULL AND id <> ?2)",
+    )
+    .bind(user)
+    .bind(kept)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+impl Database {
+    /// Everybody, by name.
+    pub(crate) async fn everybody(&self) -> Result<Vec<Person>, DbError> {
+        let rows = sqlx::query(
+            "SELECT username, extension, role, disabled_at, created_at FROM users ORDER BY username",
+        )
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let role: String = row.try_get(2)?;
+                let disabled_at: Option<i64> = row.try_get(3)?;
+                Ok(Person {
+                    username: row.try_get(0)?,
+                    extension: row.try_get(1)?,
+                    role: role_from_word(&role),
+                    disabled: disabled_at.is_some(),
+                    created_at: unsigned(row.try_get(4)?),
+                })
+            })
+            .collect()
+    }
+
+    /// The latest acts of the audit log, the latest first.
+    pub(crate) async fn acts(&self, most: u32) -> Result<Vec<Act>, DbError> {
+        let rows = sqlx::query(
+            "SELECT at, actor, address, action, target, detail FROM audit ORDER BY id DESC LIMIT ?1",
+        )
+        .bind(i64::from(most))
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Act {
+                    at: unsigned(row.try_get(0)?),
+                    actor: row.try_get(1)?,
+                    address: row.try_get(2)?,
+                    action: row.try_get(3)?,
+                    target: row.try_get(4)?,
+                    detail: row.try_get(5)?,
+                })
+            })
+            .collect()
+    }
+}
