@@ -75,9 +75,12 @@ impl Dialog {
         local_tag: &str,
         peer: SocketAddr,
     ) -> Result<Self, Refusal> {
-        let contact = invite.headers.contacts().into_iter().next();
-        let contact =
-            contact.ok_or_else(|| Refusal::bad_request("INVITE without a usable Contact"))?;
+        let contact = match invite.headers.contacts().into_iter().next() {
+            Some(contact) => contact,
+            // RFC 2543 asked for none; From is then where later requests go (RFC 4475 section 3.4.1).
+            None if invite.headers.text("Contact").is_none() => invite.headers.from_view()?,
+            None => return Err(Refusal::bad_request("INVITE without a usable Contact")),
+        };
         Ok(Self {
             call_id: invite
                 .headers

@@ -1,21 +1,31 @@
 //! The tolerant parser.
 //!
 //! Accepted beyond the letter, because real senders do it: line feeds without carriage returns, blank lines in
-//! front, blanks before the colon, folded lines, compact names, bytes that are not UTF-8. Refused: what cannot
-//! be routed or answered.
+//! front, blanks before the colon, folded lines, compact names, bytes that are not UTF-8, methods nobody knows.
+//! Refused: what cannot be routed or answered, and control characters, which only an attack puts into a header.
+//! One pass over the lines, bounded in bytes, header fields and addresses, so that time and memory are linear.
 
-use rsip::{Header, Headers, Method, Request, Response, StatusCode, Version};
+use std::borrow::Cow;
+
+use rsip::{Header, Headers, Response, StatusCode, Version};
 
 use super::names::{header, name_and_value};
-use super::uri::parse_uri;
-use super::{HeadersView, Message, NameAddr, Refusal, Via, text, write};
+use super::uri::parse_with_headers;
+use super::{HeadersView, Message, Method, NameAddr, Refusal, Request, Via, octets, text, write};
 
 /// Largest message that is accepted, in bytes: more than a UDP datagram holds.
 pub const MAX_MESSAGE: usize = 65_535;
 /// Most header fields a message may have.
 const MAX_HEADERS: usize = 256;
 /// Headers whose values are split at commas into one field each (RFC 3261 section 7.3.1).
-const LISTS: [&str; 4] = ["Via", "Route", "Record-Route", "Contact"];
+const LISTS: [&str; 6] = [
+    "Via",
+    "Route",
+    "Record-Route",
+    "Contact",
+    "Service-Route",
+    "Path",
+];
 
 /// Reads one message. The body ends where Content-Length says; without the header it is the rest of the datagram.
 pub fn parse(bytes: &[u8]) -> Result<Message, Refusal> {
@@ -24,15 +34,12 @@ pub fn parse(bytes: &[u8]) -> Result<Message, Refusal> {
     }
     let bytes = skip_blank_lines(bytes);
     let (head, rest) = split_head(bytes)?;
-    let head = String::from_utf8_lossy(head);
-    let mut lines = unfold(&head).into_iter();
+    let head = octets::decode(head);
+    let mut lines = Lines::of(&head);
     let start_line = lines.next().unwrap_or_default();
-    let headers = parse_headers(lines)?;
-    let body = body(&headers, rest)?;
-    let message = match start_line
-        .get(..4)
-        .is_some_and(|start| start.eq_ignore_ascii_case("SIP/"))
-    {
+    let (headers, length) = parse_headers(lines)?;
+    let body = body(length, rest)?;
+    let message = match is_response(&start_line) {
         true => Message::Response(parse_status_line(&start_line, headers, body)?),
         false => Message::Request(parse_request_line(&start_line, headers, body)?),
     };
@@ -43,24 +50,22 @@ pub fn parse(bytes: &[u8]) -> Result<Message, Refusal> {
 /// The headers of a request that [`parse`] refused, if an answer can be made from them.
 pub(crate) fn answerable(bytes: &[u8]) -> Option<Headers> {
     let (head, _) = split_head(skip_blank_lines(bytes)).ok()?;
-    let head = String::from_utf8_lossy(head);
-    let mut lines = unfold(&head).into_iter();
+    let head = octets::decode(head);
+    let mut lines = Lines::of(&head);
     let start_line = lines.next()?;
-    if start_line.starts_with("SIP/") || start_line.starts_with("ACK ") {
+    if is_response(&start_line) || start_line.starts_with("ACK ") {
         return None;
     }
-    let headers = parse_headers(lines).ok()?;
+    let (headers, _) = parse_headers(lines).ok()?;
     let complete = ["Call-ID", "CSeq", "From", "To"]
         .iter()
         .all(|name| headers.text(name).is_some());
     complete.then_some(headers)
 }
 
-/// The method of this exact name (methods are case-sensitive).
-pub(crate) fn method(name: &str) -> Option<Method> {
-    Method::all()
-        .into_iter()
-        .find(|known| write::method(*known) == name)
+fn is_response(start_line: &str) -> bool {
+    let start = start_line.as_bytes().get(..4);
+    start.is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
 }
 
 fn skip_blank_lines(bytes: &[u8]) -> &[u8] {
@@ -68,7 +73,7 @@ fn skip_blank_lines(bytes: &[u8]) -> &[u8] {
         .iter()
         .position(|b| !matches!(b, b'\r' | b'\n'))
         .unwrap_or(bytes.len());
-    &bytes[start..]
+    bytes.get(start..).unwrap_or_default()
 }
 
 /// Splits at the empty line; a message that ends with its last header line is complete too.
@@ -87,59 +92,108 @@ fn split_head(bytes: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     }
 }
 
-/// Lines with their continuations joined by one blank (RFC 3261 section 7.3.1).
-fn unfold(head: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in head.lines() {
-        match lines.last_mut() {
-            Some(last) if line.starts_with([' ', '\t']) && !last.is_empty() => {
-                last.push(' ');
-                last.push_str(line.trim());
-            }
-            _ => lines.push(line.trim_end().to_owned()),
-        }
-    }
-    lines
+/// The lines of a message's head, each with its continuations joined by one blank (RFC 3261 section 7.3.1).
+pub(super) struct Lines<'a> {
+    rest: &'a str,
 }
 
-fn parse_headers(lines: impl Iterator<Item = String>) -> Result<Headers, Refusal> {
-    let mut headers: Vec<Header> = Vec::new();
+impl<'a> Lines<'a> {
+    pub(super) fn of(head: &'a str) -> Self {
+        Self { rest: head }
+    }
+
+    fn physical(&mut self) -> Option<&'a str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
+        self.rest = rest;
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Cow<'a, str>;
+
+    fn next(&mut self) -> Option<Cow<'a, str>> {
+        let mut line = Cow::Borrowed(trim_end(self.physical()?));
+        while self.rest.starts_with([' ', '\t']) {
+            let continuation = self.physical()?;
+            let joined = line.to_mut();
+            joined.push(' ');
+            joined.push_str(trim(continuation));
+        }
+        Some(line)
+    }
+}
+
+/// All header fields but Content-Length, and what that says.
+fn parse_headers<'a>(
+    lines: impl Iterator<Item = Cow<'a, str>>,
+) -> Result<(Headers, Option<usize>), Refusal> {
+    let mut headers: Vec<Header> = Vec::with_capacity(16);
+    let mut length = None;
     for line in lines {
         let (name, value) = line
             .split_once(':')
             .ok_or_else(|| Refusal::bad_request("header line without a colon"))?;
-        let (name, value) = (name.trim(), value.trim());
+        let (name, value) = (trim_end(name), trim(value));
         if !text::is_token(name) {
             return Err(Refusal::bad_request("malformed header name"));
         }
-        let field = header(name, value);
-        if LISTS.contains(&name_and_value(&field).0) {
-            headers.extend(
-                text::split_outside_quotes(value, ',')
+        let value = without_tabs(value)?;
+        let field = header(name, value.as_ref());
+        match name_and_value(&field).0 {
+            "Content-Length" => add_length(&mut length, &value)?,
+            list if LISTS.contains(&list) => headers.extend(
+                text::split_outside_quotes(&value, ',')
                     .into_iter()
-                    .map(|one| header(name, one)),
-            );
-        } else {
-            headers.push(field);
+                    .map(|one| header(list, one)),
+            ),
+            _ => headers.push(field),
         }
         if headers.len() > MAX_HEADERS {
             return Err(Refusal::new(513, "more than 256 header fields"));
         }
     }
-    Ok(headers.into())
+    Ok((headers.into(), length))
 }
 
-fn body(headers: &Headers, rest: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let mut lengths = headers.texts("Content-Length");
-    let Some(length) = lengths.next() else {
+/// A tab is as good as a blank (LWS, RFC 3261 section 25.1); any other control character is text only behind the
+/// backslash of a quoted pair.
+fn without_tabs(value: &str) -> Result<Cow<'_, str>, Refusal> {
+    if !value.bytes().any(|b| b.is_ascii_control()) {
+        return Ok(Cow::Borrowed(value));
+    }
+    let mut before = ' ';
+    for c in value.chars() {
+        if c.is_ascii_control() && c != '\t' && !octets::may_follow(before, c) {
+            return Err(Refusal::bad_request("control character in a header"));
+        }
+        before = c;
+    }
+    Ok(Cow::Owned(value.replace('\t', " ")))
+}
+
+fn add_length(length: &mut Option<usize>, value: &str) -> Result<(), Refusal> {
+    let this = content_length(value)?;
+    match length.replace(this).is_some_and(|before| before != this) {
+        true => Err(Refusal::bad_request("two different Content-Lengths")),
+        false => Ok(()),
+    }
+}
+
+/// What a Content-Length says: digits and nothing else, and no more than fits.
+pub(super) fn content_length(value: &str) -> Result<usize, Refusal> {
+    let digits_only = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    let length = value.parse::<usize>().ok().filter(|_| digits_only);
+    length.ok_or_else(|| Refusal::bad_request("malformed Content-Length"))
+}
+
+fn body(length: Option<usize>, rest: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let Some(length) = length else {
         return Ok(rest.to_vec());
     };
-    if lengths.any(|other| other != length) {
-        return Err(Refusal::bad_request("two different Content-Lengths"));
-    }
-    let digits_only = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
-    let length = length.parse::<usize>().ok().filter(|_| digits_only);
-    let length = length.ok_or_else(|| Refusal::bad_request("malformed Content-Length"))?;
     // RFC 3261 section 18.3: bytes beyond are discarded, missing ones make the message bad.
     let body = rest
         .get(..length)
@@ -160,20 +214,20 @@ fn parse_request_line(line: &str, headers: Headers, body: Vec<u8>) -> Result<Req
         return Err(malformed());
     }
     if !version.eq_ignore_ascii_case("SIP/2.0") {
-        return Err(
-            match version
-                .get(..4)
-                .is_some_and(|start| start.eq_ignore_ascii_case("SIP/"))
-            {
-                true => Refusal::new(505, "not SIP/2.0"),
-                false => malformed(),
-            },
-        );
+        return Err(match is_response(version) {
+            true => Refusal::new(505, "not SIP/2.0"),
+            false => malformed(),
+        });
     }
-    let method = method(name).ok_or_else(|| Refusal::new(501, "method is not known"))?;
+    let method = Method::parse(name).ok_or_else(|| Refusal::new(501, "method is too long"))?;
+    let (uri, uri_headers) = parse_with_headers(uri)?;
+    if !uri_headers.is_empty() {
+        // RFC 3261 section 19.1.1: a Request-URI has none.
+        return Err(Refusal::bad_request("request line with URI headers"));
+    }
     Ok(Request {
         method,
-        uri: parse_uri(uri)?,
+        uri,
         version: Version::V2,
         headers,
         body,
@@ -228,8 +282,9 @@ fn check_mandatory(message: &Message) -> Result<(), Refusal> {
         }
     }
     headers.via_view()?;
-    headers.from_view()?;
-    headers.to_view()?;
+    // A scheme we cannot dial is none of our business until we have to (RFC 4475 section 3.3.4).
+    tolerate_scheme(headers.from_view())?;
+    tolerate_scheme(headers.to_view())?;
     let cseq = headers.cseq_view()?;
     match message {
         Message::Request(request) if request.method != cseq.method => {
@@ -246,11 +301,23 @@ fn check_addresses(headers: &Headers) -> Result<(), Refusal> {
         Via::parse(via)?;
     }
     for contact in headers.texts("Contact").filter(|contact| *contact != "*") {
-        match NameAddr::parse(contact) {
-            // A scheme we cannot dial is none of our business until we have to (RFC 4475 section 3.3.4).
-            Err(refusal) if refusal.code != 416 => return Err(refusal),
-            _ => {}
-        }
+        tolerate_scheme(NameAddr::parse(contact))?;
     }
     Ok(())
+}
+
+fn tolerate_scheme(address: Result<NameAddr, Refusal>) -> Result<(), Refusal> {
+    match address {
+        Err(refusal) if refusal.code != 416 => Err(refusal),
+        _ => Ok(()),
+    }
+}
+
+/// Blanks and tabs only: other white space of Unicode's is text here.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+pub(super) fn trim_end(text: &str) -> &str {
+    text.trim_end_matches([' ', '\t'])
 }

@@ -1,7 +1,7 @@
 //! SIP, SIPS and tel URIs (RFC 3261 section 19.1, RFC 3966) to and from rsip's [`Uri`].
 //!
-//! A `tel:` URI keeps its whole number as the host, since rsip has no better place. URI headers (`?Subject=`)
-//! are dropped: nothing here acts upon them, and none may appear in a request line.
+//! A `tel:` URI keeps its whole number as the host, since rsip has no better place. URI headers (`?Replaces=`)
+//! have none at all: [`super::NameAddr`] keeps them beside the URI, and none may appear in a request line.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -13,8 +13,14 @@ use super::{Refusal, text};
 /// Longest URI that is accepted, in bytes.
 const MAX_URI: usize = 1024;
 
-/// Reads a URI without angle brackets. 400 when malformed, 414 when too long, 416 for a scheme that cannot be dialled.
+/// Reads a URI without angle brackets; its headers, if any, are dropped. 400 when malformed, 414 when too long, 416
+/// for a scheme that cannot be dialled.
 pub fn parse_uri(input: &str) -> Result<Uri, Refusal> {
+    parse_with_headers(input).map(|(uri, _)| uri)
+}
+
+/// The same, and what stands after `?`.
+pub(super) fn parse_with_headers(input: &str) -> Result<(Uri, &str), Refusal> {
     if input.len() > MAX_URI {
         return Err(Refusal::new(414, "URI longer than 1024 bytes"));
     }
@@ -32,7 +38,7 @@ pub fn parse_uri(input: &str) -> Result<Uri, Refusal> {
     match scheme.to_ascii_lowercase().as_str() {
         "sip" => parse_sip(Scheme::Sip, rest),
         "sips" => parse_sip(Scheme::Sips, rest),
-        "tel" => parse_tel(rest),
+        "tel" => Ok((parse_tel(rest)?, "")),
         other if text::is_token(other) => {
             Err(Refusal::new(416, "URI scheme is not sip, sips or tel"))
         }
@@ -84,9 +90,9 @@ pub(crate) fn parse_host(input: &str) -> Result<HostWithPort, Refusal> {
         let (v6, after) = rest
             .split_once(']')
             .ok_or_else(|| Refusal::bad_request("IPv6 address without ]"))?;
-        let address = v6
-            .parse()
-            .map_err(|_| Refusal::bad_request("not an IPv6 address"))?;
+        // The grammar of RFC 3261 makes three colons of two (RFC 5118 section 4.10).
+        let address = v6.parse().or_else(|_| v6.replacen(":::", "::", 1).parse());
+        let address = address.map_err(|_| Refusal::bad_request("not an IPv6 address"))?;
         let port = match after.trim().strip_prefix(':') {
             Some(port) => Some(parse_port(port)?),
             None if after.trim().is_empty() => None,
@@ -109,25 +115,26 @@ pub(crate) fn parse_host(input: &str) -> Result<HostWithPort, Refusal> {
     Ok(HostWithPort { host, port })
 }
 
-fn parse_sip(scheme: Scheme, rest: &str) -> Result<Uri, Refusal> {
+fn parse_sip(scheme: Scheme, rest: &str) -> Result<(Uri, &str), Refusal> {
     let (auth, rest) = match rest.rsplit_once('@') {
         Some((user, rest)) => (Some(parse_user(user)?), rest),
         None => (None, rest),
     };
-    let (rest, _headers) = rest.split_once('?').unwrap_or((rest, ""));
+    let (rest, uri_headers) = rest.split_once('?').unwrap_or((rest, ""));
     let mut parts = rest.split(';');
     let host_with_port = parse_host(parts.next().unwrap_or_default())?;
     let params = parts
         .filter(|part| !part.is_empty())
         .map(parse_param)
         .collect::<Result<_, _>>()?;
-    Ok(Uri {
+    let uri = Uri {
         scheme: Some(scheme),
         auth,
         host_with_port,
         params,
         headers: Vec::new(),
-    })
+    };
+    Ok((uri, uri_headers))
 }
 
 fn parse_user(user: &str) -> Result<Auth, Refusal> {

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use rsip::{Header, Headers, HostWithPort, Method, Uri};
+use rsip::{Header, Headers, HostWithPort, Uri};
 
 use super::names::{header, name_and_value};
-use super::uri::{host_text, parse_host, parse_uri, uri_text};
-use super::{Refusal, text};
+use super::uri::{host_text, parse_host, parse_with_headers, uri_text};
+use super::{Method, Refusal, octets, text};
 
 /// Header parameters in their order: `;name` or `;name=value`. Quoted values are kept with their quotes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,6 +72,8 @@ pub struct NameAddr {
     pub display: Option<String>,
     /// The address.
     pub uri: Uri,
+    /// The address's own headers, as they stand after `?` (`Replaces=...` in Refer-To); empty when there are none.
+    pub uri_headers: String,
     /// Header parameters, such as `tag` and `expires`.
     pub params: Params,
 }
@@ -82,6 +84,7 @@ impl NameAddr {
         Self {
             display: None,
             uri,
+            uri_headers: String::new(),
             params: Params::default(),
         }
     }
@@ -97,7 +100,8 @@ impl NameAddr {
             let (uri, params) = input.split_once(';').unwrap_or((input, ""));
             return Ok(Self {
                 display: None,
-                uri: parse_uri(uri.trim())?,
+                uri: parse_with_headers(uri.trim())?.0,
+                uri_headers: String::new(),
                 params: Params::parse(params)?,
             });
         };
@@ -106,13 +110,16 @@ impl NameAddr {
             .ok_or_else(|| Refusal::bad_request("address without >"))?
             + open;
         let display = text::unquote(input[..open].trim());
+        let display = octets::readable(&display).into_owned();
         let after = input[close + 1..].trim();
         if !after.is_empty() && !after.starts_with(';') {
             return Err(Refusal::bad_request("text after an address"));
         }
+        let (uri, uri_headers) = parse_with_headers(input[open + 1..close].trim())?;
         Ok(Self {
             display: Some(display).filter(|name| !name.is_empty()),
-            uri: parse_uri(input[open + 1..close].trim())?,
+            uri,
+            uri_headers: uri_headers.to_owned(),
             params: Params::parse(after)?,
         })
     }
@@ -139,13 +146,19 @@ impl fmt::Display for NameAddr {
         if let Some(display) = &self.display {
             write!(f, "{} ", text::quote(display))?;
         }
-        write!(f, "<{}>{}", uri_text(&self.uri), self.params)
+        write!(f, "<{}", uri_text(&self.uri))?;
+        if !self.uri_headers.is_empty() {
+            write!(f, "?{}", self.uri_headers)?;
+        }
+        write!(f, ">{}", self.params)
     }
 }
 
 /// One Via value (RFC 3261 section 20.42).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
+    /// The protocol version, `2.0`; another one is kept, so that its sender can be told (505).
+    pub version: String,
     /// The transport token as it came, e.g. `UDP`.
     pub transport: String,
     /// The sent-by address.
@@ -155,13 +168,23 @@ pub struct Via {
 }
 
 impl Via {
+    /// A value of ours.
+    pub fn new(transport: impl Into<String>, sent_by: HostWithPort, params: Params) -> Self {
+        Self {
+            version: "2.0".to_owned(),
+            transport: transport.into(),
+            sent_by,
+            params,
+        }
+    }
+
     /// Reads one value.
     pub fn parse(input: &str) -> Result<Self, Refusal> {
         let malformed = || Refusal::bad_request("malformed Via");
         let mut parts = input.splitn(3, '/');
         let name = parts.next().map(str::trim).unwrap_or_default();
         let version = parts.next().map(str::trim).unwrap_or_default();
-        if !name.eq_ignore_ascii_case("SIP") || version != "2.0" {
+        if !name.eq_ignore_ascii_case("SIP") || !text::is_token(version) {
             return Err(malformed());
         }
         let rest = parts.next().ok_or_else(malformed)?.trim();
@@ -173,6 +196,7 @@ impl Via {
             return Err(malformed());
         }
         Ok(Self {
+            version: version.to_owned(),
             transport: transport.to_owned(),
             sent_by: parse_host(sent_by)?,
             params: Params::parse(params)?,
@@ -191,7 +215,8 @@ impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "SIP/2.0/{} {}{}",
+            "SIP/{}/{} {}{}",
+            self.version,
             self.transport,
             host_text(&self.sent_by),
             self.params
@@ -249,10 +274,7 @@ pub trait HeadersView {
             .next()
             .and_then(|word| word.parse().ok())
             .ok_or_else(malformed)?;
-        let method = words
-            .next()
-            .and_then(super::parse::method)
-            .ok_or_else(malformed)?;
+        let method = words.next().and_then(Method::parse).ok_or_else(malformed)?;
         if number >= 1 << 31 || words.next().is_some() {
             return Err(malformed());
         }

@@ -1,38 +1,33 @@
 //! The strict serialiser: what leaves here is well-formed whatever the values hold.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
-use rsip::{Headers, Method, Request, Response, StatusCode};
+use rsip::{Headers, Response, StatusCode};
 
 use super::names::name_and_value;
 use super::uri::uri_text;
+use super::{Request, octets};
 
 /// A request on the wire. Content-Length is computed; one among the headers is ignored.
 pub fn request(request: &Request) -> Bytes {
-    let mut out = Vec::with_capacity(512 + request.body.len());
-    out.extend_from_slice(
-        format!(
-            "{} {} SIP/2.0\r\n",
-            method(request.method),
-            uri_text(&request.uri)
-        )
-        .as_bytes(),
-    );
+    let mut out = Vec::with_capacity(768 + request.body.len());
+    out.extend_from_slice(request.method.as_str().as_bytes());
+    out.push(b' ');
+    octets::encode(&uri_text(&request.uri), &mut out);
+    out.extend_from_slice(b" SIP/2.0\r\n");
     finish(out, &request.headers, &request.body)
 }
 
 /// A response on the wire, with the reason phrase of its own or the standard one.
 pub fn response(response: &Response) -> Bytes {
-    let mut out = Vec::with_capacity(512 + response.body.len());
-    let reason = clean(reason(&response.status_code));
-    out.extend_from_slice(
-        format!("SIP/2.0 {} {reason}\r\n", response.status_code.code()).as_bytes(),
-    );
+    let mut out = Vec::with_capacity(768 + response.body.len());
+    out.extend_from_slice(b"SIP/2.0 ");
+    push_number(response.status_code.code().into(), &mut out);
+    out.push(b' ');
+    octets::encode(reason(&response.status_code), &mut out);
+    out.extend_from_slice(b"\r\n");
     finish(out, &response.headers, &response.body)
-}
-
-/// The method's name; rsip calls PRACK `PRack`.
-pub fn method(method: Method) -> String {
-    method.to_string()
 }
 
 /// The reason phrase of a status: its own, or the standard one (RFC 3261 section 21).
@@ -119,24 +114,19 @@ fn finish(mut out: Vec<u8>, headers: &Headers, body: &[u8]) -> Bytes {
         if name.eq_ignore_ascii_case("Content-Length") {
             continue;
         }
-        out.extend_from_slice(clean(name).as_bytes());
+        octets::encode(name, &mut out);
         out.extend_from_slice(b": ");
-        out.extend_from_slice(clean(value).as_bytes());
+        octets::encode(value, &mut out);
         out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+    out.extend_from_slice(b"Content-Length: ");
+    push_number(body.len(), &mut out);
+    out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(body);
     out.into()
 }
 
-/// A line break in a value would start a header of its own; control characters become blanks.
-fn clean(text: &str) -> std::borrow::Cow<'_, str> {
-    match text.bytes().any(|b| b.is_ascii_control()) {
-        true => text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect::<String>()
-            .into(),
-        false => text.into(),
-    }
+fn push_number(number: usize, out: &mut Vec<u8>) {
+    // Writing into memory cannot fail.
+    let _ = write!(out, "{number}");
 }

@@ -383,8 +383,9 @@ fn client_key(via: Option<Via>, method: Method) -> String {
 fn server_key(request: &Request, via: &Via, method: Method) -> ServerKey {
     let sent_by = host_text(&via.sent_by).to_ascii_lowercase();
     let branch = match via.branch() {
-        Some(branch) if branch.starts_with(MAGIC_COOKIE) => branch,
-        // RFC 2543 senders: everything that names the transaction stands in for the branch.
+        Some(branch) if branch.starts_with(MAGIC_COOKIE) && branch != MAGIC_COOKIE => branch,
+        // RFC 2543 senders, and a cookie with nothing behind it (RFC 4475 section 3.2.1): everything that names
+        // the transaction stands in for the branch.
         branch => format!(
             "{}|{}|{}|{}",
             branch.unwrap_or_default(),

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::{Pending, Purpose, Reply, UserAgent};
 use crate::digest::{ClientDigest, Credentials};
-use crate::message::write::method as method_name;
 use crate::message::{
     Headers, HeadersView, HostWithPort, Method, Request, Response, StatusCode, Uri, Version, Via,
     uri_text,
@@ -116,7 +115,7 @@ impl UserAgent {
             .map_or(1, |cseq| cseq.number + 1);
         request
             .headers
-            .set("CSeq", format!("{number} {}", method_name(request.method)));
+            .set("CSeq", format!("{number} {}", request.method));
         authorise(&mut request, digest.insert(fresh), credentials);
         Ok((request, destination))
     }
@@ -189,11 +188,7 @@ impl UserAgent {
         params.set("rport", None);
         params.set("branch", Some(self.random.branch()));
         let sent_by = HostWithPort::from(self.config.local);
-        let via = Via {
-            transport: self.config.transport.via_token().to_owned(),
-            sent_by,
-            params,
-        };
+        let via = Via::new(self.config.transport.via_token(), sent_by, params);
         let mut headers = Headers::default();
         headers.add("Via", via.to_string());
         headers.add("Max-Forwards", "70");
@@ -225,7 +220,7 @@ pub(super) fn authorise(
 ) {
     let value = digest.answer(
         credentials,
-        &method_name(request.method),
+        request.method.as_str(),
         &uri_text(&request.uri),
     );
     request.headers.set(digest.header_name(), value);

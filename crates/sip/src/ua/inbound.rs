@@ -137,6 +137,11 @@ impl UserAgent {
                 self.refusals.count(RefusalKind::UnknownDialog);
                 Reply::new(481)
             }
+            // RFC 3261 section 21.5.2: a method that is not even recognised.
+            Method::Other(_) => {
+                self.refusals.count(RefusalKind::UnsupportedMethod);
+                Reply::new(501).with("Allow", ALLOW)
+            }
             _ => {
                 self.refusals.count(RefusalKind::UnsupportedMethod);
                 Reply::new(405).with("Allow", ALLOW)
@@ -234,11 +239,28 @@ fn unacceptable(request: &Request) -> Option<(Reply, RefusalKind)> {
         let reply = Reply::new(420).with("Unsupported", required.join(", "));
         return Some((reply, RefusalKind::UnsupportedExtension));
     }
-    let foreign = request.method == Method::Invite && has_foreign_body(request);
-    foreign.then(|| {
+    if request.method != Method::Invite {
+        return None;
+    }
+    if has_foreign_body(request) {
         let reply = Reply::new(415).with("Accept", "application/sdp");
-        (reply, RefusalKind::UnsupportedBody)
-    })
+        return Some((reply, RefusalKind::UnsupportedBody));
+    }
+    // The answer would be SDP (RFC 3261 section 21.4.7).
+    (!accepts_sdp(&request.headers)).then(|| (Reply::new(406), RefusalKind::UnsupportedBody))
+}
+
+/// Without Accept, SDP is understood (RFC 3261 section 20.1).
+fn accepts_sdp(headers: &Headers) -> bool {
+    let mut ranges = headers
+        .texts("Accept")
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim())
+        .filter(|range| !range.is_empty())
+        .peekable();
+    let known = ["application/sdp", "application/*", "*/*"];
+    ranges.peek().is_none()
+        || ranges.any(|range| known.iter().any(|known| known.eq_ignore_ascii_case(range)))
 }
 
 /// Writes into the top Via where the request really came from.
