@@ -9,7 +9,8 @@ use figment::{
 };
 use thiserror::Error;
 
-use super::{AmiConfig, AriConfig, Config, Secret, Transport};
+use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Secret, Transport};
+use crate::db;
 
 /// The first part of every variable of ours is one of these.
 const KEYS: [&str; 13] = [
@@ -83,9 +84,7 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let invalid = |words: &str| Err(ConfigError::Invalid(words.into()));
-        if !self.database.url.starts_with("sqlite:") {
-            return invalid("database.url must be sqlite:FILE");
-        }
+        self.database.check()?;
         if let Some(ari) = &self.ari
             && !(ari.url.starts_with("http://") || ari.url.starts_with("https://"))
         {
@@ -143,6 +142,34 @@ impl AmiConfig {
     }
 }
 
+impl DatabaseConfig {
+    /// The password, from wherever the configuration says it is; none if it says nothing, for a
+    /// server that trusts the connection itself.
+    pub(crate) fn password(&self) -> Result<Option<Secret>, ConfigError> {
+        let (file, variable) = (self.password_file.as_deref(), self.password_env.as_deref());
+        if file.is_none() && variable.is_none() {
+            return Ok(None);
+        }
+        secret("database", file, variable).map(Some)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |words: &str| Err(ConfigError::Invalid(format!("database.url: {words}")));
+        if db::Kind::of(&self.url).is_none() {
+            return invalid(db::Kind::EXPECTED);
+        }
+        let after = self.url.split_once("://").map_or("", |(_, after)| after);
+        let authority = after.split(['/', '?']).next().unwrap_or_default();
+        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+        if user.contains(':') || after.contains("password=") {
+            return invalid(
+                "a password does not belong there; name it in database.password_file or password_env",
+            );
+        }
+        Ok(())
+    }
+}
+
 impl AriConfig {
     /// The user's password, from wherever the configuration says it is.
     pub fn resolve_secret(&self) -> Result<Secret, ConfigError> {
@@ -163,7 +190,7 @@ fn secret(
     if let Some(path) = file {
         return fs::read_to_string(path)
             .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
-            .map_err(|error| missing(format!("secret_file {}: {error}", path.display())));
+            .map_err(|error| missing(format!("{}: {error}", path.display())));
     }
     let Some(name) = variable else {
         return Err(missing("it needs secret_file or secret_env".into()));
@@ -310,6 +337,27 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(words.contains("ari.url"), "{words}");
+    }
+
+    #[test]
+    fn a_database_is_named_by_its_url_which_holds_no_password() {
+        let of = |url: &str| Config::from_toml(&format!("[database]\nurl = {url:?}"));
+        for url in [
+            "sqlite:a.db",
+            "postgres://u@h:5432/d",
+            "mariadb://u@h/d",
+            "mysql://u@h/d?socket=/run/my:sqld.sock",
+        ] {
+            of(url).unwrap();
+        }
+        for (url, word) in [
+            ("oracle://h/d", "sqlite:FILE"),
+            ("postgres://u:hush@h/d", "password_file"),
+            ("postgres://h/d?user=u&password=hush", "password_file"),
+        ] {
+            let words = of(url).unwrap_err().to_string();
+            assert!(words.contains(word) && !words.contains("hush"), "{words}");
+        }
     }
 
     #[test]

@@ -67,9 +67,15 @@ pub enum Mode {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseConfig {
-    /// `sqlite:FILE`; a relative file lies in the data directory.
+    /// `sqlite:FILE` (a relative file lies in the data directory),
+    /// `postgres://USER@HOST:PORT/DATABASE` or `mariadb://USER@HOST:PORT/DATABASE`; never with the
+    /// password in it.
     pub url: String,
-    /// How long a write waits for another process's lock, ms.
+    /// A file that holds the password of PostgreSQL's or MariaDB's user.
+    pub password_file: Option<PathBuf>,
+    /// The environment variable that holds it.
+    pub password_env: Option<String>,
+    /// How long a write waits for another process's lock, ms; MariaDB counts in whole seconds.
     pub busy_timeout_ms: u64,
 }
 
@@ -310,6 +316,8 @@ impl Default for DatabaseConfig {
     fn default() -> Self {
         Self {
             url: "sqlite:rollcall.db".into(),
+            password_file: None,
+            password_env: None,
             busy_timeout_ms: 5_000,
         }
     }

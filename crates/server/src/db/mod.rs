@@ -1,4 +1,5 @@
-//! The database: typed writes through one writer, typed reads beside it.
+//! The database: typed writes through one writer, typed reads beside it; SQLite, PostgreSQL, MariaDB
+//! and MySQL behind one seam ([`dialect`]).
 //!
 //! Owns the schema (numbered migrations of our own tables, `ps_contacts` by code that reads the
 //! catalogue first), the order of writes and their durability. Refuses SQL anywhere else in the
@@ -6,25 +7,25 @@
 //!
 //! ```text
 //! commit([..]) ─► queue ─► writer: BEGIN; SAVEPOINT each; COMMIT (fsync) ─► answers
-//! reads ─────────► pool of read-only connections (WAL: never blocked by the writer)
+//! reads ─────────► pool of read-only connections (never blocked by the writer)
 //! ```
 
 mod contacts;
+mod dialect;
+mod execute;
 mod migrate;
 mod people;
 mod read;
-mod sqlite;
 mod write;
 mod writer;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
-};
 use thiserror::Error;
 
+use dialect::{Connection, Place, Pool, query};
+
+pub(crate) use dialect::Kind;
 pub use people::AuditEntry;
 pub use read::Credentials;
 pub(crate) use read::Traded;
@@ -34,14 +35,9 @@ pub use write::{
 pub use writer::WriteError;
 
 use crate::{
-    config::{Config, Mode},
+    config::{Config, ConfigError, Mode},
     metrics::{Commits, Metrics},
 };
-
-/// Connections that read.
-const READERS: u32 = 4;
-/// How long a read waits for a connection.
-const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// A handle on the open database; clones share it.
 #[derive(Clone, Debug)]
@@ -52,7 +48,7 @@ pub struct Database {
 #[derive(Debug)]
 struct Inner {
     mode: Mode,
-    reads: SqlitePool,
+    reads: Pool,
     writer: writer::Writer,
 }
 
@@ -67,7 +63,13 @@ pub enum DbError {
         /// Why.
         source: std::io::Error,
     },
-    /// SQLite refused.
+    /// The URL names no database that can be used.
+    #[error("database.url: {0}")]
+    Url(String),
+    /// The password cannot be had.
+    #[error(transparent)]
+    Password(#[from] ConfigError),
+    /// The database refused, or cannot be reached.
     #[error("the database refused: {0}")]
     Sql(#[from] sqlx::Error),
     /// The tables are of a newer version, or changed by hand.
@@ -83,21 +85,15 @@ impl Database {
 
     /// The same, counting its commits.
     pub(crate) async fn open_counted(config: &Config, commits: Commits) -> Result<Self, DbError> {
-        let path = file_of(config);
-        make_private(&path, &config.data_dir).map_err(|source| DbError::File {
-            path: path.display().to_string(),
-            source,
-        })?;
-        let options = sqlite::options(&path, config.database.busy_timeout_ms);
-        let mut connection = sqlite::connect(&options).await?;
+        let place = Place::of(config)?;
+        let mut connection = place.connect().await?;
         migrate::up(&mut connection).await?;
-        contacts::ensure(&mut connection).await?;
-        let reads = readers(options);
+        warn_of_loss(&mut connection).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 mode: config.mode,
-                reads,
-                writer: writer::Writer::start(connection, config.mode, commits),
+                reads: place.readers(),
+                writer: writer::Writer::start(place, connection, config.mode, commits),
             }),
         })
     }
@@ -129,33 +125,29 @@ impl Database {
         self.inner.mode
     }
 
-    fn reads(&self) -> &SqlitePool {
+    fn reads(&self) -> &Pool {
         &self.inner.reads
     }
 }
 
-fn readers(options: SqliteConnectOptions) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(ACQUIRE)
-        .connect_lazy_with(options.read_only(true).create_if_missing(false))
-}
-
-fn file_of(config: &Config) -> std::path::PathBuf {
-    let name = config
-        .database
-        .url
-        .strip_prefix("sqlite:")
-        .unwrap_or(&config.database.url);
-    let name = name.strip_prefix("//").unwrap_or(name);
-    config.data_dir.join(name)
-}
-
-/// The data directory 0700 and the file 0600 before SQLite opens it: its `-wal` and `-shm` inherit
-/// the file's mode.
-fn make_private(path: &Path, data_dir: &Path) -> std::io::Result<()> {
-    crate::auth::files::private_dir(data_dir)?;
-    crate::auth::files::private_file(path)
+/// An answer says that a change is on disk; a server that was told not to care makes that untrue.
+async fn warn_of_loss(db: &mut Connection) -> Result<(), DbError> {
+    let Some(ask) = db.dialect().durability() else {
+        return Ok(());
+    };
+    let row = query(ask).fetch_optional(&mut *db).await?;
+    let words = match &row {
+        Some(row) => row.try_get::<String>(0)?,
+        None => String::new(),
+    };
+    if !words.is_empty() {
+        let database = db.dialect().name();
+        tracing::warn!(
+            database,
+            "{words}: what was answered may be lost with the machine"
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use rollcall_wire::{
     http::Role,
     people::{Act, Person},
 };
-use sqlx::{Row, SqliteConnection};
 
 use super::{
     Database, DbError,
+    dialect::{Connection, query},
+    execute::{ms, role_from_word, role_word},
     read::unsigned,
-    sqlite::{ms, role_from_word, role_word},
     write::PersonChange,
-    writer::WriteError,
+    writer::{Fault, WriteError},
 };
 use crate::auth::SessionId;
 
@@ -35,10 +35,10 @@ pub struct AuditEntry {
 /// Carries out a change of somebody. Who may not do any more what they could, or whose password is
 /// another, is signed out: their tokens end here, their sessions when that is noticed.
 pub(super) async fn change(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     username: &str,
     change: &PersonChange,
-) -> Result<(), WriteError> {
+) -> Result<(), Fault> {
     let before = found(db, username).await?;
     match change {
         PersonChange::Role(role) if *role == before.role => return Ok(()),
@@ -47,22 +47,22 @@ pub(super) async fn change(
         PersonChange::Disable { at } => set_disabled(db, before.id, Some(*at)).await?,
         PersonChange::Enable => return set_disabled(db, before.id, None).await,
         PersonChange::Password { hash, .. } => {
-            sqlx::query("UPDATE users SET password_hash = ?1 WHERE id = ?2")
+            query("UPDATE users SET password_hash = ?1 WHERE id = ?2")
                 .bind(hash)
                 .bind(before.id)
                 .execute(&mut *db)
                 .await?;
         }
         PersonChange::SipSecret(sealed) => {
-            sqlx::query("UPDATE users SET sip_secret = ?1 WHERE id = ?2")
+            query("UPDATE users SET sip_secret = ?1 WHERE id = ?2")
                 .bind(sealed.as_slice())
                 .bind(before.id)
                 .execute(&mut *db)
                 .await?;
         }
     }
-    if before.is_active_admin() && active_admins(db).await? == 0 {
-        return Err(WriteError::LastAdmin);
+    if before.is_active_admin() && !has_an_admin(db).await? {
+        return Err(WriteError::LastAdmin.into());
     }
     let kept = match change {
         PersonChange::Password { keep, .. } => *keep,
@@ -72,29 +72,25 @@ pub(super) async fn change(
 }
 
 /// Takes somebody out who is disabled and of whom no session lives.
-pub(super) async fn remove(db: &mut SqliteConnection, username: &str) -> Result<(), WriteError> {
+pub(super) async fn remove(db: &mut Connection, username: &str) -> Result<(), Fault> {
     let before = found(db, username).await?;
-    let live: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM sessions WHERE user_id = ?1 AND ended_at IS NULL")
-            .bind(before.id)
-            .fetch_one(&mut *db)
-            .await?;
-    if !before.disabled || live > 0 {
-        return Err(WriteError::StillActive);
+    let live = query("SELECT id FROM sessions WHERE user_id = ?1 AND ended_at IS NULL LIMIT 1")
+        .bind(before.id)
+        .fetch_optional(&mut *db)
+        .await?;
+    if !before.disabled || live.is_some() {
+        return Err(WriteError::StillActive.into());
     }
     // Their sessions and tokens go with them, as the tables' keys say.
-    sqlx::query("DELETE FROM users WHERE id = ?1")
+    query("DELETE FROM users WHERE id = ?1")
         .bind(before.id)
         .execute(db)
         .await?;
     Ok(())
 }
 
-pub(super) async fn append_audit(
-    db: &mut SqliteConnection,
-    entry: &AuditEntry,
-) -> Result<(), WriteError> {
-    sqlx::query(
+pub(super) async fn append_audit(db: &mut Connection, entry: &AuditEntry) -> Result<(), Fault> {
+    query(
         "INSERT INTO audit (at, actor, address, action, target, detail)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )
@@ -121,8 +117,10 @@ impl Before {
     }
 }
 
-async fn found(db: &mut SqliteConnection, username: &str) -> Result<Before, WriteError> {
-    let row = sqlx::query("SELECT id, role, disabled_at FROM users WHERE username = ?1")
+async fn found(db: &mut Connection, username: &str) -> Result<Before, Fault> {
+    let same_name = db.dialect().same_name("username", "?1");
+    let statement = format!("SELECT id, role, disabled_at FROM users WHERE {same_name}");
+    let row = query(statement)
         .bind(username)
         .fetch_optional(db)
         .await?
@@ -136,16 +134,13 @@ async fn found(db: &mut SqliteConnection, username: &str) -> Result<Before, Writ
     })
 }
 
-async fn active_admins(db: &mut SqliteConnection) -> Result<i64, WriteError> {
-    Ok(sqlx::query_scalar(
-        "SELECT COUNT(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL",
-    )
-    .fetch_one(db)
-    .await?)
+async fn has_an_admin(db: &mut Connection) -> Result<bool, Fault> {
+    let one = query("SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL LIMIT 1");
+    Ok(one.fetch_optional(db).await?.is_some())
 }
 
-async fn set_role(db: &mut SqliteConnection, id: i64, role: Role) -> Result<(), WriteError> {
-    sqlx::query("UPDATE users SET role = ?1 WHERE id = ?2")
+async fn set_role(db: &mut Connection, id: i64, role: Role) -> Result<(), Fault> {
+    query("UPDATE users SET role = ?1 WHERE id = ?2")
         .bind(role_word(role))
         .bind(id)
         .execute(db)
@@ -153,12 +148,8 @@ async fn set_role(db: &mut SqliteConnection, id: i64, role: Role) -> Result<(), 
     Ok(())
 }
 
-async fn set_disabled(
-    db: &mut SqliteConnection,
-    id: i64,
-    at: Option<u64>,
-) -> Result<(), WriteError> {
-    sqlx::query("UPDATE users SET disabled_at = ?1 WHERE id = ?2")
+async fn set_disabled(db: &mut Connection, id: i64, at: Option<u64>) -> Result<(), Fault> {
+    query("UPDATE users SET disabled_at = ?1 WHERE id = ?2")
         .bind(at.map(ms))
         .bind(id)
         .execute(db)
@@ -166,14 +157,10 @@ async fn set_disabled(
     Ok(())
 }
 
-async fn end_tokens(
-    db: &mut SqliteConnection,
-    user: i64,
-    kept: Option<SessionId>,
-) -> Result<(), WriteError> {
+async fn end_tokens(db: &mut Connection, user: i64, kept: Option<SessionId>) -> Result<(), Fault> {
     // No session is called by the empty word.
     let kept = kept.map(|session| session.to_string()).unwrap_or_default();
-    sqlx::query(
+    query(
         "DELETE FROM tokens WHERE session_id IN (
              SELECT id FROM sessions WHERE user_id = ?1 AND ended_at IS NULL AND id <> ?2)",
     )
@@ -187,7 +174,7 @@ async fn end_tokens(
 impl Database {
     /// Everybody, by name.
     pub(crate) async fn everybody(&self) -> Result<Vec<Person>, DbError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT username, extension, role, disabled_at, created_at FROM users ORDER BY username",
         )
         .fetch_all(self.reads())
@@ -209,7 +196,7 @@ impl Database {
 
     /// The latest acts of the audit log, the latest first.
     pub(crate) async fn acts(&self, most: u32) -> Result<Vec<Act>, DbError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT at, actor, address, action, target, detail FROM audit ORDER BY id DESC LIMIT ?1",
         )
         .bind(i64::from(most))

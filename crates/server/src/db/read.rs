@@ -5,11 +5,11 @@ use rollcall_alignment::{
     SessionState, UserRow,
 };
 use rollcall_wire::http::Role;
-use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{
     Database, DbError, contacts,
-    sqlite::role_from_word,
+    dialect::{Row, query},
+    execute::role_from_word,
     write::{KeptAnswer, KeyHash, TokenHash},
 };
 use crate::auth::{Session, SessionId};
@@ -44,7 +44,7 @@ pub(crate) struct Traded {
 impl Database {
     /// Everything a starting server needs to know: people, live sessions, contacts as left.
     pub async fn restore(&self) -> Result<Restored, DbError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT extension, online, sipRegistered FROM users WHERE extension IS NOT NULL ORDER BY extension",
         )
         .fetch_all(self.reads())
@@ -66,11 +66,13 @@ impl Database {
 
     /// Why each extension's last session ended; a sign-in that was refused was none.
     async fn last_ends(&self) -> Result<Vec<(Extension, EndReason)>, DbError> {
-        // Of the row with the greatest ended_at (a promise of SQLite's for a lone max()).
-        let rows = sqlx::query(
-            "SELECT u.extension, s.end_reason, max(s.ended_at) FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE s.ended_at IS NOT NULL AND s.end_reason != 'refused' AND u.extension IS NOT NULL
-             GROUP BY u.id",
+        let rows = query(
+            "SELECT extension, end_reason FROM (
+                 SELECT u.extension, s.end_reason,
+                     ROW_NUMBER() OVER (PARTITION BY u.id ORDER BY s.ended_at DESC, s.id) AS place
+                 FROM sessions s JOIN users u ON u.id = s.user_id
+                 WHERE s.ended_at IS NOT NULL AND s.end_reason <> 'refused' AND u.extension IS NOT NULL
+             ) ends WHERE place = 1",
         )
         .fetch_all(self.reads())
         .await?;
@@ -90,12 +92,11 @@ impl Database {
     ) -> Result<Vec<(SessionId, EndReason)>, DbError> {
         let mut ended = Vec::new();
         for session in sessions {
-            let row = sqlx::query(
-                "SELECT end_reason FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL",
-            )
-            .bind(session.to_string())
-            .fetch_optional(self.reads())
-            .await?;
+            let row =
+                query("SELECT end_reason FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL")
+                    .bind(session.to_string())
+                    .fetch_optional(self.reads())
+                    .await?;
             if let Some(row) = row {
                 let word: Option<&str> = row.try_get(0)?;
                 let reason = word.and_then(EndReason::from_word);
@@ -107,11 +108,10 @@ impl Database {
 
     /// Everybody with an extension, in its order.
     pub async fn people(&self) -> Result<Vec<Person>, DbError> {
-        let rows = sqlx::query(
-            "SELECT extension FROM users WHERE extension IS NOT NULL ORDER BY extension",
-        )
-        .fetch_all(self.reads())
-        .await?;
+        let rows =
+            query("SELECT extension FROM users WHERE extension IS NOT NULL ORDER BY extension")
+                .fetch_all(self.reads())
+                .await?;
         rows.iter()
             .map(|row| {
                 Ok(Person {
@@ -128,7 +128,7 @@ impl Database {
     }
 
     async fn live_sessions(&self) -> Result<Vec<SessionRow>, DbError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT s.id, u.extension, s.device_id, s.state, s.claim, s.lease, s.started_at, s.online_at
              FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.ended_at IS NULL AND u.extension IS NOT NULL ORDER BY s.started_at, s.id",
@@ -141,7 +141,7 @@ impl Database {
     /// Sessions all of whose tokens have ended by `now` (ms since the epoch): nobody can speak for
     /// them any more.
     pub(crate) async fn lapsed_sessions(&self, now: u64) -> Result<Vec<Session>, DbError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id
              FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.ended_at IS NULL AND NOT EXISTS (
@@ -160,7 +160,7 @@ impl Database {
         token: &TokenHash,
         now: u64,
     ) -> Result<Option<Session>, DbError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id
              FROM tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
              WHERE t.hash = ?1 AND t.kind = 'access' AND t.expires_at > ?2 AND s.ended_at IS NULL",
@@ -178,7 +178,7 @@ impl Database {
         token: &TokenHash,
         now: u64,
     ) -> Result<Option<(Session, Option<Traded>)>, DbError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, t.used_at, t.trade_key, t.answer
              FROM tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
              WHERE t.hash = ?1 AND t.kind = 'refresh' AND t.expires_at > ?2 AND s.ended_at IS NULL",
@@ -199,7 +199,7 @@ impl Database {
         key: &KeyHash,
         since: u64,
     ) -> Result<bool, DbError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT 1 FROM tokens t JOIN sessions s ON s.id = t.session_id
              WHERE t.hash = ?1 AND t.kind = 'access' AND s.end_reason = ?2 AND s.ended_at > ?3
                AND t.trade_key = ?4",
@@ -215,9 +215,10 @@ impl Database {
 
     /// What a sign-in under this name needs.
     pub(crate) async fn credentials(&self, username: &str) -> Result<Option<Credentials>, DbError> {
-        let row = sqlx::query(
-            "SELECT id, username, extension, role, password_hash, sip_secret, disabled_at FROM users WHERE username = ?1",
-        )
+        let same_name = self.reads().dialect().same_name("username", "?1");
+        let row = query(format!(
+            "SELECT id, username, extension, role, password_hash, sip_secret, disabled_at FROM users WHERE {same_name}"
+        ))
         .bind(username)
         .fetch_optional(self.reads())
         .await?;
@@ -229,7 +230,7 @@ impl Database {
                 extension: row.try_get(2)?,
                 role: role_from_word(&role),
                 password_hash: row.try_get(4)?,
-                disabled: row.try_get::<Option<i64>, _>(6)?.is_some(),
+                disabled: row.try_get::<Option<i64>>(6)?.is_some(),
                 sip_secret: row.try_get(5)?,
             })
         })
@@ -238,14 +239,14 @@ impl Database {
 
     /// Whether the database answers a read.
     pub(crate) async fn readable(&self) -> bool {
-        sqlx::query("SELECT 1 FROM users LIMIT 1")
+        query("SELECT 1 FROM users LIMIT 1")
             .fetch_optional(self.reads())
             .await
             .is_ok()
     }
 }
 
-fn session(row: &SqliteRow) -> Result<Session, DbError> {
+fn session(row: &Row) -> Result<Session, DbError> {
     let role: String = row.try_get(4)?;
     Ok(Session {
         id: session_id(row.try_get(0)?)?,
@@ -257,8 +258,8 @@ fn session(row: &SqliteRow) -> Result<Session, DbError> {
     })
 }
 
-fn traded(row: &SqliteRow) -> Result<Option<Traded>, DbError> {
-    let Some(at) = row.try_get::<Option<i64>, _>(6)? else {
+fn traded(row: &Row) -> Result<Option<Traded>, DbError> {
+    let Some(at) = row.try_get::<Option<i64>>(6)? else {
         return Ok(None);
     };
     let key: Option<Vec<u8>> = row.try_get(7)?;
@@ -281,7 +282,7 @@ fn extension(text: &str) -> Result<Extension, DbError> {
     Extension::new(text).map_err(|error| DbError::Schema(format!("extension {text:?} {error}")))
 }
 
-fn user(row: &SqliteRow) -> Result<UserRow, DbError> {
+fn user(row: &Row) -> Result<UserRow, DbError> {
     Ok(UserRow {
         extension: extension(row.try_get(0)?)?,
         online: row.try_get(1)?,
@@ -289,7 +290,7 @@ fn user(row: &SqliteRow) -> Result<UserRow, DbError> {
     })
 }
 
-fn live_session(row: &SqliteRow) -> Result<SessionRow, DbError> {
+fn live_session(row: &Row) -> Result<SessionRow, DbError> {
     let bad = |error: rollcall_alignment::NameError| DbError::Schema(format!("sessions: {error}"));
     Ok(SessionRow {
         id: rollcall_alignment::SessionId::new(row.try_get(0)?).map_err(bad)?,
@@ -303,7 +304,7 @@ fn live_session(row: &SqliteRow) -> Result<SessionRow, DbError> {
         claim: row.try_get(4)?,
         lease: LeaseKind::from_word(row.try_get(5)?),
         started_unix_ms: unsigned(row.try_get(6)?),
-        online_unix_ms: row.try_get::<Option<i64>, _>(7)?.map(unsigned),
+        online_unix_ms: row.try_get::<Option<i64>>(7)?.map(unsigned),
         ended_unix_ms: None,
     })
 }

@@ -29,11 +29,16 @@ async fn scene() -> Scene {
     }
 }
 
+async fn sqlite_of(config: &Config) -> SqliteConnection {
+    match Place::of(config).unwrap().connect().await.unwrap() {
+        Connection::Sqlite(db) => db,
+        other => panic!("{other:?}"),
+    }
+}
+
 impl Scene {
     async fn raw(&self) -> SqliteConnection {
-        sqlite::connect(&sqlite::options(&file_of(&self.config), 50))
-            .await
-            .unwrap()
+        sqlite_of(&self.config).await
     }
 
     async fn count(&self, sql: &'static str) -> i64 {
@@ -161,16 +166,16 @@ async fn what_is_so_already_is_not_written_again() {
         ]
     };
     scene.database.commit(list()).await.unwrap();
-    let mut db = sqlite::connect(&sqlite::options(&file_of(&scene.config), 1_000))
-        .await
-        .unwrap();
+    let place = Place::of(&scene.config).unwrap();
+    let mut db = place.connect().await.unwrap();
     for write in list() {
-        sqlite::execute(&mut db, Mode::Mirror, &write)
+        execute::execute(&mut db, Mode::Mirror, &write)
             .await
             .unwrap();
     }
-    let row = db.fetch_one("SELECT total_changes()").await.unwrap();
-    assert_eq!(row.try_get::<i64, _>(0).unwrap(), 0);
+    let changes = query("SELECT total_changes()");
+    let row = changes.fetch_optional(&mut db).await.unwrap().unwrap();
+    assert_eq!(row.try_get::<i64>(0).unwrap(), 0);
 }
 
 #[tokio::test]
@@ -217,9 +222,7 @@ async fn a_table_of_asterisks_own_keeps_its_columns_and_rows_and_gains_ours() {
         ..Config::default()
     };
     crate::auth::files::private_dir(&config.data_dir).unwrap();
-    let mut db = sqlite::connect(&sqlite::options(&file_of(&config), 1_000))
-        .await
-        .unwrap();
+    let mut db = sqlite_of(&config).await;
     db.execute("CREATE TABLE ps_contacts (id VARCHAR(255) NOT NULL, uri VARCHAR(511), expiration_time BIGINT, qualify_frequency INTEGER, user_agent VARCHAR(255), endpoint VARCHAR(255), reg_server VARCHAR(255), odd TEXT, UNIQUE (id))")
         .await
         .unwrap();

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{Connection, Executor, SqliteConnection};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -16,7 +15,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{sqlite, write::Write};
+use super::{
+    dialect::{Connection, Dialect, Place},
+    execute,
+    write::Write,
+};
 use crate::{config::Mode, metrics::Commits};
 
 /// Lists that may wait; more are refused as `Down` rather than kept.
@@ -25,6 +28,8 @@ const QUEUE: usize = 16_384;
 const BATCH: usize = 256;
 /// How long the database may take before the writer gives a batch up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a batch is tried that the database undid for another's sake.
+const TRIES: usize = 5;
 
 /// Why a list of changes was not made. Nothing of it is there.
 #[derive(Debug, Error)]
@@ -46,14 +51,24 @@ pub enum WriteError {
     Down(String),
 }
 
-impl From<sqlx::Error> for WriteError {
+/// Why one change cannot be made, before the dialect has said what it means.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It must not be.
+    Refused(WriteError),
+    /// The database refused.
+    Sql(sqlx::Error),
+}
+
+impl From<WriteError> for Fault {
+    fn from(error: WriteError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(inner) if inner.is_unique_violation() => {
-                Self::Conflict(unique_column(inner.message()))
-            }
-            _ => Self::Down(error.to_string()),
-        }
+        Self::Sql(error)
     }
 }
 
@@ -74,16 +89,20 @@ enum Job {
 #[derive(Debug)]
 struct List {
     writes: Vec<Write>,
-    answer: Answer,
+    answer: oneshot::Sender<Result<(), WriteError>>,
 }
 
-type Answer = oneshot::Sender<Result<(), WriteError>>;
-
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection, mode: Mode, commits: Commits) -> Self {
+    /// Starts it on an open connection; `place` is where a lost one is made anew.
+    pub(super) fn start(place: Place, db: Connection, mode: Mode, commits: Commits) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let healthy = Arc::new(AtomicBool::new(true));
-        let task = tokio::spawn(run(connection, mode, queue, Arc::clone(&healthy), commits));
+        let desk = Desk {
+            place,
+            db: Some(db),
+            mode,
+        };
+        let task = tokio::spawn(run(desk, queue, Arc::clone(&healthy), commits));
         Self {
             jobs,
             healthy,
@@ -124,8 +143,7 @@ impl Writer {
 }
 
 async fn run(
-    mut connection: SqliteConnection,
-    mode: Mode,
+    mut desk: Desk,
     mut queue: mpsc::Receiver<Job>,
     healthy: Arc<AtomicBool>,
     commits: Commits,
@@ -146,92 +164,176 @@ async fn run(
             }
         }
         let (count, begun) = (lists.len(), Instant::now());
-        let ok = commit_together(&mut connection, mode, lists).await;
-        if ok && count > 0 {
+        if count == 0 {
+            continue;
+        }
+        let ok = desk.commit_together(lists).await;
+        if ok {
             commits.made(count, begun.elapsed());
         }
         healthy.store(ok, Ordering::Relaxed);
     }
-    let _ = connection.close().await;
+    if let Some(db) = desk.db {
+        let _ = db.close().await;
+    }
 }
 
-/// One transaction for all lists; a list that fails is undone alone. The answers leave after the
-/// commit, so that none speaks of what a crash could take back.
-async fn commit_together(db: &mut SqliteConnection, mode: Mode, lists: Vec<List>) -> bool {
-    let mut done: Vec<(Answer, Result<(), WriteError>)> = Vec::with_capacity(lists.len());
-    let mut waiting = lists.into_iter();
-    let made = timeout(PATIENCE, make_all(db, mode, &mut waiting, &mut done)).await;
-    let failure = match made {
-        // Waited for however long it takes: a commit that is given up may still be made.
-        Ok(Ok(())) => db.execute("COMMIT").await.err().map(|e| e.to_string()),
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some("it took too long".into()),
-    };
-    if let Some(words) = &failure {
-        tracing::error!(error = %words, "the database refused a batch of writes");
-        let _ = timeout(PATIENCE, db.execute("ROLLBACK")).await;
-    }
-    let mut ok = failure.is_none();
-    for (answer, result) in done {
-        let result = match &failure {
-            Some(words) => Err(WriteError::Down(words.clone())),
-            None => result,
-        };
-        ok &= !matches!(result, Err(WriteError::Down(_)));
-        let _ = answer.send(result);
-    }
-    for list in waiting {
-        let words = failure
-            .clone()
-            .unwrap_or("the list before it failed".into());
-        let _ = list.answer.send(Err(WriteError::Down(words)));
-    }
-    ok
-}
-
-async fn make_all(
-    db: &mut SqliteConnection,
+/// Where the writes are made.
+struct Desk {
+    place: Place,
+    /// None after it was lost, until the next batch needs it.
+    db: Option<Connection>,
     mode: Mode,
-    waiting: &mut impl Iterator<Item = List>,
-    done: &mut Vec<(Answer, Result<(), WriteError>)>,
-) -> Result<(), sqlx::Error> {
-    db.execute("BEGIN IMMEDIATE").await?;
-    for list in waiting {
-        // Its place among the done is taken first: a list that is cut short is answered too.
-        done.push((
-            list.answer,
-            Err(WriteError::Down("it was cut short".into())),
-        ));
-        let result = one_list(db, mode, &list.writes).await;
-        let lost = matches!(result, Err(WriteError::Down(_)));
-        if let Some((_, place)) = done.last_mut() {
-            *place = result;
+}
+
+/// What came of each list; those behind one that the database refused have none.
+type Outcomes = Vec<Result<(), WriteError>>;
+
+/// A transaction that was not made.
+struct Undone {
+    words: String,
+    /// For another's sake: it may simply be tried again.
+    sacrificed: bool,
+}
+
+impl Desk {
+    /// One transaction for all lists; a list that fails is undone alone. The answers leave after the
+    /// commit, so that none speaks of what a crash could take back.
+    async fn commit_together(&mut self, lists: Vec<List>) -> bool {
+        let mut outcome = self.attempt(&lists).await;
+        for _ in 1..TRIES {
+            if !matches!(&outcome, Err(undone) if undone.sacrificed) {
+                break;
+            }
+            outcome = self.attempt(&lists).await;
         }
-        if lost {
+        let (outcomes, words) = match outcome {
+            Ok(outcomes) => (outcomes, "the list before it failed".to_owned()),
+            Err(undone) => {
+                tracing::error!(error = %undone.words, "the database refused a batch of writes");
+                (Vec::new(), undone.words)
+            }
+        };
+        let mut ok = true;
+        let mut outcomes = outcomes.into_iter();
+        for list in lists {
+            let outcome = outcomes.next();
+            let outcome = outcome.unwrap_or_else(|| Err(WriteError::Down(words.clone())));
+            ok &= !matches!(outcome, Err(WriteError::Down(_)));
+            let _ = list.answer.send(outcome);
+        }
+        ok
+    }
+
+    async fn attempt(&mut self, lists: &[List]) -> Result<Outcomes, Undone> {
+        let mode = self.mode;
+        let db = self.connected().await?;
+        let dialect = db.dialect();
+        let failure = match timeout(PATIENCE, make_all(db, mode, lists)).await {
+            Ok(Ok(outcomes)) => match commit(db).await {
+                Ok(()) => return Ok(outcomes),
+                Err(failure) => failure,
+            },
+            Ok(Err(failure)) => failure,
+            Err(_) => too_long(),
+        };
+        let rolled_back = timeout(PATIENCE, db.run("ROLLBACK")).await;
+        if dialect.is_remote() && !matches!(rolled_back, Ok(Ok(()))) {
+            self.db = None;
+        }
+        Err(undone(dialect, failure))
+    }
+
+    async fn connected(&mut self) -> Result<&mut Connection, Undone> {
+        let db = match self.db.take() {
+            Some(db) => db,
+            None => {
+                let made = timeout(PATIENCE, self.place.connect()).await;
+                made.unwrap_or_else(|_| Err(too_long()))
+                    .map_err(|error| Undone {
+                        words: error.to_string(),
+                        sacrificed: false,
+                    })?
+            }
+        };
+        Ok(self.db.insert(db))
+    }
+}
+
+/// A file is waited for however long it takes, since a commit that is given up may still be made; a
+/// server at the other end of a broken line would be waited for until the line's own end.
+async fn commit(db: &mut Connection) -> Result<(), sqlx::Error> {
+    if db.dialect().is_remote() {
+        let made = timeout(PATIENCE, db.run("COMMIT")).await;
+        made.unwrap_or_else(|_| Err(too_long()))
+    } else {
+        db.run("COMMIT").await
+    }
+}
+
+/// Makes the lists one after the other, up to the first that the database refuses.
+async fn make_all(
+    db: &mut Connection,
+    mode: Mode,
+    lists: &[List],
+) -> Result<Outcomes, sqlx::Error> {
+    let dialect = db.dialect();
+    let mut outcomes = Vec::with_capacity(lists.len());
+    let begin = format!("{}; SAVEPOINT one_list", dialect.begin());
+    for list in lists {
+        let start = match outcomes.is_empty() {
+            true => begin.as_str(),
+            false => "RELEASE SAVEPOINT one_list; SAVEPOINT one_list",
+        };
+        db.run(start).await?;
+        let outcome = match one_list(db, mode, &list.writes).await {
+            Ok(()) => Ok(()),
+            Err(Fault::Sql(error)) if is_sacrifice(dialect, &error) => return Err(error),
+            Err(fault) => {
+                db.run("ROLLBACK TO SAVEPOINT one_list").await?;
+                Err(explain(dialect, fault))
+            }
+        };
+        let refused = matches!(outcome, Err(WriteError::Down(_)));
+        outcomes.push(outcome);
+        if refused {
             break;
         }
     }
-    Ok(())
+    Ok(outcomes)
 }
 
-async fn one_list(
-    db: &mut SqliteConnection,
-    mode: Mode,
-    writes: &[Write],
-) -> Result<(), WriteError> {
-    db.execute("SAVEPOINT one_list").await?;
+async fn one_list(db: &mut Connection, mode: Mode, writes: &[Write]) -> Result<(), Fault> {
     for write in writes {
-        if let Err(error) = sqlite::execute(db, mode, write).await {
-            db.execute("ROLLBACK TO one_list").await?;
-            db.execute("RELEASE one_list").await?;
-            return Err(error);
-        }
+        execute::execute(db, mode, write).await?;
     }
-    db.execute("RELEASE one_list").await?;
     Ok(())
 }
 
-/// The column in SQLite's "UNIQUE constraint failed: users.extension".
-fn unique_column(message: &str) -> String {
-    message.rsplit(['.', ' ']).next().unwrap_or("it").to_owned()
+fn explain(dialect: &dyn Dialect, fault: Fault) -> WriteError {
+    match fault {
+        Fault::Refused(error) => error,
+        Fault::Sql(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            WriteError::Conflict(dialect.unique_column(&*error))
+        }
+        Fault::Sql(error) => WriteError::Down(error.to_string()),
+    }
+}
+
+fn undone(dialect: &dyn Dialect, error: sqlx::Error) -> Undone {
+    Undone {
+        sacrificed: is_sacrifice(dialect, &error),
+        words: error.to_string(),
+    }
+}
+
+fn is_sacrifice(dialect: &dyn Dialect, error: &sqlx::Error) -> bool {
+    (error.as_database_error()).is_some_and(|error| dialect.was_sacrificed(error))
+}
+
+fn too_long() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        "it took too long",
+    ))
 }

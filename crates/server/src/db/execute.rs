@@ -1,44 +1,19 @@
-//! How SQLite is opened, and each [`Write`] in its SQL.
-
-use std::{path::Path, time::Duration};
+//! Each [`Write`] in SQL.
 
 use rollcall_alignment::{self as alignment, LedgerEntry, SessionRow, SessionState, UserRow};
 use rollcall_wire::http::Role;
-use sqlx::{
-    ConnectOptions, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
 
 use super::{
-    contacts, people,
+    contacts,
+    dialect::{Connection, Upsert, query},
+    people,
     write::{KeyHash, NewSession, NewUser, Rotation, TokenHash, TokenPair, Write},
-    writer::WriteError,
+    writer::{Fault, WriteError},
 };
 use crate::{auth::SessionId, config::Mode};
 
-/// WAL, every commit on disk before it is answered, foreign keys held.
-pub(super) fn options(path: &Path, busy_timeout_ms: u64) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_millis(busy_timeout_ms))
-        .foreign_keys(true)
-}
-
-pub(super) async fn connect(
-    options: &SqliteConnectOptions,
-) -> Result<SqliteConnection, sqlx::Error> {
-    options.connect().await
-}
-
 /// Carries out one change. Rows written are rows changed: what is so already is left alone.
-pub(super) async fn execute(
-    db: &mut SqliteConnection,
-    mode: Mode,
-    write: &Write,
-) -> Result<(), WriteError> {
+pub(super) async fn execute(db: &mut Connection, mode: Mode, write: &Write) -> Result<(), Fault> {
     match write {
         Write::AddUser(user) => add_user(db, user).await,
         Write::ChangePerson { username, change } => people::change(db, username, change).await,
@@ -57,11 +32,7 @@ pub(super) async fn execute(
     }
 }
 
-async fn core(
-    db: &mut SqliteConnection,
-    mode: Mode,
-    write: &alignment::Write,
-) -> Result<(), WriteError> {
+async fn core(db: &mut Connection, mode: Mode, write: &alignment::Write) -> Result<(), Fault> {
     match write {
         alignment::Write::User(row) => set_presence(db, row).await,
         alignment::Write::Contact(row) => contacts::put(db, mode, row).await,
@@ -71,8 +42,8 @@ async fn core(
     }
 }
 
-async fn add_user(db: &mut SqliteConnection, user: &NewUser) -> Result<(), WriteError> {
-    sqlx::query(
+async fn add_user(db: &mut Connection, user: &NewUser) -> Result<(), Fault> {
+    query(
         "INSERT INTO users (username, extension, role, password_hash, sip_secret, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )
@@ -87,12 +58,12 @@ async fn add_user(db: &mut SqliteConnection, user: &NewUser) -> Result<(), Write
     Ok(())
 }
 
-async fn start_session(db: &mut SqliteConnection, new: &NewSession) -> Result<(), WriteError> {
-    sqlx::query("DELETE FROM tokens WHERE expires_at < ?1")
+async fn start_session(db: &mut Connection, new: &NewSession) -> Result<(), Fault> {
+    query("DELETE FROM tokens WHERE expires_at < ?1")
         .bind(ms(new.at))
         .execute(&mut *db)
         .await?;
-    let started = sqlx::query(
+    let started = query(
         "INSERT INTO sessions (id, user_id, device_id, state, lease, started_at)
          SELECT ?1, id, ?2, 'signed_in', 'none', ?3 FROM users WHERE id = ?4 AND disabled_at IS NULL",
     )
@@ -102,38 +73,36 @@ async fn start_session(db: &mut SqliteConnection, new: &NewSession) -> Result<()
     .bind(new.user_id)
     .execute(&mut *db)
     .await?;
-    if started.rows_affected() == 0 {
-        return Err(WriteError::NotThere("the account".into()));
+    if started == 0 {
+        return Err(WriteError::NotThere("the account".into()).into());
     }
     put_tokens(db, new.id, &new.tokens).await
 }
 
 async fn put_tokens(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     session: SessionId,
     tokens: &TokenPair,
-) -> Result<(), WriteError> {
+) -> Result<(), Fault> {
     let pair = [
         (&tokens.access, "access", tokens.access_expires),
         (&tokens.refresh, "refresh", tokens.refresh_expires),
     ];
     for (hash, kind, expires) in pair {
-        sqlx::query(
-            "INSERT INTO tokens (hash, session_id, kind, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        )
-        .bind(hash.as_slice())
-        .bind(session.to_string())
-        .bind(kind)
-        .bind(ms(expires))
-        .execute(&mut *db)
-        .await?;
+        query("INSERT INTO tokens (hash, session_id, kind, expires_at) VALUES (?1, ?2, ?3, ?4)")
+            .bind(hash.as_slice())
+            .bind(session.to_string())
+            .bind(kind)
+            .bind(ms(expires))
+            .execute(&mut *db)
+            .await?;
     }
     Ok(())
 }
 
-async fn rotate(db: &mut SqliteConnection, rotation: &Rotation) -> Result<(), WriteError> {
+async fn rotate(db: &mut Connection, rotation: &Rotation) -> Result<(), Fault> {
     let session = rotation.session;
-    let used = sqlx::query(
+    let used = query(
         "UPDATE tokens SET used_at = ?1, trade_key = ?4, answer = ?5
          WHERE hash = ?2 AND session_id = ?3 AND kind = 'refresh' AND used_at IS NULL AND expires_at > ?1
            AND EXISTS (SELECT 1 FROM sessions WHERE id = ?3 AND ended_at IS NULL)",
@@ -145,15 +114,15 @@ async fn rotate(db: &mut SqliteConnection, rotation: &Rotation) -> Result<(), Wr
     .bind(rotation.answer.as_ref().map(|answer| answer.sealed.as_slice()))
     .execute(&mut *db)
     .await?;
-    if used.rows_affected() == 0 {
-        return Err(WriteError::Conflict("the refresh token".into()));
+    if used == 0 {
+        return Err(WriteError::Conflict("the refresh token".into()).into());
     }
-    sqlx::query("DELETE FROM tokens WHERE session_id = ?1 AND kind = 'access'")
+    query("DELETE FROM tokens WHERE session_id = ?1 AND kind = 'access'")
         .bind(session.to_string())
         .execute(&mut *db)
         .await?;
     // The answers before this one speak of tokens that are over.
-    sqlx::query(
+    query(
         "UPDATE tokens SET answer = NULL WHERE session_id = ?1 AND hash <> ?2 AND answer IS NOT NULL",
     )
     .bind(session.to_string())
@@ -163,12 +132,8 @@ async fn rotate(db: &mut SqliteConnection, rotation: &Rotation) -> Result<(), Wr
     put_tokens(db, session, &rotation.tokens).await
 }
 
-async fn name_logout(
-    db: &mut SqliteConnection,
-    token: &TokenHash,
-    key: &KeyHash,
-) -> Result<(), WriteError> {
-    sqlx::query("UPDATE tokens SET trade_key = ?1 WHERE hash = ?2 AND kind = 'access'")
+async fn name_logout(db: &mut Connection, token: &TokenHash, key: &KeyHash) -> Result<(), Fault> {
+    query("UPDATE tokens SET trade_key = ?1 WHERE hash = ?2 AND kind = 'access'")
         .bind(key.as_slice())
         .bind(token.as_slice())
         .execute(db)
@@ -177,12 +142,12 @@ async fn name_logout(
 }
 
 async fn end_session(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     session: &str,
     at: u64,
     reason: &str,
-) -> Result<(), WriteError> {
-    sqlx::query(
+) -> Result<(), Fault> {
+    query(
         "UPDATE sessions SET state = 'ended', ended_at = ?1, end_reason = ?2 WHERE id = ?3 AND ended_at IS NULL",
     )
     .bind(ms(at))
@@ -191,15 +156,15 @@ async fn end_session(
     .execute(&mut *db)
     .await?;
     // The access token stays until its own end, good for nothing but to know the retry of a logout.
-    sqlx::query("DELETE FROM tokens WHERE session_id = ?1 AND kind <> 'access'")
+    query("DELETE FROM tokens WHERE session_id = ?1 AND kind <> 'access'")
         .bind(session)
         .execute(db)
         .await?;
     Ok(())
 }
 
-async fn set_presence(db: &mut SqliteConnection, row: &UserRow) -> Result<(), WriteError> {
-    sqlx::query(
+async fn set_presence(db: &mut Connection, row: &UserRow) -> Result<(), Fault> {
+    query(
         "UPDATE users SET online = ?1, sipRegistered = ?2
          WHERE extension = ?3 AND (online <> ?1 OR sipRegistered <> ?2)",
     )
@@ -211,26 +176,34 @@ async fn set_presence(db: &mut SqliteConnection, row: &UserRow) -> Result<(), Wr
     Ok(())
 }
 
-async fn put_session(db: &mut SqliteConnection, row: &SessionRow) -> Result<(), WriteError> {
-    sqlx::query(
-        "INSERT INTO sessions (id, user_id, device_id, state, claim, lease, started_at, online_at, ended_at)
-         SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM users WHERE extension = ?2
-         ON CONFLICT (id) DO UPDATE SET
-             state = excluded.state, claim = excluded.claim, lease = excluded.lease,
-             online_at = excluded.online_at
-         WHERE ended_at IS NULL",
-    )
-    .bind(row.id.as_str())
-    .bind(row.extension.as_str())
-    .bind(row.device.as_str())
-    .bind(row.state.as_str())
-    .bind(row.claim.as_deref())
-    .bind(row.lease.as_str())
-    .bind(ms(row.started_unix_ms))
-    .bind(row.online_unix_ms.map(ms))
-    .bind(None::<i64>)
-    .execute(&mut *db)
-    .await?;
+async fn put_session(db: &mut Connection, row: &SessionRow) -> Result<(), Fault> {
+    let upsert = db.dialect().upsert(&Upsert {
+        table: "sessions",
+        columns: &[
+            "id",
+            "user_id",
+            "device_id",
+            "state",
+            "claim",
+            "lease",
+            "started_at",
+            "online_at",
+        ],
+        source: "SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8 FROM users WHERE extension = ?2",
+        changed: &["state", "claim", "lease", "online_at"],
+        only_if: Some("sessions.ended_at IS NULL"),
+    });
+    query(upsert)
+        .bind(row.id.as_str())
+        .bind(row.extension.as_str())
+        .bind(row.device.as_str())
+        .bind(row.state.as_str())
+        .bind(row.claim.as_deref())
+        .bind(row.lease.as_str())
+        .bind(ms(row.started_unix_ms))
+        .bind(row.online_unix_ms.map(ms))
+        .execute(&mut *db)
+        .await?;
     match row.state {
         SessionState::Ended(reason) => {
             end_session(
@@ -245,8 +218,8 @@ async fn put_session(db: &mut SqliteConnection, row: &SessionRow) -> Result<(), 
     }
 }
 
-async fn append(db: &mut SqliteConnection, entry: &LedgerEntry) -> Result<(), WriteError> {
-    sqlx::query(
+async fn append(db: &mut Connection, entry: &LedgerEntry) -> Result<(), Fault> {
+    query(
         "INSERT INTO ledger (at, extension, device_id, kind, source, rule, what, detail)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )
@@ -263,7 +236,7 @@ async fn append(db: &mut SqliteConnection, entry: &LedgerEntry) -> Result<(), Wr
     Ok(())
 }
 
-/// SQLite's integers are signed; a time beyond them is no time.
+/// A database's integers are signed; a time beyond them is no time.
 pub(super) fn ms(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
