@@ -158,6 +158,8 @@ impl Driver {
             Event::InDialog { .. }
             | Event::OfferAnswered { .. }
             | Event::OfferRefused { .. }
+            | Event::OfferDue { .. }
+            | Event::Redirected { .. }
             | Event::Request { .. }
             | Event::Outgoing { .. }
             | Event::Registration(_) => {}

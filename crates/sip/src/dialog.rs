@@ -149,6 +149,12 @@ impl Dialog {
         self.numbered(Method::Ack, number)
     }
 
+    /// Goes on with the numbers of the same dialog as it was before its answer.
+    pub(crate) fn continue_numbers(&mut self, early: &Self) {
+        self.local_number = self.local_number.max(early.local_number);
+        self.remote_number = early.remote_number;
+    }
+
     /// Makes the next request's number higher than `number`, after a retry outside [`Self::request`].
     pub(crate) fn number_at_least(&mut self, number: u32) {
         self.local_number = self.local_number.max(number);

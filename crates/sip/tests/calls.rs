@@ -417,28 +417,6 @@ fn a_change_that_we_ask_for_is_acknowledged_and_told_once_over_a_lossy_network()
 }
 
 #[test]
-fn a_refused_change_leaves_the_call_as_it_was_and_both_at_once_is_491() {
-    let mut world = World::perfect();
-    let (ours, theirs) = established(&mut world);
-    let (phone, now) = world.ua(PHONE);
-    assert!(phone.reoffer(now, ours, Bytes::from_static(b"one")));
-    let (pbx, now) = world.ua(PBX);
-    assert!(pbx.reoffer(now, theirs, Bytes::from_static(b"two")));
-    for agent in [PHONE, PBX] {
-        let code = world.expect(agent, |event| match event {
-            Event::OfferRefused { code, .. } => Some(*code),
-            _ => None,
-        });
-        assert_eq!(code, 491);
-    }
-    let (phone, now) = world.ua(PHONE);
-    assert!(
-        phone.reoffer(now, ours, Bytes::from_static(b"three")),
-        "free again"
-    );
-}
-
-#[test]
 fn a_change_that_nobody_answers_ends_the_call_as_lost() {
     let mut world = World::perfect();
     let (ours, _) = established(&mut world);

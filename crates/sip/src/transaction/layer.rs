@@ -30,6 +30,8 @@ pub(crate) enum RequestFate {
     Absorbed,
     /// An ACK that belongs to a dialog.
     Ack,
+    /// There is no room for another transaction.
+    Overload,
 }
 
 /// What becomes of a response that came in.
@@ -60,6 +62,7 @@ struct ServerKey {
 #[derive(Debug, Default)]
 pub(crate) struct TransactionLayer {
     timers: Timers,
+    max_servers: usize,
     next_id: u64,
     clients: HashMap<ClientId, Client>,
     branches: HashMap<String, ClientId>,
@@ -67,12 +70,14 @@ pub(crate) struct TransactionLayer {
     keys: HashMap<ServerKey, ServerId>,
     due: BTreeSet<(Instant, Slot)>,
     transmits: VecDeque<Transmit>,
+    ended: (Vec<ClientId>, Vec<ServerId>),
 }
 
 impl TransactionLayer {
-    pub(crate) fn new(timers: Timers) -> Self {
+    pub(crate) fn new(timers: Timers, max_servers: usize) -> Self {
         Self {
             timers,
+            max_servers,
             ..Self::default()
         }
     }
@@ -184,6 +189,9 @@ impl TransactionLayer {
         if request.method == Method::Ack {
             return RequestFate::Ack;
         }
+        if self.servers.len() >= self.max_servers {
+            return RequestFate::Overload;
+        }
         let id = ServerId(self.fresh_id());
         let invite = request.method == Method::Invite;
         let server = Server::new(
@@ -251,6 +259,7 @@ impl TransactionLayer {
     /// Forgets a transaction after its time-out was dealt with.
     pub(crate) fn forget(&mut self, id: ClientId) {
         if let Some(client) = self.clients.remove(&id) {
+            self.ended.0.push(id);
             if let Some(at) = client.due() {
                 self.due.remove(&(at, Slot::Client(id)));
             }
@@ -259,6 +268,11 @@ impl TransactionLayer {
                 client.request.method,
             ));
         }
+    }
+
+    /// Transactions that have ended since it was asked last.
+    pub(crate) fn take_ended(&mut self) -> (Vec<ClientId>, Vec<ServerId>) {
+        std::mem::take(&mut self.ended)
     }
 
     /// Whether a request of ours waits for its final answer.
@@ -323,6 +337,7 @@ impl TransactionLayer {
         }) {
             if let Some((key, _)) = self.servers.remove(&id) {
                 self.keys.remove(&key);
+                self.ended.1.push(id);
             }
         } else {
             self.due

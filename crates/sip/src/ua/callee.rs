@@ -24,11 +24,16 @@ impl UserAgent {
         source: SocketAddr,
     ) {
         let tag = self.random.token();
-        let refusal = self.refusal_of(&request);
-        let dialog = Dialog::of_callee(&request, &tag, source);
-        let (dialog, refusal) = match (dialog, refusal) {
-            (Ok(dialog), None) => (dialog, None),
-            (Ok(dialog), refusal) => (dialog, refusal),
+        let dialog = match (
+            Dialog::of_callee(&request, &tag, source),
+            self.refusal_of(&request),
+        ) {
+            (Ok(dialog), None) => dialog,
+            (Ok(_), Some((reply, kind))) => {
+                self.refusals.count(kind);
+                self.respond_in(now, server, &request, reply, Some(&tag));
+                return;
+            }
             (Err(unusable), _) => {
                 self.refusals.count(RefusalKind::UnusableInvite);
                 let reply = Reply {
@@ -39,13 +44,8 @@ impl UserAgent {
                 return;
             }
         };
-        if let Some((reply, kind)) = refusal {
-            self.refusals.count(kind);
-            self.respond_in(now, server, &request, reply, Some(&tag));
-            return;
-        }
         self.respond_in(now, server, &request, Reply::new(100), None);
-        let call = CallId(self.fresh_id());
+        let id = CallId(self.fresh_id());
         let call_id = request
             .headers
             .text("Call-ID")
@@ -55,23 +55,14 @@ impl UserAgent {
             call_id,
             local_tag: tag,
         };
-        self.dialogs.insert(key.clone(), call);
-        let incoming = Call {
-            state: State::Incoming { server },
-            invite: request.clone(),
-            key,
-            dialog: Some(dialog),
-            credentials: None,
-            digest: None,
-            unacked: None,
-            ring_until: Some(now + LONGEST_RING),
-            offered: None,
-            reoffer: None,
-            last_ack: None,
-        };
-        self.calls.insert(call, incoming);
+        let mut call = Call::new(State::Incoming { server }, request.clone(), key);
+        call.dialog = Some(dialog);
+        call.takes_update = request.headers.lists("Allow", "UPDATE");
+        call.ring_until = Some(now + LONGEST_RING);
+        self.calls.insert(id, call);
+        self.invites.insert(server, id);
         self.events.push_back(Event::Incoming {
-            call,
+            call: id,
             request: Box::new(request),
             source,
         });
@@ -79,29 +70,48 @@ impl UserAgent {
 
     pub(super) fn ring_call(&mut self, now: Instant, id: CallId, sdp: Option<Bytes>) {
         let code = if sdp.is_some() { 183 } else { 180 };
-        let reply = self.dialog_reply(code, sdp.unwrap_or_default());
-        self.reply_to_invite(now, id, reply);
+        let sdp = sdp.unwrap_or_default();
+        if let Some(call) = self.calls.get_mut(id).filter(|_| !sdp.is_empty()) {
+            call.described = sdp.clone();
+        }
+        let reply = self.dialog_reply(code, sdp);
+        self.send_provisional(now, id, reply);
     }
 
     pub(super) fn answer_call(&mut self, now: Instant, id: CallId, sdp: Bytes) {
-        let reply = self.dialog_reply(200, sdp);
+        let Some(call) = self.calls.get_mut(id) else {
+            return;
+        };
+        let State::Incoming { .. } = call.state else {
+            return;
+        };
+        if call.reliable.waiting.as_ref().is_some_and(|w| w.has_sdp) {
+            // RFC 3262 section 3: not before the PRACK to a description.
+            call.reliable.answer = Some(sdp);
+            return;
+        }
+        call.reliable.waiting = None;
+        call.reliable.queue.clear();
+        let invite = call.invite.clone();
+        let reply = self.dialog_reply(200, sdp.clone());
+        let reply = self.grant_session_timer(now, id, &invite, reply);
         let Some(transmit) = self.reply_to_invite(now, id, reply) else {
             return;
         };
-        if let Some(call) = self.calls.get_mut(&id) {
+        let number = invite.headers.cseq_view().map_or(0, |cseq| cseq.number);
+        let unacked = self.config.unacked(now, number, transmit, true);
+        if let Some(call) = self.calls.get_mut(id) {
             call.state = State::Established;
-            let number = call
-                .invite
-                .headers
-                .cseq_view()
-                .map_or(0, |cseq| cseq.number);
-            call.unacked = Some(self.config.unacked(now, number, transmit, true));
+            call.unacked = Some(unacked);
+            if !sdp.is_empty() {
+                call.described = sdp;
+            }
         }
     }
 
     pub(super) fn reject_call(&mut self, now: Instant, id: CallId, reply: Reply) {
         if self.reply_to_invite(now, id, reply).is_some() {
-            self.finish(id, EndReason::Local);
+            self.finish(now, id, EndReason::Local);
         }
     }
 
@@ -114,38 +124,33 @@ impl UserAgent {
         invite: Option<ServerId>,
     ) {
         let Some(invite) = invite else {
+            self.refusals.count(RefusalKind::UnknownDialog);
             self.respond_in(now, server, request, Reply::new(481), None);
             return;
         };
         self.respond_in(now, server, request, Reply::new(200), None);
+        // After the final answer a CANCEL changes nothing (RFC 3261 section 9.2).
         if !self.layer.is_pending(invite) {
             return;
         }
-        let initial = self
-            .calls
-            .iter()
-            .find(|(_, call)| call.state == State::Incoming { server: invite });
-        let offered = |call: &Call| {
-            call.offered
-                .as_ref()
-                .is_some_and(|offered| offered.server == invite)
+        let Some(&id) = self.invites.get(&invite) else {
+            return;
         };
-        if let Some((&id, _)) = initial {
+        let state = self.calls.get(id).map(|call| call.state);
+        if state == Some(State::Incoming { server: invite }) {
             self.reply_to_invite(now, id, Reply::new(487));
-            self.finish(id, EndReason::Cancelled);
-        } else if let Some((&id, _)) = self.calls.iter().find(|(_, call)| offered(call)) {
-            self.reply_to_offer(now, id, Reply::new(487));
+            self.finish(now, id, EndReason::Cancelled);
+        } else {
+            self.refuse_their_offer(now, id, Reply::new(487));
         }
     }
 
     /// The ACK to a 200 of ours.
     pub(super) fn handle_ack(&mut self, now: Instant, request: &Request, source: SocketAddr) {
-        let Some(id) =
-            DialogKey::of_request(request).and_then(|key| self.dialogs.get(&key).copied())
-        else {
+        let Some(id) = DialogKey::of_request(request).and_then(|key| self.calls.named(&key)) else {
             return;
         };
-        let Some(call) = self.calls.get_mut(&id) else {
+        let Some(call) = self.calls.get_mut(id) else {
             return;
         };
         let number = request.headers.cseq_view().map_or(0, |cseq| cseq.number);
@@ -169,50 +174,62 @@ impl UserAgent {
         }
     }
 
-    /// Sends 200s again whose ACK has not come, and gives up after 64 T1; refuses what rang too long.
+    /// Does what is due in the calls: answers sent again, calls given up, changes and refreshes asked for.
     pub(super) fn run_calls(&mut self, now: Instant) {
-        let due: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| call.due().is_some_and(|due| due <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in due {
-            let Some(call) = self.calls.get_mut(&id) else {
-                continue;
-            };
-            match call.unacked.as_mut() {
-                Some(unacked) if now < unacked.give_up_at => {
-                    unacked.resend_at = now + unacked.interval;
-                    unacked.interval = (unacked.interval * 2).min(self.config.timers.t2);
-                    self.layer.transmit(unacked.transmit.clone());
-                }
-                Some(_) => self.give_up_on_ack(now, id),
-                None => {
-                    self.reply_to_invite(now, id, Reply::new(480));
-                    self.finish(id, EndReason::Cancelled);
-                }
+        for id in self.calls.expired(now) {
+            self.run_unacked(now, id);
+            self.run_unpracked(now, id);
+            self.run_ringing(now, id);
+            self.run_paused_change(now, id);
+            self.run_session_timer(now, id);
+        }
+    }
+
+    /// Sends a 200 again whose ACK has not come, and gives up after 64 T1.
+    fn run_unacked(&mut self, now: Instant, id: CallId) {
+        let longest = self.config.timers.t2;
+        let Some(call) = self.calls.get_mut(id) else {
+            return;
+        };
+        match call.unacked.as_mut() {
+            Some(unacked) if unacked.give_up_at <= now => self.give_up_on_ack(now, id),
+            Some(unacked) if unacked.resend_at <= now => {
+                unacked.resend_at = now + unacked.interval;
+                unacked.interval = (unacked.interval * 2).min(longest);
+                self.layer.transmit(unacked.transmit.clone());
             }
+            _ => {}
+        }
+    }
+
+    /// Refuses what rang too long.
+    fn run_ringing(&mut self, now: Instant, id: CallId) {
+        let rang_out = self.calls.get(id).is_some_and(|call| {
+            matches!(call.state, State::Incoming { .. })
+                && call.ring_until.is_some_and(|until| until <= now)
+        });
+        if rang_out {
+            self.reply_to_invite(now, id, Reply::new(480));
+            self.finish(now, id, EndReason::Cancelled);
         }
     }
 
     /// RFC 3261 section 13.3.1.4: the dialog stands, but the session ends.
     fn give_up_on_ack(&mut self, now: Instant, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else {
-            return;
-        };
-        call.unacked = None;
-        if !call.is_over() {
-            self.events.push_back(Event::Ended {
-                call: id,
-                reason: EndReason::Lost,
-            });
+        if let Some(call) = self.calls.get_mut(id) {
+            call.unacked = None;
         }
+        self.tell_end_unless_over(now, id, EndReason::Lost);
         self.say_bye(now, id);
     }
 
-    fn reply_to_invite(&mut self, now: Instant, id: CallId, reply: Reply) -> Option<Transmit> {
-        let call = self.calls.get(&id)?;
+    pub(super) fn reply_to_invite(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        reply: Reply,
+    ) -> Option<Transmit> {
+        let call = self.calls.get(id)?;
         let State::Incoming { server } = call.state else {
             return None;
         };
@@ -225,7 +242,11 @@ impl UserAgent {
         if self.is_merged(request) {
             return Some((Reply::new(482), RefusalKind::UnusableInvite));
         }
-        let is_full = self.call_count() >= self.config.max_calls;
+        if let Some(reply) = self.refusal_of_interval(request) {
+            return Some((reply, RefusalKind::UnusableInvite));
+        }
+        let most = self.config.max_calls;
+        let is_full = self.calls.len() >= most && self.call_count() >= most;
         is_full.then(|| (Reply::new(486), RefusalKind::Busy))
     }
 
@@ -233,11 +254,10 @@ impl UserAgent {
     fn is_merged(&self, request: &Request) -> bool {
         let same =
             |name: &str, other: &Request| other.headers.text(name) == request.headers.text(name);
-        self.calls.values().any(|call| {
+        let call_id = request.headers.text("Call-ID").unwrap_or_default();
+        self.calls.sharing(call_id).any(|call| {
             matches!(call.state, State::Incoming { .. })
-                && ["Call-ID", "From", "CSeq"]
-                    .iter()
-                    .all(|name| same(name, &call.invite))
+                && ["From", "CSeq"].iter().all(|name| same(name, &call.invite))
         })
     }
 }

@@ -14,7 +14,8 @@ use crate::registration::Failure;
 use crate::transaction::{ClientId, ServerId, Transmit};
 
 /// Methods a user agent acts upon.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY";
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY, MESSAGE";
 /// Challenges answered in one chain: one, one more for a nonce that was old, one for a second hop.
 const MAX_CHALLENGES: u8 = 3;
 
@@ -175,12 +176,26 @@ impl UserAgent {
     pub(super) fn dialog_reply(&self, code: u16, sdp: bytes::Bytes) -> Reply {
         let mut reply = Reply::new(code)
             .with("Contact", format!("<{}>", self.contact_uri()))
-            .with("Allow", ALLOW);
+            .with("Allow", ALLOW)
+            .with("Supported", self.supported());
         if !sdp.is_empty() {
             reply = reply.with("Content-Type", "application/sdp");
             reply.body = sdp;
         }
         reply
+    }
+
+    /// The extensions we speak, for Supported and Require.
+    pub(super) fn supported(&self) -> &'static str {
+        match self.config.session_expires {
+            Some(_) => "100rel, timer",
+            None => "100rel",
+        }
+    }
+
+    pub(super) fn supports(&self, option: &str) -> bool {
+        let mut own = self.supported().split(", ");
+        own.any(|own| own.eq_ignore_ascii_case(option))
     }
 
     fn complete(&mut self, request: &mut Request) {
@@ -206,6 +221,7 @@ impl UserAgent {
         if refreshes_target && headers.text("Contact").is_none() {
             headers.add("Contact", format!("<{}>", self.contact_uri()));
             headers.add("Allow", ALLOW);
+            headers.add("Supported", self.supported());
         }
         headers.add("User-Agent", self.config.user_agent.clone());
         request.headers = headers;

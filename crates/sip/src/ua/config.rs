@@ -1,6 +1,7 @@
 //! What a user agent is told at its start.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::message::Method;
 use crate::transaction::{Timers, Transport};
@@ -25,6 +26,11 @@ pub struct Config {
     pub trust: Trust,
     /// Incoming calls beyond this many are answered 486 Busy Here.
     pub max_calls: usize,
+    /// Requests of others that are kept in memory at once; more are answered 503 and forgotten.
+    pub max_transactions: usize,
+    /// How often a call is refreshed so that it does not outlive its other side (RFC 4028): the interval to ask for, 90 s
+    /// at least. Without it session timers are not spoken of.
+    pub session_expires: Option<Duration>,
     /// Out-of-dialog methods handed up as [`super::Event::Request`] and answered by
     /// [`super::UserAgent::respond`]. OPTIONS is answered here unless listed; other methods get 405.
     pub handed_up: Vec<Method>,
@@ -47,6 +53,8 @@ impl Config {
             timers: Timers::default(),
             trust: Trust::Listed(Vec::new()),
             max_calls: 2,
+            max_transactions: 1_024,
+            session_expires: Some(Duration::from_secs(1_800)),
             handed_up: Vec::new(),
         }
     }
@@ -57,6 +65,8 @@ impl Config {
         Self {
             trust: Trust::Anyone,
             max_calls: usize::MAX,
+            max_transactions: 65_536,
+            session_expires: None,
             handed_up: vec![
                 Method::Register,
                 Method::Options,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::digest::Credentials;
 use crate::message::{Header, Method, NameAddr, Request, Response, Uri};
 use crate::registration::RegistrationEvent;
+use crate::transaction::ServerId;
 
 /// One call (an INVITE and the dialog it makes) of this user agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,7 +15,7 @@ pub struct CallId(pub u64);
 
 /// An out-of-dialog request that waits for [`super::UserAgent::respond`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(pub u64);
+pub struct RequestId(pub(super) ServerId);
 
 /// An out-of-dialog request of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,22 +44,31 @@ pub enum Event {
         /// The body.
         sdp: Bytes,
     },
-    /// The other side answered our INVITE; ACK is sent.
+    /// Our INVITE was redirected (3xx) and is on its way to another address.
+    Redirected {
+        /// The call.
+        call: CallId,
+        /// The address that is called now.
+        target: Uri,
+    },
+    /// The other side answered our INVITE.
     Answered {
         /// The call.
         call: CallId,
-        /// The SDP answer.
+        /// The SDP answer; ACK is sent. When our INVITE had no offer it is theirs: continue with `answer_offer`, whose
+        /// SDP goes into the ACK.
         sdp: Bytes,
     },
-    /// The ACK to our 200 came. `sdp` holds the answer when ours was the offer, else it is empty.
+    /// The ACK to our 200 came, or the PRACK to our offer. `sdp` holds the answer when ours was the offer, else it is
+    /// empty.
     Confirmed {
         /// The call.
         call: CallId,
-        /// The body of ACK.
+        /// The body.
         sdp: Bytes,
     },
-    /// The other side wants to change the session (re-INVITE or UPDATE). Continue with `answer_offer` or
-    /// `refuse_offer`. An empty `sdp` asks us to offer.
+    /// The other side wants to change the session (re-INVITE, UPDATE, PRACK, or in reply to a re-INVITE of ours without
+    /// an offer). Continue with `answer_offer` or `refuse_offer`. An empty `sdp` asks us to offer.
     Offer {
         /// The call.
         call: CallId,
@@ -72,13 +82,18 @@ pub enum Event {
         /// The SDP answer.
         sdp: Bytes,
     },
-    /// The other side refused the change; the session stays as it was. 491 means that both asked at once: ask
-    /// again a little later.
+    /// The other side refused the change; the session stays as it was.
     OfferRefused {
         /// The call.
         call: CallId,
         /// SIP response code.
         code: u16,
+    },
+    /// A change that could not be asked for before may be asked for now, with a fresh description: what stood in the way
+    /// is over, or both had asked at once and the time to wait is over (RFC 3261 section 14.1).
+    OfferDue {
+        /// The call.
+        call: CallId,
     },
     /// A request inside a dialog that the stack has answered itself: INFO, NOTIFY, MESSAGE.
     InDialog {

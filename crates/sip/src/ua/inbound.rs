@@ -26,7 +26,7 @@ impl UserAgent {
             return;
         };
         mark_source(&mut request.headers, &via, source);
-        let call = DialogKey::of_request(&request).and_then(|key| self.dialogs.get(&key).copied());
+        let call = DialogKey::of_request(&request).and_then(|key| self.calls.named(&key));
         if !self.hears(source) && !call.is_some_and(|call| self.is_peer(call, source)) {
             self.refuse_stranger(&request, &via, source);
             return;
@@ -36,6 +36,7 @@ impl UserAgent {
             .handle_request(now, &request, &via, self.config.transport, source)
         {
             RequestFate::Absorbed => {}
+            RequestFate::Overload => self.refuse_for_want_of_room(&request, &via, source),
             RequestFate::Ack => self.handle_ack(now, &request, source),
             RequestFate::New(server) => self.handle_new(now, server, call, request, &via, source),
         }
@@ -89,7 +90,7 @@ impl UserAgent {
             let invite = self.layer.cancelled(&request, via);
             return self.handle_cancel(now, server, &request, invite);
         }
-        if let Some((reply, kind)) = unacceptable(&request) {
+        if let Some((reply, kind)) = self.unacceptable(&request) {
             self.refusals.count(kind);
             let tag = self.random.token();
             self.respond_in(now, server, &request, reply, Some(&tag));
@@ -119,10 +120,9 @@ impl UserAgent {
         let handed_up = self.config.handed_up.contains(&request.method);
         let reply = match request.method {
             _ if handed_up && self.requests.len() < MAX_WAITING => {
-                let id = RequestId(self.fresh_id());
-                self.requests.insert(id, (server, request.clone()));
+                self.requests.insert(server, request.clone());
                 self.events.push_back(Event::Request {
-                    id,
+                    id: RequestId(server),
                     request: Box::new(request),
                     source,
                 });
@@ -175,8 +175,9 @@ impl UserAgent {
     }
 
     fn is_peer(&self, call: CallId, source: SocketAddr) -> bool {
-        let dialog = self.calls.get(&call).and_then(|call| call.dialog.as_ref());
-        dialog.is_some_and(|dialog| dialog.peer() == source)
+        self.calls
+            .get(call)
+            .is_some_and(|call| call.is_peer(source))
     }
 
     /// No transaction, no event, nothing rings.
@@ -190,6 +191,38 @@ impl UserAgent {
             _ => 404,
         };
         self.respond_stateless(request, via, source, Reply::new(code));
+    }
+
+    /// 503 without a transaction: its sender comes back later, and a retransmission costs no more than this.
+    fn refuse_for_want_of_room(&mut self, request: &Request, via: &Via, source: SocketAddr) {
+        self.refusals.count(RefusalKind::Overload);
+        tracing::debug!(%source, method = %request.method, "more transactions than are kept");
+        let reply = Reply::new(503).with("Retry-After", "5");
+        self.respond_stateless(request, via, source, reply);
+    }
+
+    /// Extensions we are required to know, and bodies we cannot read (RFC 3261 sections 8.2.2.3 and 8.2.3).
+    fn unacceptable(&self, request: &Request) -> Option<(Reply, RefusalKind)> {
+        let required = request.headers.texts("Require");
+        let unknown: Vec<&str> = required
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|option| !option.is_empty() && !self.supports(option))
+            .collect();
+        if !unknown.is_empty() {
+            let reply = Reply::new(420).with("Unsupported", unknown.join(", "));
+            return Some((reply, RefusalKind::UnsupportedExtension));
+        }
+        if request.method != Method::Invite {
+            return None;
+        }
+        if has_foreign_body(request) {
+            let reply = Reply::new(415).with("Accept", "application/sdp");
+            return Some((reply, RefusalKind::UnsupportedBody));
+        }
+        // The answer would be SDP (RFC 3261 section 21.4.7).
+        let refused = (Reply::new(406), RefusalKind::UnsupportedBody);
+        (!accepts_sdp(&request.headers)).then_some(refused)
     }
 
     fn respond_stateless(
@@ -226,28 +259,6 @@ pub(super) fn has_foreign_body(request: &Request) -> bool {
     !request.body.is_empty()
         && (!media_type.eq_ignore_ascii_case("application/sdp")
             || !encoding.eq_ignore_ascii_case("identity"))
-}
-
-/// Extensions we are required to know, and bodies we cannot read (RFC 3261 sections 8.2.2.3 and 8.2.3).
-fn unacceptable(request: &Request) -> Option<(Reply, RefusalKind)> {
-    let required: Vec<&str> = request
-        .headers
-        .texts("Require")
-        .filter(|value| !value.trim().is_empty())
-        .collect();
-    if !required.is_empty() {
-        let reply = Reply::new(420).with("Unsupported", required.join(", "));
-        return Some((reply, RefusalKind::UnsupportedExtension));
-    }
-    if request.method != Method::Invite {
-        return None;
-    }
-    if has_foreign_body(request) {
-        let reply = Reply::new(415).with("Accept", "application/sdp");
-        return Some((reply, RefusalKind::UnsupportedBody));
-    }
-    // The answer would be SDP (RFC 3261 section 21.4.7).
-    (!accepts_sdp(&request.headers)).then(|| (Reply::new(406), RefusalKind::UnsupportedBody))
 }
 
 /// Without Accept, SDP is understood (RFC 3261 section 20.1).

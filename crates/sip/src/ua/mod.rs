@@ -6,14 +6,18 @@
 mod call;
 mod callee;
 mod caller;
+mod calls;
 mod compose;
 mod config;
 mod event;
 mod in_dialog;
 mod inbound;
+mod redirect;
 mod refusals;
 mod registering;
+mod reliable;
 mod reoffer;
+mod session_timer;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -29,14 +33,13 @@ pub use event::{
 
 pub use refusals::{RefusalKind, Refusals};
 
-use crate::dialog::DialogKey;
 use crate::message::{
     Headers, HeadersView, Message, NameAddr, Request, Response, Version, parse, uri_text,
 };
 use crate::random::Random;
 use crate::registration::{Account, Registration};
 use crate::transaction::{ClientId, ResponseFate, ServerId, TransactionLayer, Transmit};
-use call::Call;
+use calls::Calls;
 
 /// A SIP user agent (RFC 3261 sections 8 to 15) without I/O.
 ///
@@ -49,10 +52,12 @@ pub struct UserAgent {
     layer: TransactionLayer,
     registration: Option<Registration>,
     available: bool,
-    calls: HashMap<CallId, Call>,
-    dialogs: HashMap<DialogKey, CallId>,
+    calls: Calls,
+    /// Whose INVITE or re-INVITE a server transaction carries.
+    invites: HashMap<ServerId, CallId>,
     pending: HashMap<ClientId, Pending>,
-    requests: HashMap<RequestId, (ServerId, Request)>,
+    /// Handed-up requests that wait for their answer.
+    requests: HashMap<ServerId, Request>,
     events: VecDeque<Event>,
     refusals: Refusals,
     next_id: u64,
@@ -71,7 +76,9 @@ enum Purpose {
     Register,
     Invite(CallId),
     Bye(CallId),
-    Reoffer(CallId),
+    /// A re-INVITE or UPDATE.
+    Change(CallId),
+    Prack(CallId),
     Cancel,
     Single(OutgoingId),
     /// Ends a branch of a fork that we do not want; nobody waits for it.
@@ -99,12 +106,12 @@ impl UserAgent {
     pub fn new(config: Config, _now: Instant) -> Self {
         Self {
             random: Random::new(config.seed),
-            layer: TransactionLayer::new(config.timers),
+            layer: TransactionLayer::new(config.timers, config.max_transactions),
             config,
             registration: None,
             available: true,
-            calls: HashMap::new(),
-            dialogs: HashMap::new(),
+            calls: Calls::default(),
+            invites: HashMap::new(),
             pending: HashMap::new(),
             requests: HashMap::new(),
             events: VecDeque::new(),
@@ -133,18 +140,15 @@ impl UserAgent {
             self.layer.forget(client);
         }
         self.refresh_registration(now);
+        self.tell_due_offers();
         self.run_calls(now);
-        self.pending
-            .retain(|client, _| self.layer.sent(*client).is_some());
-        self.requests
-            .retain(|_, (server, _)| self.layer.is_pending(*server));
+        self.forget_ended_transactions();
     }
 
     /// When [`Self::handle_timeout`] is next needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let calls = self.calls.values().filter_map(Call::due).min();
         let registration = self.registration.as_ref().and_then(Registration::due);
-        [self.layer.poll_timeout(), registration, calls]
+        [self.layer.poll_timeout(), registration, self.calls.due()]
             .into_iter()
             .flatten()
             .min()
@@ -157,6 +161,7 @@ impl UserAgent {
 
     /// The next thing to know.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.tell_due_offers();
         self.events.pop_front()
     }
 
@@ -207,21 +212,25 @@ impl UserAgent {
         self.reject_call(now, call, reply.into());
     }
 
-    /// Asks the other side to change the session (hold, another address): re-INVITE with our SDP offer.
-    /// [`Event::OfferAnswered`] or [`Event::OfferRefused`] follows. False when the call is not up, or a change
-    /// is under way already.
+    /// Asks the other side to change the session (hold, another address) with our SDP offer, or with none to let it
+    /// offer: by re-INVITE, before the answer by UPDATE where that is allowed. [`Event::OfferAnswered`] or
+    /// [`Event::OfferRefused`] follows, or [`Event::OfferDue`] when both asked at once and it is time to ask again.
+    ///
+    /// False when the call is not up, or when a change is under way already; then [`Event::OfferDue`] tells when it is
+    /// over.
     pub fn reoffer(&mut self, now: Instant, call: CallId, sdp: Bytes) -> bool {
         self.begin_reoffer(now, call, &sdp)
     }
 
-    /// 200 OK with our SDP to [`Event::Offer`].
+    /// Our SDP in reply to [`Event::Offer`], or to an [`Event::Answered`] that offers.
     pub fn answer_offer(&mut self, now: Instant, call: CallId, sdp: Bytes) {
-        self.reply_to_offer(now, call, self.dialog_reply(200, sdp));
+        self.answer_their_offer(now, call, sdp);
     }
 
-    /// Refuses [`Event::Offer`] (488 as a rule); the session stays as it was.
+    /// Refuses [`Event::Offer`] (488 as a rule); the session stays as it was. An offer that came in an answer of theirs
+    /// can only be refused by ending the call.
     pub fn refuse_offer(&mut self, now: Instant, call: CallId, code: u16) {
-        self.reply_to_offer(now, call, Reply::new(code));
+        self.refuse_their_offer(now, call, Reply::new(code));
     }
 
     /// Sends a single out-of-dialog request.
@@ -258,9 +267,9 @@ impl UserAgent {
 
     /// Answers [`Event::Request`].
     pub fn respond(&mut self, now: Instant, id: RequestId, reply: impl Into<Reply>) {
-        if let Some((server, request)) = self.requests.remove(&id) {
+        if let Some(request) = self.requests.remove(&id.0) {
             let tag = self.random.token();
-            self.respond_in(now, server, &request, reply.into(), Some(&tag));
+            self.respond_in(now, id.0, &request, reply.into(), Some(&tag));
         }
     }
 
@@ -276,12 +285,16 @@ impl UserAgent {
 
     /// Calls that are not over.
     pub fn call_count(&self) -> usize {
-        self.calls.values().filter(|call| !call.is_over()).count()
+        self.calls
+            .iter()
+            .filter(|(_, call)| !call.is_over())
+            .count()
     }
 
     /// True when nothing of ours waits for the other side: no request for its answer, no 200 for its ACK.
     pub fn is_settled(&self) -> bool {
-        !self.layer.has_pending_clients() && self.calls.values().all(|call| call.unacked.is_none())
+        !self.layer.has_pending_clients()
+            && self.calls.iter().all(|(_, call)| call.unacked.is_none())
     }
 
     /// True when no transaction lives, no call and no registration work is left: nothing will be sent any more.
@@ -309,8 +322,12 @@ impl UserAgent {
             Purpose::Bye(call) if is_final => {
                 self.handle_bye_response(now, call, client, pending, response)
             }
-            Purpose::Reoffer(call) => {
-                self.handle_reoffer_response(now, call, client, pending, response)
+            Purpose::Change(call) => {
+                self.handle_change_response(now, call, client, pending, response, source)
+            }
+            Purpose::Prack(call) if is_final => {
+                // Unauthorised, the provisional answer stays unacknowledged; its sender gives the call up.
+                self.answers_challenge(now, call, client, pending, response);
             }
             Purpose::Single(id) if is_final => {
                 let outcome = OutgoingOutcome::Response(Box::new(response.clone()));
@@ -323,30 +340,47 @@ impl UserAgent {
     fn handle_timed_out(&mut self, now: Instant, client: ClientId) {
         match self.pending.remove(&client).map(|pending| pending.purpose) {
             Some(Purpose::Register) => self.handle_register_timeout(now, client),
-            Some(Purpose::Invite(call)) => self.finish(call, EndReason::TimedOut),
+            Some(Purpose::Invite(call)) => self.finish(now, call, EndReason::TimedOut),
             Some(Purpose::Bye(call)) => self.forget_call(call),
-            Some(Purpose::Reoffer(call)) => self.lose_call(now, call),
+            Some(Purpose::Change(call)) => self.lose_call(now, call),
             Some(Purpose::Single(id)) => {
                 self.events.push_back(Event::Outgoing {
                     id,
                     outcome: OutgoingOutcome::TimedOut,
                 });
             }
-            Some(Purpose::Cancel | Purpose::Orphan) | None => {}
+            Some(Purpose::Cancel | Purpose::Prack(_) | Purpose::Orphan) | None => {}
         }
     }
 
     /// Tells the end unless it was told, and forgets the call.
-    fn finish(&mut self, call: CallId, reason: EndReason) {
-        if self.calls.get(&call).is_some_and(|call| !call.is_over()) {
-            self.events.push_back(Event::Ended { call, reason });
+    fn finish(&mut self, now: Instant, id: CallId, reason: EndReason) {
+        self.tell_end_unless_over(now, id, reason);
+        self.forget_call(id);
+    }
+
+    fn tell_end_unless_over(&mut self, now: Instant, id: CallId, reason: EndReason) {
+        if self.calls.get(id).is_some_and(|call| !call.is_over()) {
+            self.tell_end(now, id, reason);
         }
-        self.forget_call(call);
+    }
+
+    fn tell_end(&mut self, _now: Instant, call: CallId, reason: EndReason) {
+        self.events.push_back(Event::Ended { call, reason });
     }
 
     fn forget_call(&mut self, id: CallId) {
-        if let Some(call) = self.calls.remove(&id) {
-            self.dialogs.remove(&call.key);
+        self.calls.remove(id);
+    }
+
+    fn forget_ended_transactions(&mut self) {
+        let (clients, servers) = self.layer.take_ended();
+        for client in clients {
+            self.pending.remove(&client);
+        }
+        for server in servers {
+            self.requests.remove(&server);
+            self.invites.remove(&server);
         }
     }
 
