@@ -120,7 +120,10 @@ pub(super) struct Unpracked {
 #[derive(Debug)]
 pub(super) enum Offered {
     /// In a re-INVITE, UPDATE or PRACK: our answer is its 200.
-    Request { server: ServerId, request: Request },
+    Request {
+        server: ServerId,
+        request: Box<Request>,
+    },
     /// In the 2xx to an INVITE of ours without an offer: our answer is the ACK.
     Final { number: u32 },
     /// In a reliable provisional answer to such an INVITE: our answer is the PRACK.

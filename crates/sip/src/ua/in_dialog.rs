@@ -185,7 +185,10 @@ impl UserAgent {
             self.layer.respond(now, server, &response);
         }
         if let Some(call) = self.calls.get_mut(id) {
-            call.offered = Some(Offered::Request { server, request });
+            call.offered = Some(Offered::Request {
+                server,
+                request: Box::new(request),
+            });
         }
         self.events.push_back(Event::Offer { call: id, sdp });
     }

@@ -173,7 +173,10 @@ impl UserAgent {
         let is_offer = !request.body.is_empty() && (they_offered || was_agreed);
         if is_offer && call.offered.is_none() {
             let sdp = request.body.clone().into();
-            call.offered = Some(Offered::Request { server, request });
+            call.offered = Some(Offered::Request {
+                server,
+                request: Box::new(request),
+            });
             self.events.push_back(Event::Offer { call: id, sdp });
         } else {
             self.respond_in(now, server, &request, Reply::new(200), None);
