@@ -9,7 +9,7 @@
 //! converted inside [`session`].
 //!
 //! ```text
-//! bytes, now ─► rtp ─► source lock ─► jitter ─► codec (decode | recover | conceal) ─► 48 kHz ─► samples
+//! bytes, now ─► rtp ─► source lock ─► jitter ─► codec (decode | recover | conceal) ─► playout (merge, stretch, 48 kHz) ─► samples
 //! samples ─► 8 or 48 kHz ─► codec (encode) ─► rtp ─► bytes, destination
 //! ```
 
@@ -17,6 +17,7 @@ pub mod codec;
 pub mod dtmf;
 pub mod jitter;
 pub mod measure;
+mod playout;
 mod rate;
 mod rtp;
 pub mod sdp;

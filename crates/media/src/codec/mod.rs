@@ -104,6 +104,12 @@ pub trait Decoder: fmt::Debug + Send {
     /// error: the payload is not this codec's.
     fn duration(&self, payload: &[u8]) -> Result<u32, CodecError>;
 
+    /// Ticks of sound right before this payload's own that it can restore; 0 for most.
+    fn redundancy(&self, payload: &[u8]) -> u32 {
+        let _ = payload;
+        0
+    }
+
     /// Decode a payload; the content of `samples` is replaced.
     fn decode(&mut self, payload: &[u8], samples: &mut Vec<f32>) -> Result<(), CodecError>;
 

@@ -92,6 +92,13 @@ impl Decoder for OpusDecoder {
         }
     }
 
+    fn redundancy(&self, payload: &[u8]) -> u32 {
+        match carries_redundancy(payload) {
+            true => self.duration(payload).unwrap_or_default(),
+            false => 0,
+        }
+    }
+
     fn decode(&mut self, payload: &[u8], samples: &mut Vec<f32>) -> Result<(), CodecError> {
         self.duration(payload)?;
         samples.clear();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::jitter::Losses;
+use crate::playout::Stretched;
 
 /// What happened so far. Counts are of packets unless they say otherwise.
 ///
@@ -53,6 +54,13 @@ pub struct Counters {
     pub suspect: u64,
     /// How often the stream began anew: another SSRC, or numbers that jumped.
     pub restarts: u64,
+    /// Samples at 48 kHz left out so as to play sooner.
+    pub shortened: u64,
+    /// Samples at 48 kHz put in so as to play later.
+    pub lengthened: u64,
+    /// How long a packet should wait beyond the fastest one so as to be in time; `None` before
+    /// anything is known.
+    pub target_delay: Option<Duration>,
     /// Inter-arrival jitter (RFC 3550 section 6.4.1); `None` before two packets have come.
     pub jitter: Option<Duration>,
 }
@@ -63,6 +71,14 @@ impl Counters {
         self.lost += losses.lost;
         self.discarded += losses.discarded;
         self.jitter = jitter;
+        self
+    }
+
+    /// With what stretching did, and why.
+    pub(super) fn stretched(mut self, by: Stretched, target_delay: Option<Duration>) -> Counters {
+        self.shortened += by.removed;
+        self.lengthened += by.added;
+        self.target_delay = target_delay;
         self
     }
 }

@@ -12,13 +12,13 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::Rng;
 
 use crate::codec::CodecError;
 use crate::dtmf::{Digit, EventReceiver};
-use crate::jitter::{FixedJitterBuffer, JitterBuffer};
+use crate::jitter::{AdaptiveJitterBuffer, JitterBuffer};
 use crate::rtp::Received;
 use crate::sdp::Negotiated;
 use crate::source::SourceLock;
@@ -39,8 +39,6 @@ pub struct Config {
     pub first_sequence: u16,
     /// First timestamp we send.
     pub first_timestamp: u32,
-    /// How long a packet waits before its sound is played. [`DEFAULT_JITTER_DELAY`] by default.
-    pub jitter_delay: Duration,
 }
 
 impl Config {
@@ -51,13 +49,9 @@ impl Config {
             ssrc: random.random(),
             first_sequence: random.random(),
             first_timestamp: random.random(),
-            jitter_delay: DEFAULT_JITTER_DELAY,
         }
     }
 }
-
-/// How long a packet waits before its sound is played, unless [`Config::jitter_delay`] says otherwise.
-pub const DEFAULT_JITTER_DELAY: Duration = Duration::from_millis(40);
 
 /// Nobody presses so many keys between two looks at [`Session::poll_event`].
 const MAX_EVENTS: usize = 64;
@@ -79,7 +73,6 @@ pub struct Transmit<'a> {
 #[derive(Debug)]
 pub struct Session {
     negotiated: Negotiated,
-    jitter_delay: Duration,
     source: SourceLock,
     sending: Sending,
     receiving: Receiving,
@@ -90,15 +83,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// Start the call's audio with a [`FixedJitterBuffer`].
+    /// Start the call's audio with an [`AdaptiveJitterBuffer`].
     pub fn new(config: Config) -> Result<Session, CodecError> {
-        let jitter = fixed_buffer(&config.negotiated, config.jitter_delay);
+        let jitter = adaptive_buffer(&config.negotiated);
         Session::with_jitter_buffer(config, jitter)
     }
 
     /// Start the call's audio with another jitter buffer, whose clock is the codec's
     /// [`clock_rate`](crate::codec::Codec::clock_rate). An [`update`](Session::update) that
-    /// changes the codec puts a fixed one in its place.
+    /// changes the codec puts an adaptive one in its place.
     pub fn with_jitter_buffer(
         config: Config,
         jitter: Box<dyn JitterBuffer>,
@@ -110,7 +103,6 @@ impl Session {
             keys: EventReceiver::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
-            jitter_delay: config.jitter_delay,
             negotiated: config.negotiated,
         })
     }
@@ -195,12 +187,13 @@ impl Session {
                 .change_codec(negotiated.codec, &negotiated.opus)?;
         }
         if other_codec {
-            let jitter = fixed_buffer(&negotiated, self.jitter_delay);
+            let jitter = adaptive_buffer(&negotiated);
             let before = std::mem::replace(
                 &mut self.receiving,
                 Receiving::new(negotiated.codec, jitter)?,
             );
-            self.counters = self.counters.with(before.losses(), None);
+            let counters = self.counters.with(before.losses(), None);
+            self.counters = counters.stretched(before.stretched(), None);
         } else if before.direction.receives() != negotiated.direction.receives() {
             self.receiving.restart();
         }
@@ -238,11 +231,12 @@ impl Session {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         let jitter = self.receiving.interarrival_jitter();
-        self.counters.with(self.receiving.losses(), jitter)
+        let counters = self.counters.with(self.receiving.losses(), jitter);
+        counters.stretched(self.receiving.stretched(), self.receiving.target_delay())
     }
 }
 
-fn fixed_buffer(negotiated: &Negotiated, delay: Duration) -> Box<dyn JitterBuffer> {
+fn adaptive_buffer(negotiated: &Negotiated) -> Box<dyn JitterBuffer> {
     let clock_rate = negotiated.codec.clock_rate();
-    Box::new(FixedJitterBuffer::new(clock_rate, delay))
+    Box::new(AdaptiveJitterBuffer::new(clock_rate))
 }

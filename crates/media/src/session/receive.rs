@@ -1,7 +1,7 @@
 //! The way in: RTP packets to 48 kHz samples.
 //!
 //! ```text
-//! take: number ─► jitter buffer          play: jitter buffer ─► decode | conceal ─► 48 kHz ─► ready
+//! take: number ─► jitter buffer          play: jitter buffer ─► decode | conceal ─► playout ─► samples
 //! ```
 
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::Counters;
 use crate::SAMPLE_RATE;
 use crate::codec::{Codec, CodecError, Concealed, Decoder};
 use crate::jitter::{Inserted, JitterBuffer, Losses, Next, Packet};
-use crate::rate::Upsampler;
+use crate::playout::{Playout, Stretched};
 use crate::rtp::{Numbered, Received, SequenceExtender, TimestampExtender};
 use crate::sdp::Negotiated;
 
@@ -22,14 +22,12 @@ pub(super) struct Receiving {
     codec: Codec,
     decoder: Box<dyn Decoder>,
     jitter: Box<dyn JitterBuffer>,
-    upsampler: Upsampler,
+    playout: Playout,
     ssrc: Option<u32>,
     sequences: SequenceExtender,
     timestamps: TimestampExtender,
     arrivals: Arrivals,
     decoded: Vec<f32>,
-    /// Sound at 48 kHz that the last call did not take.
-    ready: Vec<f32>,
 }
 
 impl Receiving {
@@ -41,13 +39,12 @@ impl Receiving {
             codec,
             decoder: codec.decoder()?,
             jitter,
-            upsampler: Upsampler::from(codec.sample_rate()),
+            playout: Playout::new(codec.sample_rate()),
             ssrc: None,
             sequences: SequenceExtender::default(),
             timestamps: TimestampExtender::default(),
             arrivals: Arrivals::default(),
             decoded: Vec::new(),
-            ready: Vec::new(),
         })
     }
 
@@ -92,6 +89,7 @@ impl Receiving {
             sequence,
             timestamp,
             duration,
+            redundancy: self.decoder.redundancy(packet.payload),
             arrived: now,
             payload: packet.payload.to_vec(),
         });
@@ -105,15 +103,11 @@ impl Receiving {
 
     /// Fill `samples` with what is due.
     pub(super) fn play(&mut self, now: Instant, samples: &mut [f32], counters: &mut Counters) {
-        while self.ready.len() < samples.len() {
-            let missing = samples.len() - self.ready.len();
+        while self.playout.waiting() < samples.len() {
+            let missing = samples.len() - self.playout.waiting();
             self.decode_next(now, missing, counters);
-            self.convert();
         }
-        let taken = self.ready.drain(..samples.len());
-        for (sample, ready) in samples.iter_mut().zip(taken) {
-            *sample = ready;
-        }
+        self.playout.take(samples);
     }
 
     /// What comes next has nothing to do with what was.
@@ -123,11 +117,20 @@ impl Receiving {
         self.sequences = SequenceExtender::default();
         self.timestamps = TimestampExtender::default();
         self.arrivals = Arrivals::default();
-        self.ready.clear();
+        self.playout.clear();
     }
 
     pub(super) fn losses(&self) -> Losses {
         self.jitter.losses()
+    }
+
+    /// How long packets should wait to be in time, by what is known of the path.
+    pub(super) fn target_delay(&self) -> Option<Duration> {
+        self.jitter.target_delay()
+    }
+
+    pub(super) fn stretched(&self) -> Stretched {
+        self.playout.stretched()
     }
 
     pub(super) fn interarrival_jitter(&self) -> Option<Duration> {
@@ -161,10 +164,15 @@ impl Receiving {
         duration
     }
 
-    /// Put the next stretch of sound into `decoded`; for silence, as much as is missing at 48 kHz.
+    /// Give the next stretch of sound to the playout; for silence, as much as is missing at 48 kHz.
     fn decode_next(&mut self, now: Instant, missing: usize, counters: &mut Counters) {
-        match self.jitter.next(now) {
-            Next::Frame(packet) => {
+        let ahead = self.ticks_ahead();
+        match self.jitter.next(now, ahead) {
+            Next::Frame {
+                packet,
+                pace,
+                joins,
+            } => {
                 let decoded = self.decoder.decode(&packet.payload, &mut self.decoded);
                 if decoded.is_ok() && !self.decoded.is_empty() {
                     counters.played += 1;
@@ -173,32 +181,37 @@ impl Receiving {
                     self.decoder
                         .conceal(None, packet.duration, &mut self.decoded);
                 }
+                self.playout.push(&mut self.decoded, pace, joins);
             }
             Next::Lost {
                 duration,
                 following,
             } => {
                 let made = self.decoder.conceal(following, duration, &mut self.decoded);
-                counters.recovered += u64::from(made == Concealed::Recovered);
+                let packets = u64::from(duration.div_ceil(self.codec.clock_rate() / 50));
+                if made == Concealed::Recovered {
+                    counters.recovered += packets;
+                }
+                self.playout.append(&self.decoded);
             }
             Next::Starved { duration } => {
                 counters.starved += 1;
                 self.decoder.conceal(None, duration, &mut self.decoded);
+                self.playout.append(&self.decoded);
             }
             Next::Silence => self.decoded.clear(),
         }
         if self.decoded.is_empty() {
             let factor = (SAMPLE_RATE / self.codec.sample_rate()) as usize;
             self.decoded.resize(missing.div_ceil(factor), 0.0);
+            self.playout.append(&self.decoded);
         }
     }
 
-    fn convert(&mut self) {
-        if self.codec.sample_rate() == SAMPLE_RATE {
-            self.ready.extend_from_slice(&self.decoded);
-        } else {
-            self.upsampler.process(&self.decoded, &mut self.ready);
-        }
+    /// Sound that waits to be played, in ticks of the RTP clock.
+    fn ticks_ahead(&self) -> u32 {
+        let ticks = self.playout.waiting() as u64 * u64::from(self.codec.clock_rate());
+        (ticks / u64::from(SAMPLE_RATE)) as u32
     }
 }
 
