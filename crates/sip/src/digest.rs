@@ -1,7 +1,7 @@
 //! Digest access authentication (RFC 7616, RFC 8760, RFC 3261 section 22): both sides of it.
 //!
-//! MD5 and SHA-256, with and without `-sess`, `qop=auth` or none. `auth-int` alone is refused, since no peer
-//! here uses it.
+//! MD5, SHA-256 and SHA-512/256, with and without `-sess`; `auth`, `auth-int` or the old form without qop. It refuses
+//! to prove anything in the clear (Basic), and to verify what the server says of itself (`rspauth`).
 
 mod answer;
 mod challenge;
@@ -10,7 +10,7 @@ mod verify;
 use std::fmt;
 
 pub use answer::{ClientDigest, UnusableChallenge};
-pub use challenge::{Algorithm, Challenge};
+pub use challenge::{Algorithm, Challenge, Protection};
 pub use verify::{Authenticator, Verdict};
 
 /// A user name and its password. The password never shows in Debug output.

@@ -206,12 +206,8 @@ impl Switch {
         if let Some(code) = self.refuse {
             return Reply::new(code);
         }
-        let authorization = request.headers.text("Authorization");
         let known = |user: &str| Some(password_of(user));
-        let Verdict::Accepted { username } =
-            self.authenticator
-                .verify(now, authorization, "REGISTER", known)
-        else {
+        let Verdict::Accepted { username } = self.authenticator.verify(now, request, known) else {
             let challenges = self.authenticator.challenges(now, false);
             return challenges.into_iter().fold(Reply::new(401), |reply, one| {
                 reply.with("WWW-Authenticate", one)

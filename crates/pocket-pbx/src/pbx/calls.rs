@@ -164,7 +164,7 @@ impl Pbx {
     }
 
     fn handle_invite(&mut self, now: Instant, ua: CallId, request: &Request) {
-        let caller = match self.authenticate(now, request, "INVITE") {
+        let caller = match self.authenticate(now, request) {
             Ok(caller) => caller,
             Err(challenge) => return self.ua.reject(now, ua, challenge),
         };

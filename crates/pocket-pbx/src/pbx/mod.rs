@@ -240,12 +240,7 @@ impl Pbx {
     }
 
     /// Who sent a request, by the user of its From and that user's password; else the answer that challenges or refuses.
-    fn authenticate(
-        &mut self,
-        now: Instant,
-        request: &Request,
-        method: &str,
-    ) -> Result<String, Reply> {
+    fn authenticate(&mut self, now: Instant, request: &Request) -> Result<String, Reply> {
         let from = request.headers.from_view().map_err(|_| Reply::new(400))?;
         // An unknown user is challenged like a known one, so that names cannot be tried out.
         let person = self.people.get(from.user());
@@ -254,9 +249,7 @@ impl Pbx {
                 .filter(|person| person.extension == username)
                 .map(|person| person.password.expose().to_owned())
         };
-        let verdict =
-            self.authenticator
-                .verify(now, request.headers.text("Authorization"), method, password);
+        let verdict = self.authenticator.verify(now, request, password);
         let stale = match verdict {
             Verdict::Accepted { username } => return Ok(username),
             Verdict::Stale => true,

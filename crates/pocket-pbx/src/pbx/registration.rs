@@ -29,7 +29,7 @@ impl Pbx {
         source: SocketAddr,
     ) {
         let reply = match request.method {
-            Method::Register => match self.authenticate(now, request, "REGISTER") {
+            Method::Register => match self.authenticate(now, request) {
                 Ok(endpoint) => self.register(now, &endpoint, request, source),
                 Err(challenge) => challenge,
             },

@@ -1,84 +1,179 @@
-//! The client's answer to a challenge.
+//! The client's answers to challenges.
 
 use crate::message::text::quote;
-use crate::message::{Headers, HeadersView};
+use crate::message::{Headers, HeadersView, Request, uri_text};
 
 use super::Credentials;
-use super::challenge::{Challenge, Inputs};
+use super::challenge::{Challenge, Fields, Inputs, Protection};
+
+/// Most places that one request proves itself to: the server and the proxies on the way.
+const MAX_SPACES: usize = 8;
+/// Longest realm, nonce and opaque that are answered, in bytes: they all come back in every request.
+const MAX_FIELD: usize = 1024;
+/// The two kinds of places: what challenges, and what answers it.
+const KINDS: [(&str, &str); 2] = [
+    ("WWW-Authenticate", "Authorization"),
+    ("Proxy-Authenticate", "Proxy-Authorization"),
+];
 
 /// A challenge that cannot be answered, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnusableChallenge(pub String);
 
-/// Answers to one challenge, with the nonce counter that RFC 7616 section 3.4 asks for.
-#[derive(Debug, Clone)]
+/// What is known of everybody who challenged us: a nonce with its counter for the server and for each proxy
+/// (RFC 3261 section 22, RFC 7616 section 3.4).
+#[derive(Debug, Clone, Default)]
 pub struct ClientDigest {
+    spaces: Vec<Space>,
+}
+
+/// One protection space: a realm of the server or of a proxy.
+#[derive(Debug, Clone)]
+struct Space {
     challenge: Challenge,
     proxy: bool,
     cnonce: String,
+    /// The nonce of the challenge that the session began with.
+    session_nonce: String,
     count: u32,
 }
 
 impl ClientDigest {
-    /// Takes the strongest usable challenge of a 401 or 407.
+    /// Takes the strongest usable challenge of each realm in a 401 or 407.
     pub fn from_response(headers: &Headers, cnonce: String) -> Result<Self, UnusableChallenge> {
-        let offered = |name, proxy| {
-            headers
-                .texts(name)
-                .map(move |value| (Challenge::parse(value), proxy))
-                .collect::<Vec<_>>()
-        };
+        let mut digest = Self::default();
+        digest.challenged(headers, &cnonce)?;
+        Ok(digest)
+    }
+
+    /// The same, beside what is known of other realms. An error when none of the challenges can be answered.
+    pub fn challenged(&mut self, headers: &Headers, cnonce: &str) -> Result<(), UnusableChallenge> {
         let mut reason = "no challenge in the answer".to_owned();
-        let mut best: Option<(Challenge, bool)> = None;
-        for (parsed, proxy) in offered("WWW-Authenticate", false)
-            .into_iter()
-            .chain(offered("Proxy-Authenticate", true))
-        {
-            match parsed {
-                Ok(challenge)
-                    if best
-                        .as_ref()
-                        .is_none_or(|(best, _)| best.algorithm < challenge.algorithm) =>
-                {
-                    best = Some((challenge, proxy));
+        let mut fresh: Vec<Space> = Vec::new();
+        for (proxy, (name, _)) in [false, true].into_iter().zip(KINDS) {
+            for value in headers.texts(name) {
+                match Challenge::parse(value).map_err(|refusal| refusal.reason) {
+                    Ok(challenge) if is_too_long(&challenge) => {
+                        "the challenge is too long".clone_into(&mut reason);
+                    }
+                    Ok(challenge) => prefer(&mut fresh, Space::new(challenge, proxy, cnonce)),
+                    Err(why) => reason = why,
                 }
-                Ok(_) => {}
-                Err(refusal) => reason = refusal.reason,
             }
         }
-        let (challenge, proxy) = best.ok_or(UnusableChallenge(reason))?;
-        Ok(Self {
-            challenge,
-            proxy,
-            cnonce,
-            count: 0,
+        if fresh.is_empty() {
+            return Err(UnusableChallenge(reason));
+        }
+        self.spaces
+            .retain(|old| !fresh.iter().any(|new| new.is_same_place(old)));
+        self.spaces.extend(fresh);
+        let too_many = self.spaces.len().saturating_sub(MAX_SPACES);
+        self.spaces.drain(..too_many);
+        Ok(())
+    }
+
+    /// Whether a 401 or 407 to this request refuses an answer that the request carried: the password is wrong, and
+    /// not only the nonce old.
+    pub fn is_refused(request: &Request, headers: &Headers) -> bool {
+        KINDS.iter().any(|(challenged, answered)| {
+            let realms: Vec<String> = request
+                .headers
+                .texts(answered)
+                .filter_map(|value| Fields::parse(value).ok()?.get("realm"))
+                .collect();
+            headers
+                .texts(challenged)
+                .filter_map(|value| Challenge::parse(value).ok())
+                .any(|challenge| !challenge.stale && realms.contains(&challenge.realm))
         })
     }
 
-    /// Whether the challenge says only that the nonce was old.
-    pub fn is_stale(&self) -> bool {
-        self.challenge.stale
-    }
-
-    /// The nonce, to see whether a new challenge differs from one already answered.
-    pub fn nonce(&self) -> &str {
-        &self.challenge.nonce
-    }
-
-    /// The header that carries the answer.
-    pub fn header_name(&self) -> &'static str {
-        match self.proxy {
-            true => "Proxy-Authorization",
-            false => "Authorization",
+    /// Takes the next nonce of a success (Authentication-Info, RFC 7616 section 3.5), which saves a round trip.
+    pub fn accepted(&mut self, headers: &Headers) {
+        let places = [
+            (false, "Authentication-Info"),
+            (true, "Proxy-Authentication-Info"),
+        ];
+        for (proxy, name) in places {
+            let next = headers
+                .texts(name)
+                .find_map(|value| Fields::list(value).get("nextnonce"))
+                .filter(|nonce| !nonce.is_empty() && nonce.len() <= MAX_FIELD);
+            let mut spaces = self.spaces.iter_mut().filter(|space| space.proxy == proxy);
+            // With several of a kind nobody says whose it is.
+            if let (Some(next), Some(space), None) = (next, spaces.next(), spaces.next()) {
+                space.challenge.nonce = next;
+                space.count = 0;
+            }
         }
     }
 
-    /// The value for one request; each call counts the nonce up.
-    pub fn answer(&mut self, credentials: &Credentials, method: &str, uri: &str) -> String {
-        self.count += 1;
+    /// Puts the answers into a request, in place of older ones; each call counts the nonces up.
+    pub fn authorise(&mut self, request: &mut Request, credentials: &Credentials) {
+        let others = std::mem::take(&mut request.headers).into_iter();
+        let is_answer = |name: &str| KINDS.iter().any(|(_, answer)| *answer == name);
+        let others: Vec<_> = others
+            .filter(|field| !is_answer(crate::message::name_and_value(field).0))
+            .collect();
+        request.headers = others.into();
+        let uri = uri_text(&request.uri);
+        let answers = self.answers(credentials, request.method.as_str(), &uri, &request.body);
+        for (name, value) in answers {
+            request.headers.add(name, value);
+        }
+    }
+
+    /// The answers for a request of this method, Request-URI and body: names and values of headers.
+    pub fn answers(
+        &mut self,
+        credentials: &Credentials,
+        method: &str,
+        uri: &str,
+        body: &[u8],
+    ) -> Vec<(&'static str, String)> {
+        let [(_, server), (_, proxy)] = KINDS;
+        let spaces = self.spaces.iter_mut();
+        spaces
+            .map(|space| {
+                let name = if space.proxy { proxy } else { server };
+                (name, space.answer(credentials, method, uri, body))
+            })
+            .collect()
+    }
+}
+
+impl Space {
+    fn new(challenge: Challenge, proxy: bool, cnonce: &str) -> Self {
+        Self {
+            session_nonce: challenge.nonce.clone(),
+            challenge,
+            proxy,
+            cnonce: cnonce.to_owned(),
+            count: 0,
+        }
+    }
+
+    fn is_same_place(&self, other: &Self) -> bool {
+        (self.proxy, &self.challenge.realm) == (other.proxy, &other.challenge.realm)
+    }
+
+    fn answer(
+        &mut self,
+        credentials: &Credentials,
+        method: &str,
+        uri: &str,
+        body: &[u8],
+    ) -> String {
+        self.count = self.count.saturating_add(1);
         let nc = format!("{:08x}", self.count);
         let challenge = &self.challenge;
+        // auth where both are offered: proxies may touch a body.
+        let qop = &challenge.qop;
+        let protection = qop
+            .iter()
+            .find(|one| **one == Protection::Auth)
+            .or(qop.first());
         let inputs = Inputs {
             algorithm: challenge.algorithm,
             username: &credentials.username,
@@ -86,10 +181,10 @@ impl ClientDigest {
             nonce: &challenge.nonce,
             method,
             uri,
-            qop: challenge
-                .qop_auth
-                .then_some((self.cnonce.as_str(), nc.as_str())),
+            body,
+            qop: protection.map(|protection| (*protection, nc.as_str())),
             cnonce: &self.cnonce,
+            session_nonce: &self.session_nonce,
         };
         let mut value = format!(
             "Digest username={}, realm={}, nonce={}, uri={}, response=\"{}\", algorithm={}",
@@ -100,15 +195,10 @@ impl ClientDigest {
             inputs.response(&credentials.password),
             challenge.algorithm.token(),
         );
-        if challenge.qop_auth {
-            value.push_str(&format!(
-                ", qop=auth, nc={nc}, cnonce={}",
-                quote(&self.cnonce)
-            ));
-        } else if matches!(
-            challenge.algorithm,
-            super::Algorithm::Md5Sess | super::Algorithm::Sha256Sess
-        ) {
+        if let Some(protection) = protection {
+            value.push_str(&format!(", qop={}, nc={nc}", protection.token()));
+        }
+        if protection.is_some() || challenge.algorithm.is_session() {
             value.push_str(&format!(", cnonce={}", quote(&self.cnonce)));
         }
         if let Some(opaque) = &challenge.opaque {
@@ -116,4 +206,19 @@ impl ClientDigest {
         }
         value
     }
+}
+
+/// Keeps the stronger of two challenges of one place; the first of two equal ones (RFC 8760 section 2.4).
+fn prefer(spaces: &mut Vec<Space>, new: Space) {
+    match spaces.iter_mut().find(|old| old.is_same_place(&new)) {
+        Some(old) if old.challenge.algorithm < new.challenge.algorithm => *old = new,
+        Some(_) => {}
+        None => spaces.push(new),
+    }
+}
+
+fn is_too_long(challenge: &Challenge) -> bool {
+    let opaque = challenge.opaque.as_ref().map_or(0, String::len);
+    let longest = challenge.realm.len().max(challenge.nonce.len()).max(opaque);
+    longest > MAX_FIELD
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use super::challenge::{Algorithm, Challenge, Fields, Inputs, hex};
+use super::challenge::{Algorithm, Challenge, Fields, Inputs, Protection, hex};
+use crate::message::{HeadersView, Request};
 
 /// Nonces whose counters are remembered, so that an answer cannot be replayed.
 const MAX_COUNTERS: usize = 4096;
@@ -21,6 +22,7 @@ pub struct Authenticator {
     epoch: Instant,
     lifetime: Duration,
     algorithms: Vec<Algorithm>,
+    qop: Vec<Protection>,
     counters: HashMap<String, u32>,
 }
 
@@ -49,6 +51,7 @@ impl Authenticator {
             epoch: now,
             lifetime,
             algorithms: vec![Algorithm::Md5],
+            qop: vec![Protection::Auth],
             counters: HashMap::new(),
         }
     }
@@ -56,6 +59,12 @@ impl Authenticator {
     /// The same with these algorithms, best first (RFC 8760 section 2.3). MD5 alone by default.
     pub fn with_algorithms(mut self, algorithms: Vec<Algorithm>) -> Self {
         self.algorithms = algorithms;
+        self
+    }
+
+    /// The same with what may be protected, best first. `auth` alone by default.
+    pub fn with_qop(mut self, qop: Vec<Protection>) -> Self {
+        self.qop = qop;
         self
     }
 
@@ -67,7 +76,7 @@ impl Authenticator {
             nonce: nonce.clone(),
             opaque: None,
             algorithm,
-            qop_auth: true,
+            qop: self.qop.clone(),
             stale,
         };
         self.algorithms
@@ -77,25 +86,26 @@ impl Authenticator {
             .collect()
     }
 
-    /// Checks an Authorization value for a request's method; `password` finds a user's password.
+    /// Checks a request's Authorization for our realm; `password` finds a user's password.
     pub fn verify(
         &mut self,
         now: Instant,
-        authorization: Option<&str>,
-        method: &str,
+        request: &Request,
         password: impl FnOnce(&str) -> Option<String>,
     ) -> Verdict {
-        let Some(fields) = authorization.and_then(|value| Fields::parse(value).ok()) else {
+        let ours = request
+            .headers
+            .texts("Authorization")
+            .filter_map(|value| Fields::parse(value).ok())
+            .find(|fields| fields.get("realm").as_deref() == Some(&self.realm));
+        let Some(fields) = ours else {
             return Verdict::Missing;
         };
-        if fields.get("realm").as_deref() != Some(&self.realm) {
-            return Verdict::Missing;
-        }
         let Some(answer) = Answer::read(&fields, &self.algorithms) else {
             return Verdict::Refused;
         };
         let expected = password(&answer.username)
-            .map(|password| answer.inputs(&self.realm, method).response(&password));
+            .map(|password| answer.inputs(&self.realm, request).response(&password));
         if !expected.is_some_and(|expected| equal(&expected, &answer.response)) {
             return Verdict::Refused;
         }
@@ -154,7 +164,7 @@ struct Answer {
     uri: String,
     response: String,
     algorithm: Algorithm,
-    qop: Option<(String, String)>,
+    qop: Option<(Protection, String)>,
     cnonce: String,
 }
 
@@ -167,10 +177,7 @@ impl Answer {
         let cnonce = fields.get("cnonce").unwrap_or_default();
         let qop = match fields.get("qop") {
             None => None,
-            Some(qop) if qop.eq_ignore_ascii_case("auth") => {
-                Some((cnonce.clone(), fields.get("nc")?))
-            }
-            Some(_) => return None,
+            Some(qop) => Some((Protection::from_token(&qop)?, fields.get("nc")?)),
         };
         Some(Self {
             username: fields.get("username")?,
@@ -183,19 +190,18 @@ impl Answer {
         })
     }
 
-    fn inputs<'a>(&'a self, realm: &'a str, method: &'a str) -> Inputs<'a> {
+    fn inputs<'a>(&'a self, realm: &'a str, request: &'a Request) -> Inputs<'a> {
         Inputs {
             algorithm: self.algorithm,
             username: &self.username,
             realm,
             nonce: &self.nonce,
-            method,
+            method: request.method.as_str(),
             uri: &self.uri,
-            qop: self
-                .qop
-                .as_ref()
-                .map(|(cnonce, nc)| (cnonce.as_str(), nc.as_str())),
+            body: &request.body,
+            qop: self.qop.as_ref().map(|(qop, nc)| (*qop, nc.as_str())),
             cnonce: &self.cnonce,
+            session_nonce: &self.nonce,
         }
     }
 }

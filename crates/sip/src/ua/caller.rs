@@ -146,8 +146,8 @@ impl UserAgent {
         if !matches!(response.status_code.code(), 401 | 407) {
             return None;
         }
-        let credentials = self.calls.get(id)?.credentials.clone();
-        let mut digest = None;
+        let call = self.calls.get(id)?;
+        let (credentials, mut digest) = (call.credentials.clone(), call.digest.clone());
         let (request, peer) = self
             .authorised(
                 client,
@@ -372,7 +372,7 @@ impl UserAgent {
             self.forget_call(id);
             return;
         };
-        let (credentials, mut digest) = (call.credentials.clone(), None);
+        let (credentials, mut digest) = (call.credentials.clone(), call.digest.clone());
         let authorised = self.authorised(
             client,
             response,

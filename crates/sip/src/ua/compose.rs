@@ -7,7 +7,6 @@ use super::{Pending, Purpose, Reply, UserAgent};
 use crate::digest::{ClientDigest, Credentials};
 use crate::message::{
     Headers, HeadersView, HostWithPort, Method, Request, Response, StatusCode, Uri, Version, Via,
-    uri_text,
 };
 use crate::message::{Params, Scheme, header, parse::status};
 use crate::registration::Failure;
@@ -16,8 +15,8 @@ use crate::transaction::{ClientId, ServerId, Transmit};
 /// Methods a user agent acts upon.
 pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY, MESSAGE";
-/// Challenges answered in one chain: one, one more for a nonce that was old, one for a second hop.
-const MAX_CHALLENGES: u8 = 3;
+/// Challenges answered in one chain: the server's, two proxies', and one more of each for a nonce that was old.
+const MAX_CHALLENGES: u8 = 6;
 
 impl UserAgent {
     /// Our Contact address.
@@ -101,14 +100,14 @@ impl UserAgent {
         digest: &mut Option<ClientDigest>,
         challenges: u8,
     ) -> Result<(Request, SocketAddr), Failure> {
-        let fresh = ClientDigest::from_response(&response.headers, self.random.token())
-            .map_err(|unusable| Failure::UnusableChallenge(unusable.0))?;
-        let answered = challenges > 0;
-        if challenges >= MAX_CHALLENGES || (answered && !fresh.is_stale()) {
-            return Err(Failure::WrongCredentials);
-        }
+        let cnonce = self.random.token();
         let credentials = credentials.ok_or(Failure::WrongCredentials)?;
         let (request, destination) = self.layer.sent(client).ok_or(Failure::TimedOut)?;
+        // An answer from before this chain may have been one to a nonce that is gone.
+        let refused = challenges > 0 && ClientDigest::is_refused(request, &response.headers);
+        if challenges >= MAX_CHALLENGES || refused {
+            return Err(Failure::WrongCredentials);
+        }
         let mut request = request.clone();
         let number = request
             .headers
@@ -117,7 +116,11 @@ impl UserAgent {
         request
             .headers
             .set("CSeq", format!("{number} {}", request.method));
-        authorise(&mut request, digest.insert(fresh), credentials);
+        let digest = digest.get_or_insert_default();
+        digest
+            .challenged(&response.headers, &cnonce)
+            .map_err(|unusable| Failure::UnusableChallenge(unusable.0))?;
+        digest.authorise(&mut request, credentials);
         Ok((request, destination))
     }
 
@@ -226,20 +229,6 @@ impl UserAgent {
         headers.add("User-Agent", self.config.user_agent.clone());
         request.headers = headers;
     }
-}
-
-/// Puts the digest answer for this request into its header, in place of an older one.
-pub(super) fn authorise(
-    request: &mut Request,
-    digest: &mut ClientDigest,
-    credentials: &Credentials,
-) {
-    let value = digest.answer(
-        credentials,
-        request.method.as_str(),
-        &uri_text(&request.uri),
-    );
-    request.headers.set(digest.header_name(), value);
 }
 
 /// A body with its type.

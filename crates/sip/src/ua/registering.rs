@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::compose::authorise;
 use super::{Event, Pending, Purpose, UserAgent};
 use crate::message::{HeadersView, Request, Response};
 use crate::registration::{Account, Failure, Fate, Registration, RegistrationEvent};
@@ -70,6 +69,9 @@ impl UserAgent {
                 self.answer_register_challenge(now, client, pending, response, &mut registration)
             }
             _ => {
+                if let Some(digest) = &mut registration.digest {
+                    digest.accepted(&response.headers);
+                }
                 let contact = self.contact_uri();
                 let user = self.config.contact_user.clone();
                 Some(registration.handle_response(
@@ -142,7 +144,7 @@ impl UserAgent {
         request.headers.add("Contact", contact);
         // The known nonce saves a round trip; when it has aged, the answer is one more challenge.
         if let Some(digest) = &mut registration.digest {
-            authorise(&mut request, digest, &registration.account.credentials);
+            digest.authorise(&mut request, &registration.account.credentials);
         }
         let number = number_of(&request);
         let destination = registration.account.destination;

@@ -264,10 +264,7 @@ impl Registrar {
 
     fn reply(&mut self, now: Instant, request: &Request) -> Reply {
         let password = self.password.clone();
-        let authorization = request.headers.text("Authorization");
-        let verdict = self
-            .authenticator
-            .verify(now, authorization, "REGISTER", |_| Some(password));
+        let verdict = self.authenticator.verify(now, request, |_| Some(password));
         if !matches!(verdict, Verdict::Accepted { .. }) {
             let stale = verdict == Verdict::Stale;
             let challenges = self.authenticator.challenges(now, stale);
