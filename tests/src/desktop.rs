@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::display::Display;
 use crate::ports::Port;
 use crate::program::Program;
 use crate::pulse::Pulse;
@@ -26,6 +27,16 @@ const FIRST_PAGE: Duration = Duration::from_secs(60);
 /// What a person would call an instant reaction, on a busy machine.
 const REACTION: Duration = Duration::from_secs(15);
 
+/// Notes each reading of a row as the page draws it.
+const WATCH_ROW: &str = "\
+window.rowNotes = [];
+window.rowWatcher?.disconnect();
+window.rowWatcher = new MutationObserver(() => {
+  for (const row of document.querySelectorAll(\"[role=row]\"))
+    if (row.textContent.includes(\"EXTENSION\")) window.rowNotes.push({ t: Date.now(), text: row.textContent });
+});
+window.rowWatcher.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });";
+
 /// The app's two windows, by title.
 pub const PHONE: &str = "Rollcall";
 /// The dashboard window's title.
@@ -36,7 +47,7 @@ pub const BOARD: &str = "Rollcall board";
 pub struct Desktop {
     client: Client,
     _driver: Program,
-    _display: Program,
+    _display: Display,
     _driver_port: Port,
     folder: TempDir,
 }
@@ -65,12 +76,18 @@ impl Desktop {
             .prefix("rca")
             .tempdir()
             .unwrap_or_else(|error| panic!("{error}"));
-        let (display, number) = start_display().await;
+        let display = Display::start().await;
         let audio = pulse.map_or("loopback", |_| "devices");
         let preset = write_preset(folder.path(), server, audio);
         let sound = pulse.map(Pulse::environment).unwrap_or_default();
         let driver_port = Port::reserve();
-        let driver = start_driver(folder.path(), &number, &preset, driver_port.number(), sound);
+        let driver = start_driver(
+            folder.path(),
+            display.name(),
+            &preset,
+            driver_port.number(),
+            sound,
+        );
         let url = format!("http://127.0.0.1:{}", driver_port.number());
         let client = eventually(
             "the app opens through WebKitWebDriver",
@@ -176,7 +193,16 @@ impl Desktop {
     ///
     /// If it is not in time.
     pub async fn sees(&self, xpath: &str) {
-        eventually(&format!("{xpath} is shown"), REACTION, async || {
+        self.sees_within(xpath, REACTION).await;
+    }
+
+    /// As [`Desktop::sees`], with a deadline of its own.
+    ///
+    /// # Panics
+    ///
+    /// If it is not in time.
+    pub async fn sees_within(&self, xpath: &str, within: Duration) {
+        eventually(&format!("{xpath} is shown"), within, async || {
             let element = self.find(xpath).await?;
             match element.is_displayed().await {
                 Ok(true) => Ok(()),
@@ -189,10 +215,15 @@ impl Desktop {
 
     /// Waits until the person's own state, in the phone window, reads `words`.
     pub async fn own_state(&self, words: &str) {
-        self.sees(&format!(
+        self.own_state_within(words, REACTION).await;
+    }
+
+    /// As [`Desktop::own_state`], with a deadline of its own.
+    pub async fn own_state_within(&self, words: &str, within: Duration) {
+        let chip = format!(
             "//section[@aria-label='Your state']//*[@role='status'][contains(., '{words}')]"
-        ))
-        .await;
+        );
+        self.sees_within(&chip, within).await;
     }
 
     /// Waits until the dashboard's row of an extension reads `words`.
@@ -201,6 +232,28 @@ impl Desktop {
             "//*[@role='row'][contains(., '{extension}')][contains(., '{words}')]"
         ))
         .await;
+    }
+
+    /// From now on the page notes when the dashboard's row of an extension changes, and what it reads then.
+    pub async fn watch_row(&self, extension: &str) {
+        self.script(&WATCH_ROW.replace("EXTENSION", extension))
+            .await;
+    }
+
+    /// When the watched row first read `words`, ms since the epoch.
+    ///
+    /// # Panics
+    ///
+    /// If it never did.
+    pub async fn row_first_said(&self, extension: &str, words: &str) -> u64 {
+        let notes = self.script("return window.rowNotes").await;
+        let said = notes.as_array().into_iter().flatten().find(|note| {
+            note["text"]
+                .as_str()
+                .is_some_and(|text| text.contains(extension) && text.contains(words))
+        });
+        said.and_then(|note| note["t"].as_u64())
+            .unwrap_or_else(|| panic!("{extension} never read {words:?}: {notes}"))
     }
 
     /// Chooses an item of the phone window's menu.
@@ -301,30 +354,6 @@ impl Drop for Desktop {
             eprintln!("--- the app's log:\n{}", self.log());
         }
     }
-}
-
-/// An X server that chooses its own number and says it.
-async fn start_display() -> (Program, String) {
-    let arguments = [
-        "-displayfd",
-        "1",
-        "-screen",
-        "0",
-        "1600x1200x24",
-        "-nolisten",
-        "tcp",
-        "-noreset",
-    ];
-    let display = Program::start(Path::new("Xvfb"), arguments, &[]);
-    let number = eventually("Xvfb has a display", REACTION, async || {
-        display
-            .lines()
-            .first()
-            .cloned()
-            .ok_or_else(|| format!("{display:?}"))
-    })
-    .await;
-    (display, format!(":{}", number.trim()))
 }
 
 fn write_preset(folder: &Path, server: &Server, audio: &str) -> std::path::PathBuf {

@@ -123,6 +123,16 @@ impl Program {
         .await
     }
 
+    /// When it first wrote the event called `name`, ms since the epoch.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within [`PROMPTLY`].
+    pub async fn time_of(&self, name: &str) -> u64 {
+        let time = |event: &Value| event["t"].as_u64().filter(|_| event["event"] == name);
+        self.event(name, time).await
+    }
+
     /// Waits until it ends by itself.
     ///
     /// # Panics

@@ -258,18 +258,7 @@ impl Server {
     ///
     /// If it cannot.
     pub async fn token(&self, username: &str) -> String {
-        let answer = self
-            .post(
-                "/api/users/login",
-                None,
-                &json!({ "username": username, "password": Server::password(username) }),
-            )
-            .await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.body["tokens"]["sip"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no token in {answer:?}"))
-            .to_owned()
+        token_at(&self.url(), username, &Server::password(username)).await
     }
 
     /// Posts JSON.
@@ -525,6 +514,27 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
         status,
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     }
+}
+
+/// Signs in at any server and returns the access token.
+///
+/// # Panics
+///
+/// If it is refused.
+pub async fn token_at(url: &str, username: &str, password: &str) -> String {
+    let answer = http()
+        .post(format!("{url}/api/users/login"))
+        .json(&json!({ "username": username, "password": password }))
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap_or_default();
+    assert!(status.is_success(), "{status}: {body}");
+    body["tokens"]["sip"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no token in {body}"))
+        .to_owned()
 }
 
 fn http() -> reqwest::Client {

@@ -52,7 +52,7 @@ async fn a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second(
     scene.board.shows("1001", "Offline", PROMPTLY).await;
     let agent = Agent::new("1001").start(&scene.server);
     let contact = text(&registered(&agent).await, "contact");
-    let online = time_of(&agent, "online").await;
+    let online = agent.time_of("online").await;
     scene.board.shows("1001", "Available", PROMPTLY).await;
     let took = scene
         .board
@@ -78,12 +78,12 @@ async fn a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second(
 
 async fn a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second(scene: Scene) {
     let mut agent = scene.signed_in("1001").await;
-    let online = time_of(&agent, "online").await;
+    let online = agent.time_of("online").await;
     assert!(
         agent.terminate().await.success(),
         "signed out, and every view agrees"
     );
-    let signed_out = time_of(&agent, "signed_out").await;
+    let signed_out = agent.time_of("signed_out").await;
     scene.board.shows("1001", "Offline", PROMPTLY).await;
     let took = scene
         .board
@@ -261,14 +261,6 @@ async fn registered(agent: &Program) -> Value {
     agent
         .event("registered", |event| {
             (event["event"] == "registered").then(|| event.clone())
-        })
-        .await
-}
-
-async fn time_of(agent: &Program, name: &str) -> u64 {
-    agent
-        .event(name, |event| {
-            event["t"].as_u64().filter(|_| event["event"] == name)
         })
         .await
 }

@@ -2,14 +2,22 @@
 //!
 //! Pictures of both windows are kept among the artefacts, for a person to look at.
 
+use std::time::Duration;
+
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::desktop::{BOARD, Desktop, PHONE};
 use rollcall_e2e::phone::Phone;
 use rollcall_e2e::server::SUPERVISOR;
 use rollcall_e2e::waiting::PROMPTLY;
-use rollcall_e2e::{Asterisk, Server, eventually};
+use rollcall_e2e::{Agent, Asterisk, Server, eventually};
 
 const CALL: &str = "//*[@data-testid='call-card'][@data-call-state='active']";
+/// What every board may take to show a login or a logout, in ms.
+const ON_EVERY_BOARD: u64 = 1_000;
+/// A boot, the server's back-off, the phone's retries; and a busy machine.
+const RIGHT_AGAIN: Duration = Duration::from_secs(40);
+/// What the app tries before it gives up: its bounded retries.
+const GIVES_UP: Duration = Duration::from_secs(45);
 const LOGIN: &str = "//input[@name='username']";
 
 #[tokio::test]
@@ -141,6 +149,98 @@ async fn closing_the_app_signs_out_first() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_dashboard_window_shows_a_login_and_a_logout_within_a_second() {
+    let (_asterisk, server) = stage().await;
+    let app = Desktop::open(&server).await;
+    app.sign_in(SUPERVISOR, &Server::password(SUPERVISOR)).await;
+    app.menu("Open board").await;
+    app.window(BOARD).await;
+    app.board_row("1001", "Offline").await;
+    app.watch_row("1001").await;
+
+    let mut agent = Agent::new("1001").start(&server);
+    let online = agent.time_of("online").await;
+    app.board_row("1001", "Available").await;
+    let shown = app.row_first_said("1001", "Available").await;
+    assert!(
+        shown.saturating_sub(online) <= ON_EVERY_BOARD,
+        "Available {} ms after agent-online",
+        shown.saturating_sub(online)
+    );
+
+    app.watch_row("1001").await;
+    assert!(agent.terminate().await.success());
+    let signed_out = agent.time_of("signed_out").await;
+    app.board_row("1001", "Offline").await;
+    let shown = app.row_first_said("1001", "Offline").await;
+    assert!(
+        shown.saturating_sub(signed_out) <= ON_EVERY_BOARD,
+        "Offline {} ms after the logout",
+        shown.saturating_sub(signed_out)
+    );
+}
+
+#[tokio::test]
+async fn whatever_goes_away_is_named_in_both_windows_and_nobody_stays_green() {
+    let (mut asterisk, mut server) = stage().await;
+    let _colleague = Agent::new("1002").start(&server);
+    let app = Desktop::open(&server).await;
+    app.sign_in("1001", &Server::password("1001")).await;
+    app.own_state("Available").await;
+    app.menu("Open board").await;
+    app.window(BOARD).await;
+    app.board_row("1002", "Available").await;
+
+    asterisk.kill();
+    app.board_row("1002", "Unknown").await;
+    app.sees("//*[@data-source='ami'][@data-lost]").await;
+    app.sees("//*[@role='alert'][contains(., 'Out of sight: AMI')]")
+        .await;
+    app.picture("app-board-without-asterisk").await;
+    app.window(PHONE).await;
+    app.own_state("Unknown").await;
+    app.picture("app-phone-without-asterisk").await;
+    asterisk.boot().await;
+    app.own_state_within("Available", RIGHT_AGAIN).await;
+
+    server.stop().await;
+    app.own_state("Unknown").await;
+    app.sees("//footer[@aria-label='Connections'][contains(., 'Server lost')]")
+        .await;
+    app.picture("app-phone-without-server").await;
+    app.window(BOARD).await;
+    app.board_row("1002", "Unknown").await;
+    app.sees("//*[@role='alert'][contains(., 'Out of sight: Server')]")
+        .await;
+    app.picture("app-board-without-server").await;
+    server.serve().await;
+    app.window(PHONE).await;
+    app.own_state_within("Available", RIGHT_AGAIN).await;
+    app.window(BOARD).await;
+    app.board_row("1002", "Available").await;
+}
+
+#[tokio::test]
+async fn a_sign_in_that_finds_nobody_says_who_is_missing_and_what_to_do() {
+    let (mut asterisk, mut server) = stage().await;
+    let app = Desktop::open(&server).await;
+    server.stop().await;
+    app.sign_in("1001", &Server::password("1001")).await;
+    app.sees_within("//*[@role='alert'][contains(., 'server')]", GIVES_UP)
+        .await;
+    app.picture("app-login-without-server").await;
+
+    server.serve().await;
+    asterisk.kill();
+    app.sign_in("1001", &Server::password("1001")).await;
+    app.sees_within("//*[contains(., 'Phone not registered')]", GIVES_UP)
+        .await;
+    app.picture("app-phone-without-registrar").await;
+    asterisk.boot().await;
+    app.own_state_within("Available", RIGHT_AGAIN).await;
 }
 
 async fn stage() -> (Asterisk, Server) {

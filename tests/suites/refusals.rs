@@ -21,6 +21,23 @@ const HOSTILE: [&str; 7] = [
     "",
 ];
 
+/// The same for a Contact: each is wrong for a reason of its own, and right but for it.
+const HOSTILE_CONTACTS: [&str; 13] = [
+    "sip:1001@127.0.0.1\r\nAction: Originate\r\nChannel: PJSIP/1002",
+    "sip:1001@127.0.0.1\nVia: SIP/2.0/UDP evil",
+    "sip:1001@127.0.0.1\r",
+    "sip:1001@127.0.0.1:5060\0",
+    "sip:1001' OR '1'='1@127.0.0.1",
+    "sip:1001@127.0.0.1'; DELETE FROM ps_contacts; --",
+    "sip:1001\"@127.0.0.1",
+    "sip:1001@127.0.0.1\"; DROP TABLE users; --",
+    "sip:1001@127.0.0.1> , <sip:1002@127.0.0.1",
+    "sip:1001@",
+    "http://127.0.0.1/1001",
+    "1001",
+    "",
+];
+
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_name_are_refused_in_the_same_words() {
     let (_asterisk, server) = stage().await;
@@ -101,16 +118,17 @@ async fn hostile_extensions_and_contacts_are_refused_and_nothing_is_written() {
             .await;
         refused(&answer, 400, "invalid_value");
         assert_eq!(answer.body["field"], "extension");
-        let uri = format!("sip:{hostile}@127.0.0.1'");
+    }
+    for hostile in HOSTILE_CONTACTS {
         let answer = server
             .post(
                 ONLINE,
                 Some(&token),
-                &json!({ "extension": "1001", "contactUri": uri }),
+                &json!({ "extension": "1001", "contactUri": hostile }),
             )
             .await;
         refused(&answer, 400, "invalid_value");
-        assert_eq!(answer.body["field"], "contactUri");
+        assert_eq!(answer.body["field"], "contactUri", "{hostile:?}");
     }
     assert_eq!(
         server.everything_written().await,

@@ -4,7 +4,7 @@
 //! and a narrower selection would compile half of the dependencies a second time.
 
 use std::env;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::{Result, step, workspace};
 
@@ -19,6 +19,16 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
         .env("CARGO_TERM_COLOR", "never")
         .env("CARGO_TERM_PROGRESS_WHEN", "never");
     command
+}
+
+/// Whether cargo has this subcommand here.
+pub(crate) fn has_cargo(subcommand: &str) -> bool {
+    let mut command = cargo(&[subcommand, "--version"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Builds the binaries that users start.

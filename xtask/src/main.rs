@@ -1,4 +1,4 @@
-//! Rollcall's chores: `cargo xtask run | test | bench | lab`.
+//! Rollcall's chores: `cargo xtask run | setup | test | bench | lab`.
 //!
 //! Owns the set-up of a machine, the order in which things are built and started, and the words a person reads
 //! meanwhile. It knows nothing of SIP or of the server's inside: it starts the same binaries that users start.
@@ -9,6 +9,7 @@ mod lab;
 mod packages;
 mod process;
 mod run;
+mod runner;
 mod step;
 mod test;
 mod ui;
@@ -17,7 +18,9 @@ mod workspace;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask run                    set up, build and start the demo: pocket PBX, server, an agent and the app
+cargo xtask run [--built]          set up, build and start the demo: pocket PBX, server, an agent and the app
+                                   (--built: start what was built before, as it is)
+cargo xtask setup                  install the system packages that building and testing need, and nothing else
 cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt, clippy, deny, ui, unit, e2e
                                    (all of them if none is named); X goes to the test runner
 cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
@@ -34,6 +37,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["run"] => run::run(),
+        ["run", "--built"] => run::run_built(),
+        ["setup"] => packages::ensure_all(),
         ["test", rest @ ..] => test::test(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["lab", "fetch"] => lab::fetch().map(|lab| println!("{}", lab.root.display())),

@@ -4,7 +4,6 @@
 
 use std::env;
 use std::io::IsTerminal;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::{Result, step};
@@ -48,6 +47,12 @@ const FEDORA: &str = "sudo dnf install gcc gcc-c++ make cmake pkgconf webkit2gtk
 const ARCH: &str =
     "sudo pacman -S --needed base-devel cmake webkit2gtk-4.1 libayatana-appindicator alsa-lib dbus";
 
+/// Sees to it that Node.js is there and all that is built, run or tested has its packages.
+pub(crate) fn ensure_all() -> Result<()> {
+    ensure_node()?;
+    ensure(&[BUILD, SOUND, TEST, PEERS])
+}
+
 /// Sees to it that all of `wanted` is installed.
 pub(crate) fn ensure(wanted: &[&[&'static str]]) -> Result<()> {
     let wanted = wanted.concat();
@@ -90,7 +95,12 @@ pub(crate) fn ensure_node() -> Result<()> {
 }
 
 fn has_dpkg() -> bool {
-    Path::new("/usr/bin/dpkg-query").exists() && Path::new("/usr/bin/apt-get").exists()
+    is_on_path("dpkg-query") && is_on_path("apt-get")
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn missing(wanted: &[&'static str]) -> Result<Vec<&'static str>> {
@@ -151,13 +161,7 @@ fn apt(arguments: &[&str]) -> Result<Command> {
     let mut command = if nix::unistd::geteuid().is_root() {
         Command::new("env")
     } else {
-        if Command::new("sudo")
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_err()
-        {
+        if !is_on_path("sudo") {
             return Err("installing packages needs root, and there is no sudo".to_owned());
         }
         let mut sudo = Command::new("sudo");

@@ -5,9 +5,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::runner::{self, Beside, Runner};
 use crate::step::Done;
 use crate::{Result, compile, lab, packages, step, ui, workspace};
 
@@ -101,7 +102,6 @@ impl Session<'_> {
     }
 
     /// Runs one part and notes what came of it. An error, unlike a failed check, ends the session.
-    /// Runs one part and notes what came of it. An error, unlike a failed check, ends the session.
     fn row(
         &mut self,
         part: &'static str,
@@ -126,13 +126,7 @@ impl Session<'_> {
         if only_fmt {
             return Ok(());
         }
-        packages::ensure_node()?;
-        packages::ensure(&[
-            packages::BUILD,
-            packages::SOUND,
-            packages::TEST,
-            packages::PEERS,
-        ])?;
+        packages::ensure_all()?;
         ui::install()?;
         // Before anything is compiled: the app's binary carries the built page.
         ui::build()?;
@@ -148,11 +142,11 @@ impl Session<'_> {
 
     /// The tests of all rooms and those in their documentation.
     fn unit(&self) -> Result<Verdict> {
-        let tests = self.run_tests(
-            "unit tests",
-            "not package(rollcall-e2e)",
-            &["--workspace", "--exclude", "rollcall-e2e"],
-        )?;
+        let tests = if runner::has_nextest() {
+            self.tests("unit tests", runner::nextest(runner::UNIT))?
+        } else {
+            self.tests("unit tests", runner::cargo_test_of_rooms())?
+        };
         let docs = step::attempt(
             "documentation tests",
             &mut compile::cargo(&["test", "--locked", "--workspace", "--doc"]),
@@ -162,66 +156,35 @@ impl Session<'_> {
 
     /// The tests that start the binaries and an Asterisk.
     fn end_to_end(&self) -> Result<Verdict> {
-        self.run_tests(
+        if runner::has_nextest() {
+            return self.tests("end-to-end tests", runner::nextest(runner::END_TO_END));
+        }
+        let beside = self.tests(
             "end-to-end tests",
-            "package(rollcall-e2e)",
-            &["--package", "rollcall-e2e"],
-        )
+            runner::cargo_test_of_suites(Beside::Others)?,
+        )?;
+        let alone = self.tests(
+            "tests that measure sound",
+            runner::cargo_test_of_suites(Beside::Nobody)?,
+        )?;
+        Ok(sum(&[beside, alone]))
     }
 
-    /// Runs tests with nextest where it is installed, else with `cargo test`, which is always there.
-    fn run_tests(
-        &self,
-        name: &str,
-        nextest_filter: &str,
-        cargo_selection: &[&str],
-    ) -> Result<Verdict> {
-        let lab = if self.wants("e2e") {
-            Some(lab::fetch()?)
-        } else {
-            None
-        };
-        let nextest = has_cargo("nextest");
-        let mut command = if nextest {
-            let mut command = compile::cargo(&[
-                "nextest",
-                "run",
-                "--locked",
-                "--workspace",
-                "--no-fail-fast",
-                "--color",
-                "never",
-                "--filterset",
-                nextest_filter,
-            ]);
-            command.args(self.filter);
-            command
-        } else {
-            println!(
-                "    cargo-nextest is not installed: cargo test runs the same tests, one program after the other"
-            );
-            let mut command = compile::cargo(&[
-                "test",
-                "--locked",
-                "--no-fail-fast",
-                "--lib",
-                "--bins",
-                "--tests",
-            ]);
-            command.args(cargo_selection).arg("--").args(self.filter);
-            command
-        };
+    /// Runs a test runner with the caller's filter, and with what the end-to-end tests want to know.
+    fn tests(&self, name: &str, runner: Runner) -> Result<Verdict> {
+        let Runner {
+            mut command,
+            closing_line,
+        } = runner;
         command
+            .args(self.filter)
             .env("ROLLCALL_BIN_DIR", workspace::binaries())
             .env("ROLLCALL_ARTIFACTS", workspace::root().join("artifacts"));
-        if let Some(lab) = lab {
-            command.env("ROLLCALL_ASTERISK_ROOT", lab.root);
+        if self.wants("e2e") {
+            command.env("ROLLCALL_ASTERISK_ROOT", lab::fetch()?.root);
         }
         let done = step::attempt(name, &mut command)?;
-        Ok(counted(
-            &done,
-            if nextest { "Summary [" } else { "test result:" },
-        ))
+        Ok(counted(&done, closing_line))
     }
 
     /// The table, the closing line, and the session's own verdict.
@@ -281,7 +244,7 @@ fn ui_checks() -> Result<Verdict> {
 
 /// Licences, bans and sources of the dependencies; known vulnerabilities where their database can be reached.
 fn deny() -> Result<Verdict> {
-    if !has_cargo("deny") {
+    if !compile::has_cargo("deny") {
         return Ok(Verdict::NotRun(
             "cargo-deny is not installed (cargo install --locked cargo-deny)",
         ));
@@ -308,16 +271,6 @@ fn deny() -> Result<Verdict> {
             Ok(Verdict::Failed)
         }
     }
-}
-
-fn has_cargo(subcommand: &str) -> bool {
-    let mut command = compile::cargo(&[subcommand, "--version"]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }
 
 /// Adds several verdicts of one part together; one that failed without a count spoils them all.

@@ -32,11 +32,12 @@ pub(crate) fn play(household: &mut Household, demo: &Demo, url: &str) -> Result<
     println!("  1002 signs in and answers whoever calls");
     demo.launch_callee(day.household, url)?;
     day.until("1002 is Available", |day| day.is("1002", "Available"))?;
+    day.show_up(demo, url)?;
     for (number, what) in [("600", "the echo"), ("1002", "the other agent")] {
         day.call(demo, url, number, what)?;
     }
     println!(
-        "\n==> verdict: all went well. 1002 was Available, 1001 talked to the echo and to 1002 and was Offline after each sign-out; the board showed every step."
+        "\n==> verdict: all went well. 1001 and 1002 were Available, 1001 talked to the echo and to 1002 and was Offline after each sign-out; the board showed every step."
     );
     Ok(())
 }
@@ -52,10 +53,19 @@ struct Day<'a> {
 }
 
 impl Day<'_> {
+    /// 1001 signs in, is seen, and signs out.
+    fn show_up(&mut self, demo: &Demo, url: &str) -> Result<()> {
+        println!("  1001 signs in");
+        let caller = demo.agent(CALLER, "1001", url)?;
+        self.household.start(CALLER, &caller, &demo.log(CALLER))?;
+        self.until("1001 is Available", |day| day.is("1001", "Available"))?;
+        self.leave("1001 signs out")
+    }
+
     /// 1001 signs in, calls `number`, talks, hangs up and signs out.
     fn call(&mut self, demo: &Demo, url: &str, number: &str, what: &str) -> Result<()> {
         println!("  1001 signs in and calls {number}, {what}");
-        (self.call, self.signed_out) = (None, false);
+        self.call = None;
         let mut caller = demo.agent(CALLER, "1001", url)?;
         caller.args(["--audio", "loopback", "--dial", number]);
         self.household.start(CALLER, &caller, &demo.log(CALLER))?;
@@ -64,7 +74,13 @@ impl Day<'_> {
             day.call.as_deref() == Some("active")
         })?;
         self.listen(TALK)?;
-        println!("  1001 hangs up and signs out");
+        self.leave("1001 hangs up and signs out")
+    }
+
+    /// The program of 1001 is asked to end, and signs out first.
+    fn leave(&mut self, words: &str) -> Result<()> {
+        println!("  {words}");
+        self.signed_out = false;
         self.household.end_one(CALLER);
         self.until("1001 has signed out", |day| day.signed_out)?;
         self.until("1001 is Offline", |day| day.is("1001", "Offline"))

@@ -9,8 +9,11 @@ mod json;
 mod lock;
 
 use std::env;
+use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
+
+use nix::fcntl::Flock;
 
 use crate::process::{Household, News};
 use crate::{Result, compile, packages, ui, workspace};
@@ -26,6 +29,14 @@ const SERVER: &str = "the server";
 const PBX: &str = "the pocket PBX";
 const ENDING: [&str; 6] = [APP, CALLER, CALLEE, BOARD, SERVER, PBX];
 
+/// What the demo starts.
+const BINARIES: [&str; 4] = [
+    "rollcall",
+    "rollcall-agent",
+    "rollcall-server",
+    "rollcall-pocket-pbx",
+];
+
 /// How long a child may take until it serves; a debug build's first start on a busy machine is slow.
 const READY: Duration = Duration::from_secs(30);
 
@@ -37,7 +48,25 @@ pub(crate) fn run() -> Result<()> {
     ui::install()?;
     ui::build()?;
     compile::binaries()?;
+    demo(lock)
+}
 
+/// As [`run`], with the binaries that were built before, as they are.
+pub(crate) fn run_built() -> Result<()> {
+    let lock = lock::take()?;
+    let missing = BINARIES
+        .iter()
+        .find(|name| !workspace::binaries().join(name).is_file());
+    if let Some(name) = missing {
+        return Err(format!(
+            "{name} has not been built yet: `cargo xtask run` builds it, and starts it"
+        ));
+    }
+    demo(lock)
+}
+
+/// Starts, waits, ends.
+fn demo(lock: Flock<File>) -> Result<()> {
     let mut household = Household::new()?;
     let demo = Demo::prepare()?;
     let outcome = start_and_wait(&mut household, &demo);
