@@ -54,6 +54,7 @@ pub fn dashboard_view(state: &AgentState) -> DashboardView {
         synced: state.board.synced,
         sources: state.board.sources.clone(),
         agents: state.board.agents.clone(),
+        was: state.board.was.clone(),
     }
 }
 

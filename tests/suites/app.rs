@@ -215,6 +215,7 @@ async fn whatever_goes_away_is_named_in_both_windows_and_nobody_stays_green() {
     app.board_row("1002", "Unknown").await;
     app.sees("//*[@role='alert'][contains(., 'Out of sight: Server')]")
         .await;
+    app.board_row("1002", "was Available").await;
     app.picture("app-board-without-server").await;
     server.serve().await;
     app.window(PHONE).await;
@@ -236,9 +237,13 @@ async fn a_sign_in_that_finds_nobody_says_who_is_missing_and_what_to_do() {
     server.serve().await;
     asterisk.kill();
     app.sign_in("1001", &Server::password("1001")).await;
-    app.sees_within("//*[contains(., 'Phone not registered')]", GIVES_UP)
-        .await;
+    app.sees_within(
+        "//*[@role='alert'][contains(., 'telephone server')]",
+        GIVES_UP,
+    )
+    .await;
     app.picture("app-phone-without-registrar").await;
+    app.own_state("Not available").await;
     asterisk.boot().await;
     app.own_state_within("Available", RIGHT_AGAIN).await;
 }

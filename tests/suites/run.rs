@@ -1,6 +1,6 @@
 //! `cargo xtask run`, as a newcomer meets it: the day without a display, the window, the two ways to end it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::server::token_at;
 use rollcall_e2e::waiting::PROMPTLY;
-use rollcall_e2e::{Board, Display, PocketPbx, Program, Server, eventually, surroundings};
+use rollcall_e2e::{Board, Display, PocketPbx, Program, Pulse, Server, eventually, surroundings};
 use tempfile::TempDir;
 
 /// The whole day, or one start of everything, on a busy machine.
@@ -20,7 +20,7 @@ const PHONE: &str = "Rollcall";
 
 #[tokio::test]
 async fn without_a_display_the_day_is_played_and_the_board_printed_live() {
-    let mut run = Run::start(None);
+    let mut run = Run::start(None, None);
     let status = run.program.ended(A_DAY).await;
     assert!(status.success(), "{status}");
     run.said_in_order(&[
@@ -47,8 +47,8 @@ async fn without_a_display_the_day_is_played_and_the_board_printed_live() {
 #[tokio::test]
 async fn closing_the_window_signs_out_and_ends_everything_and_nothing_else() {
     let (pbx, mut bystander) = bystander().await;
-    let display = Display::start().await;
-    let mut run = Run::start(Some(&display));
+    let (display, headset) = (Display::start().await, Pulse::start().await);
+    let mut run = Run::start(Some(&display), Some(&headset));
     let board = run.board().await;
     sign_in(&display, &board).await;
 
@@ -74,8 +74,8 @@ async fn closing_the_window_signs_out_and_ends_everything_and_nothing_else() {
 
 #[tokio::test]
 async fn ctrl_c_signs_out_and_ends_everything_in_order() {
-    let display = Display::start().await;
-    let mut run = Run::start(Some(&display));
+    let (display, headset) = (Display::start().await, Pulse::start().await);
+    let mut run = Run::start(Some(&display), Some(&headset));
     let board = run.board().await;
     sign_in(&display, &board).await;
 
@@ -96,7 +96,7 @@ async fn ctrl_c_signs_out_and_ends_everything_in_order() {
 #[tokio::test]
 async fn a_killed_run_takes_its_children_with_it() {
     let display = Display::start().await;
-    let mut run = Run::start(Some(&display));
+    let mut run = Run::start(Some(&display), None);
     run.says("the app is open").await;
     let folder = run.folder();
     assert!(
@@ -120,7 +120,7 @@ async fn a_killed_run_takes_its_children_with_it() {
 #[tokio::test]
 async fn a_second_run_names_the_first_and_leaves_it_alone() {
     let display = Display::start().await;
-    let mut first = Run::start(Some(&display));
+    let mut first = Run::start(Some(&display), None);
     first.says("the app is open").await;
     let mut second = first.another();
     assert!(!second.ended(PROMPTLY).await.success());
@@ -168,24 +168,34 @@ async fn bystander() -> (PocketPbx, Server) {
 /// A demo that runs, with a cache and a folder for temporary files of its own.
 struct Run {
     program: Program,
-    home: TempDir,
-    display: String,
+    _home: TempDir,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Run {
-    fn start(display: Option<&Display>) -> Run {
+    fn start(display: Option<&Display>, headset: Option<&Pulse>) -> Run {
         let home = tempfile::Builder::new().prefix("rcr").tempdir().unwrap();
-        let display = display.map(Display::name).unwrap_or_default().to_owned();
+        let display = display.map(Display::name).unwrap_or_default();
+        let mut environment = headset.map(Pulse::environment).unwrap_or_default();
+        let own = [
+            ("DISPLAY", OsStr::new(display)),
+            ("WAYLAND_DISPLAY", OsStr::new("")),
+            ("GDK_BACKEND", OsStr::new("x11")),
+            ("NO_AT_BRIDGE", OsStr::new("1")),
+            ("XDG_CACHE_HOME", home.path().as_os_str()),
+            ("TMPDIR", home.path().as_os_str()),
+        ];
+        environment.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Run {
-            program: launch(&home, &display),
-            home,
-            display,
+            program: launch(&environment),
+            _home: home,
+            environment,
         }
     }
 
     /// The same command once more.
     fn another(&self) -> Program {
-        launch(&self.home, &self.display)
+        launch(&self.environment)
     }
 
     async fn says(&self, words: &str) -> String {
@@ -239,16 +249,11 @@ impl Run {
     }
 }
 
-fn launch(home: &TempDir, display: &str) -> Program {
-    let home = home.path().as_os_str();
-    let environment = [
-        ("DISPLAY", OsStr::new(display)),
-        ("WAYLAND_DISPLAY", OsStr::new("")),
-        ("GDK_BACKEND", OsStr::new("x11")),
-        ("NO_AT_BRIDGE", OsStr::new("1")),
-        ("XDG_CACHE_HOME", home),
-        ("TMPDIR", home),
-    ];
+fn launch(environment: &[(String, OsString)]) -> Program {
+    let environment: Vec<(&str, &OsStr)> = environment
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_os_str()))
+        .collect();
     Program::start(
         &surroundings::binary("xtask"),
         ["run", "--built"],

@@ -37,8 +37,10 @@ pub struct BoardView {
     pub synced: bool,
     /// Freshness by source: [`SERVER`], and what the server says of its own.
     pub sources: BTreeMap<String, SourceHealth>,
-    /// The agents by extension.
+    /// The agents by extension; all Unknown while not synced.
     pub agents: Vec<Agent>,
+    /// What was last said of those who are Unknown for that alone, by extension.
+    pub was: BTreeMap<String, BoardStatus>,
 }
 
 /// The board and how well it is seen.
@@ -161,7 +163,22 @@ impl Board {
             synced: self.synced,
             sources,
             agents: self.agents.values().map(|a| self.through(a)).collect(),
+            was: if self.synced {
+                BTreeMap::new()
+            } else {
+                self.last_said()
+            },
         }
+    }
+
+    fn last_said(&self) -> BTreeMap<String, BoardStatus> {
+        let known = self
+            .agents
+            .values()
+            .filter(|agent| agent.status != BoardStatus::Unknown);
+        known
+            .map(|agent| (agent.extension.clone(), agent.status))
+            .collect()
     }
 
     /// How well the server is heard.
@@ -386,6 +403,14 @@ mod tests {
             assert_eq!(agent.since, 9_000);
             assert_eq!(agent.reasons[0].code, SERVER_LOST);
         }
+        let was = BTreeMap::from([
+            ("1001".to_owned(), BoardStatus::Available),
+            ("1002".to_owned(), BoardStatus::Offline),
+        ]);
+        assert_eq!(view.was, was, "what was last said stays, apart");
+        board.link_up(12_000);
+        board.snapshot(whole());
+        assert!(board.view().was.is_empty());
     }
 
     #[test]

@@ -284,6 +284,8 @@ pub struct DashboardView {
     pub synced: bool,
     /// Freshness by source: `server`, and what the server says of its own (`ami`, `database`).
     pub sources: BTreeMap<String, SourceHealth>,
-    /// The agents by extension; as last known while `sources.server` is not ok.
+    /// The agents by extension; all Unknown while the server is out of sight or the board is not whole.
     pub agents: Vec<Agent>,
+    /// What was last said of those who are Unknown for that alone, by extension.
+    pub was: BTreeMap<String, BoardStatus>,
 }

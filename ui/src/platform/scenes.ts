@@ -144,7 +144,23 @@ export function board(change: Partial<DashboardView> = {}): DashboardView {
       database: { ok: true, asOf: ago(SECOND) },
     },
     agents: everybody(),
+    was: {},
     ...change,
+  };
+}
+
+/** What the app shows of `agents` while it does not hear the server, or has not yet got the board anew. */
+export function unheard(agents: Agent[], code: "server_lost" | "board_syncing" = "server_lost"): Partial<DashboardView> {
+  return {
+    synced: false,
+    agents: agents.map((each) => ({
+      ...each,
+      status: "Unknown",
+      contactStatus: "Unknown",
+      since: ago(74 * SECOND),
+      reasons: [reason(code)],
+    })),
+    was: Object.fromEntries(agents.map((each) => [each.extension, each.status])),
   };
 }
 
@@ -260,7 +276,7 @@ export const boardScenes: Record<string, () => DashboardView> = {
   board: () => board(),
   boardServerLost: () =>
     board({
-      synced: false,
+      ...unheard(everybody()),
       sources: { server: { ok: false, asOf: ago(74 * SECOND) }, ami: { ok: true }, database: { ok: true } },
     }),
   boardAmiLost: () =>

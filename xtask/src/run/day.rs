@@ -56,7 +56,8 @@ impl Day<'_> {
     /// 1001 signs in, is seen, and signs out.
     fn show_up(&mut self, demo: &Demo, url: &str) -> Result<()> {
         println!("  1001 signs in");
-        let caller = demo.agent(CALLER, "1001", url)?;
+        let mut caller = demo.agent(CALLER, "1001", url)?;
+        caller.args(["--audio", "loopback"]);
         self.household.start(CALLER, &caller, &demo.log(CALLER))?;
         self.until("1001 is Available", |day| day.is("1001", "Available"))?;
         self.leave("1001 signs out")

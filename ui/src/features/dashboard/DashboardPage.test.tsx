@@ -2,7 +2,7 @@ import { act, screen, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 
 import { expectAccessible, showBoard } from "../../../tests/show";
-import { ago, agent, board, boardScenes, reason } from "../../platform/scenes";
+import { ago, agent, board, boardScenes, reason, unheard } from "../../platform/scenes";
 
 const extensions = () => screen.getAllByRole("rowheader").map((cell) => cell.textContent);
 const row = (extension: string) => screen.getByRole("row", { name: new RegExp(`^${extension}`) });
@@ -83,8 +83,7 @@ describe("a lost source", () => {
   it("makes every state unknown while the server is not heard, and says what was last seen", async () => {
     await showBoard(
       board({
-        agents: three,
-        synced: false,
+        ...unheard(three),
         sources: { server: { ok: false, asOf: ago(74_000) }, ami: { ok: true, asOf: ago(74_000) } },
       }),
     );
@@ -100,7 +99,7 @@ describe("a lost source", () => {
   });
 
   it("makes every state unknown until the snapshot has come, though the server is heard again", async () => {
-    const { app } = await showBoard(board({ agents: three, synced: false, sources: { server: { ok: true } } }));
+    const { app } = await showBoard(board({ ...unheard(three, "board_syncing"), sources: { server: { ok: true } } }));
     expect(screen.getByText("The board is being fetched anew")).toBeVisible();
     expect(row("1001")).toHaveTextContent("Unknown");
     expect(row("1001")).toHaveTextContent("was Available");

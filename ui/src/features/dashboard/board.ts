@@ -11,7 +11,7 @@ export interface Row {
   /** `Unknown` while the server is out of sight or the board is not whole, whatever was last said. */
   status: BoardStatus;
   /** What was last said, where that is no longer known to be so. */
-  was?: BoardStatus;
+  was?: BoardStatus | undefined;
   /** Since when `status` holds, ms since the epoch. */
   since: number;
 }
@@ -35,8 +35,7 @@ export function rowsOf(view: DashboardView): Row[] {
   const lost = server && !server.ok ? server.asOf : undefined;
   return view.agents.map((agent) => {
     if (!blind) return { agent, status: agent.status, since: agent.since };
-    const row: Row = { agent, status: "Unknown", since: lost ?? agent.since };
-    return agent.status === "Unknown" ? row : { ...row, was: agent.status };
+    return { agent, status: "Unknown", since: lost ?? agent.since, was: view.was[agent.extension] };
   });
 }
 
