@@ -170,7 +170,7 @@ impl Desktop {
         .await;
     }
 
-    /// Waits for a field and replaces what is in it.
+    /// Waits for an empty field and types into it.
     ///
     /// # Panics
     ///
@@ -178,7 +178,6 @@ impl Desktop {
     pub async fn type_into(&self, xpath: &str, text: &str) {
         eventually(&format!("typing into {xpath}"), REACTION, async || {
             let field = self.find(xpath).await?;
-            field.clear().await.map_err(|error| error.to_string())?;
             field
                 .send_keys(text)
                 .await
