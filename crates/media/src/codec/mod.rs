@@ -8,6 +8,7 @@ mod conceal;
 mod g711;
 mod g722;
 mod opus;
+mod opus_packet;
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,11 +1,21 @@
-//! Opus, mono at 48 kHz: the one door to the `opus` crate (libopus).
+//! Opus, mono at 48 kHz: the one door to the `opusic-c` crate (libopus 1.6).
+//!
+//! Redundancy is spent only while the other side reports loss. Two kinds ride in each packet then:
+//! a coarse copy of the packet before (in-band FEC), which any Opus decoder understands, and some
+//! 160 ms of the past at a few kilobits (deep redundancy, DRED), which decoders that do not know it
+//! skip as padding. What neither restores, libopus' neural concealment guesses.
 
-use opus::{Application, Bandwidth, Bitrate, Channels, Signal};
+use opusic_c::dred::Dred;
+use opusic_c::{
+    Application, Bandwidth, Bitrate, Channels, Encoder as Libopus, ErrorCode, InbandFec,
+    SampleRate, Signal, utils,
+};
 
+use super::opus_packet::{self, Redundancy};
 use super::{Codec, CodecError, Concealed, Decoder, Encoder};
 use crate::sdp::OpusParameters;
 
-const RATE: u32 = 48_000;
+const RATE: SampleRate = SampleRate::Hz48000;
 
 /// The longest packet there is, in samples: 120 ms (RFC 6716 section 3.2.5).
 const MAX_SAMPLES: usize = 5_760;
@@ -13,41 +23,71 @@ const MAX_SAMPLES: usize = 5_760;
 /// The shortest step the decoder can conceal, in samples: 2.5 ms.
 const STEP: usize = 120;
 
-/// Bits a second when the other side sets no lower limit.
-const BITRATE: i32 = 32_000;
+/// Bits a second when nothing is lost and the other side sets no lower limit.
+const BITRATE: u32 = 32_000;
+
+/// Bits a second, redundancy included, while packets are lost.
+const BITRATE_UNDER_LOSS: u32 = 40_000;
 
 /// No 20 ms packet at our rates comes near; the encoder is held to it.
 const MAX_PAYLOAD: usize = 1_275;
 
 /// At five the quality is that of the default for speech, at half the work.
-const COMPLEXITY: i32 = 5;
+const ENCODER_COMPLEXITY: u8 = 5;
+
+/// From five on, what is lost is concealed by the neural vocoder. It works only when something is.
+const DECODER_COMPLEXITY: u8 = 5;
+
+/// Tens of milliseconds of the past in each packet while packets are lost: more than any jitter
+/// buffer waits for.
+const DRED_FRAMES: u8 = 12;
+
+/// Below this percentage of loss, redundancy costs more than it brings.
+const WORTH_IT: u8 = 1;
+
+/// Samples before a packet that its deep redundancy is trusted to restore: 100 ms.
+const DRED_REACH: u32 = 4_800;
 
 /// Wraps libopus' encoder.
-#[derive(Debug)]
 pub(super) struct OpusEncoder {
-    encoder: opus::Encoder,
+    encoder: Libopus,
+    wanted: OpusParameters,
 }
 
 impl OpusEncoder {
     pub(super) fn new(wanted: &OpusParameters) -> Result<OpusEncoder, CodecError> {
-        let mut encoder = opus::Encoder::new(RATE, Channels::Mono, Application::Voip)?;
-        encoder.set_complexity(COMPLEXITY)?;
-        encoder.set_bitrate(Bitrate::Bits(bitrate(wanted)))?;
+        let mut encoder = Libopus::new(Channels::Mono, RATE, Application::Voip)?;
+        encoder.set_complexity(ENCODER_COMPLEXITY)?;
         encoder.set_max_bandwidth(bandwidth(wanted))?;
         // Redundancy exists in the speech mode only: keep the encoder from leaving it.
         encoder.set_signal(Signal::Voice)?;
         encoder.set_dtx(wanted.dtx)?;
-        // Allowed by the other side; spent only once loss is reported.
-        encoder.set_inband_fec(wanted.inband_fec)?;
-        encoder.set_packet_loss_perc(0)?;
-        Ok(OpusEncoder { encoder })
+        let mut encoder = OpusEncoder {
+            encoder,
+            wanted: *wanted,
+        };
+        encoder.set_expected_loss(0)?;
+        Ok(encoder)
+    }
+
+    fn limit(&self, bitrate: u32) -> u32 {
+        let limit = self.wanted.max_average_bitrate;
+        limit.map_or(bitrate, |limit| limit.clamp(6_000, bitrate))
+    }
+}
+
+impl std::fmt::Debug for OpusEncoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpusEncoder")
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
     }
 }
 
 impl Encoder for OpusEncoder {
     fn encode(&mut self, samples: &[f32], payload: &mut Vec<u8>) -> Result<(), CodecError> {
         payload.resize(MAX_PAYLOAD, 0);
-        let written = self.encoder.encode_float(samples, payload);
+        let written = self.encoder.encode_float_to_slice(samples, payload);
         payload.truncate(*written.as_ref().unwrap_or(&0));
         written?;
         // One or two bytes say "nothing to hear" and need not be sent (RFC 7587 section 3.1.3).
@@ -58,21 +98,68 @@ impl Encoder for OpusEncoder {
     }
 
     fn set_expected_loss(&mut self, percent: u8) -> Result<(), CodecError> {
-        let percent = i32::from(percent.min(100));
-        Ok(self.encoder.set_packet_loss_perc(percent)?)
+        // Who cannot use the one kind says nothing of the other, which is padding to most.
+        let repairs = percent >= WORTH_IT && self.wanted.inband_fec;
+        let (bitrate, fec, frames) = match repairs {
+            true => (BITRATE_UNDER_LOSS, InbandFec::Mode1, DRED_FRAMES),
+            false => (BITRATE, InbandFec::Off, 0),
+        };
+        self.encoder
+            .set_bitrate(Bitrate::Value(self.limit(bitrate)))?;
+        self.encoder.set_inband_fec(fec)?;
+        self.encoder.set_dred_duration(frames)?;
+        Ok(self.encoder.set_packet_loss(percent.min(100))?)
     }
 }
 
-/// Wraps libopus' decoder.
-#[derive(Debug)]
+/// Wraps libopus' decoder and the one for deep redundancy.
 pub(super) struct OpusDecoder {
-    decoder: opus::Decoder,
+    decoder: Dred,
 }
 
 impl OpusDecoder {
     pub(super) fn new() -> Result<OpusDecoder, CodecError> {
-        let decoder = opus::Decoder::new(RATE, Channels::Mono)?;
-        Ok(OpusDecoder { decoder })
+        let mut decoder = opusic_c::Decoder::new(Channels::Mono, RATE)?;
+        decoder.set_complexity(DECODER_COMPLEXITY)?;
+        Ok(OpusDecoder {
+            decoder: Dred::new(decoder)?,
+        })
+    }
+
+    /// Conceal `samples`, with what the packet behind them brings.
+    fn make_up(&mut self, following: Option<&[u8]>, samples: &mut [f32]) -> Made {
+        let Some(payload) = following else {
+            return (self.guess(samples), Concealed::Guessed);
+        };
+        let redundancy = opus_packet::redundancy(payload);
+        let frame = self.duration(payload).unwrap_or_default() as usize;
+        let (made, how) = match redundancy {
+            // Better than the vocoder, but only for the frame right before.
+            Redundancy { inband: true, .. } if samples.len() == frame => {
+                let decoder = self.decoder.decoder_mut();
+                let made = decoder.decode_float_to_slice(payload, samples, true);
+                (made, Concealed::Recovered)
+            }
+            Redundancy { deep: true, .. } => {
+                let made = self.decoder.decode_float_to_slice(payload, samples);
+                (made, Concealed::Recovered)
+            }
+            _ => (self.guess(samples), Concealed::Guessed),
+        };
+        (made, how)
+    }
+
+    fn guess(&mut self, samples: &mut [f32]) -> Result<usize, ErrorCode> {
+        let decoder = self.decoder.decoder_mut();
+        decoder.decode_float_to_slice(&[], samples, false)
+    }
+}
+
+type Made = (Result<usize, ErrorCode>, Concealed);
+
+impl std::fmt::Debug for OpusDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpusDecoder")
     }
 }
 
@@ -86,24 +173,26 @@ impl Decoder for OpusDecoder {
         if payload.is_empty() {
             return Err(refused());
         }
-        match opus::packet::get_nb_samples(payload, RATE) {
+        match utils::get_nb_samples(payload, RATE) {
             Ok(samples @ 1..=MAX_SAMPLES) => Ok(samples as u32),
             _ => Err(refused()),
         }
     }
 
     fn redundancy(&self, payload: &[u8]) -> u32 {
-        match carries_redundancy(payload) {
-            true => self.duration(payload).unwrap_or_default(),
-            false => 0,
+        match opus_packet::redundancy(payload) {
+            Redundancy { deep: true, .. } => DRED_REACH,
+            Redundancy { inband: true, .. } => self.duration(payload).unwrap_or_default(),
+            _ => 0,
         }
     }
 
     fn decode(&mut self, payload: &[u8], samples: &mut Vec<f32>) -> Result<(), CodecError> {
-        self.duration(payload)?;
+        let duration = self.duration(payload)?;
         samples.clear();
-        samples.resize(MAX_SAMPLES, 0.0);
-        let decoded = self.decoder.decode_float(payload, samples, false);
+        samples.resize(duration as usize, 0.0);
+        let decoder = self.decoder.decoder_mut();
+        let decoded = decoder.decode_float_to_slice(payload, samples, false);
         samples.truncate(*decoded.as_ref().unwrap_or(&0));
         decoded?;
         Ok(())
@@ -118,63 +207,34 @@ impl Decoder for OpusDecoder {
         let wanted = (duration as usize).min(MAX_SAMPLES);
         samples.clear();
         samples.resize(wanted.next_multiple_of(STEP), 0.0);
-        let redundant = following.filter(|payload| carries_redundancy(payload));
-        let made = match redundant {
-            Some(payload) => self.decoder.decode_float(payload, samples, true),
-            None => self.decoder.decode_float(&[], samples, false),
-        };
-        if made.is_err() {
-            samples.fill(0.0);
-        }
+        let (made, how) = self.make_up(following, samples);
         samples.truncate(wanted);
-        match (made, redundant) {
-            (Ok(_), Some(_)) => Concealed::Recovered,
-            _ => Concealed::Guessed,
+        match made {
+            Ok(_) => how,
+            Err(_) => {
+                samples.fill(0.0);
+                Concealed::Guessed
+            }
         }
     }
-}
-
-/// True when the packet carries a second, coarser copy of the sound before it (LBRR, RFC 6716
-/// section 4.2.4): one flag behind the voice-activity flags of the first SILK frame.
-fn carries_redundancy(payload: &[u8]) -> bool {
-    let Ok(packet) = opus::packet::parse(payload) else {
-        return false;
-    };
-    let Ok(frame_samples) = opus::packet::get_samples_per_frame(payload, RATE) else {
-        return false;
-    };
-    let celt_only = packet.toc & 0x80 != 0;
-    let stereo = packet.toc & 0x04 != 0;
-    let Some(first) = packet.frames.first().and_then(|frame| frame.first()) else {
-        return false;
-    };
-    let silk_frames = (frame_samples / 960).max(1);
-    let mid = first >> (7 - silk_frames.min(3)) & 1 == 1;
-    !celt_only && (mid || (stereo && silk_frames == 1 && first >> 4 & 1 == 1))
-}
-
-fn bitrate(wanted: &OpusParameters) -> i32 {
-    wanted
-        .max_average_bitrate
-        .map_or(BITRATE, |limit| limit.clamp(6_000, BITRATE as u32) as i32)
 }
 
 /// What the other side can render, and no more (RFC 7587 section 3.1.1).
 fn bandwidth(wanted: &OpusParameters) -> Bandwidth {
     match wanted.max_playback_rate {
-        Some(..=8_000) => Bandwidth::Narrowband,
-        Some(8_001..=12_000) => Bandwidth::Mediumband,
-        Some(12_001..=16_000) => Bandwidth::Wideband,
-        Some(16_001..=24_000) => Bandwidth::Superwideband,
-        Some(24_001..) | None => Bandwidth::Fullband,
+        Some(..=8_000) => Bandwidth::Narrow,
+        Some(8_001..=12_000) => Bandwidth::Medium,
+        Some(12_001..=16_000) => Bandwidth::Wide,
+        Some(16_001..=24_000) => Bandwidth::Superwide,
+        Some(24_001..) | None => Bandwidth::Full,
     }
 }
 
-impl From<opus::Error> for CodecError {
-    fn from(error: opus::Error) -> CodecError {
+impl From<ErrorCode> for CodecError {
+    fn from(error: ErrorCode) -> CodecError {
         CodecError::Library {
             codec: Codec::Opus,
-            reason: error.to_string(),
+            reason: error.message().to_owned(),
         }
     }
 }
@@ -190,6 +250,17 @@ mod tests {
         (frame * FRAME..(frame + 1) * FRAME)
             .map(|i| 0.3 * (std::f32::consts::TAU * 440.0 * i as f32 / 48_000.0).sin())
             .collect()
+    }
+
+    /// Something like a voice: a steady tone is background to the encoder, and not worth restoring.
+    fn voice(frame: usize) -> Vec<f32> {
+        let at = |i: usize| {
+            let t = i as f32 / 48_000.0;
+            let syllable = 0.6 + 0.4 * (std::f32::consts::TAU * 4.0 * t).sin();
+            let harmonics = (1..20).map(|k| (std::f32::consts::TAU * 140.0 * k as f32 * t).sin());
+            0.05 * syllable * harmonics.sum::<f32>()
+        };
+        (frame * FRAME..(frame + 1) * FRAME).map(at).collect()
     }
 
     fn encode(encoder: &mut OpusEncoder, frames: usize) -> Vec<Vec<u8>> {
@@ -221,18 +292,27 @@ mod tests {
             heard.extend(samples);
         }
         let steady = &heard[4800..];
-        let level = measure::tone_dbfs(steady, RATE, 440.0).unwrap();
+        let level = measure::tone_dbfs(steady, 48_000, 440.0).unwrap();
         assert!((level - -10.46).abs() < 1.0, "{level}");
     }
 
     #[test]
     fn redundancy_is_spent_only_once_loss_is_reported() {
         let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        let kinds = |payloads: &[Vec<u8>]| {
+            let found = payloads.iter().map(|it| opus_packet::redundancy(it));
+            let found: Vec<Redundancy> = found.collect();
+            let any = |kind: fn(&Redundancy) -> bool| found.iter().any(kind);
+            (any(|it| it.inband), any(|it| it.deep))
+        };
         let before = encode(&mut encoder, 20);
-        assert!(!before.iter().any(|payload| carries_redundancy(payload)));
+        assert_eq!(kinds(&before), (false, false));
         encoder.set_expected_loss(20).unwrap();
-        let after = encode(&mut encoder, 20);
-        assert!(after.iter().any(|payload| carries_redundancy(payload)));
+        let after = encode(&mut encoder, 50);
+        assert_eq!(kinds(&after), (true, true));
+        encoder.set_expected_loss(0).unwrap();
+        let healed = encode(&mut encoder, 50);
+        assert_eq!(kinds(&healed[10..]), (false, false));
     }
 
     #[test]
@@ -248,7 +328,47 @@ mod tests {
         let made = decoder.conceal(Some(&payloads[21]), 960, &mut samples);
         assert_eq!(made, Concealed::Recovered);
         assert_eq!(samples.len(), 960);
-        assert!(measure::tone_dbfs(&samples, RATE, 440.0).unwrap() > -16.0);
+        assert!(measure::tone_dbfs(&samples, 48_000, 440.0).unwrap() > -16.0);
+    }
+
+    #[test]
+    fn a_decoder_that_knows_no_deep_redundancy_hears_the_sound_all_the_same() {
+        let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        encoder.set_expected_loss(20).unwrap();
+        let mut plain = ::opus::Decoder::new(48_000, ::opus::Channels::Mono).unwrap();
+        let mut heard = Vec::new();
+        for payload in encode(&mut encoder, 50) {
+            let mut samples = [0.0; FRAME];
+            let count = plain.decode_float(&payload, &mut samples, false);
+            assert_eq!(count.unwrap(), FRAME);
+            heard.extend(samples);
+        }
+        let level = measure::tone_dbfs(&heard[9_600..], 48_000, 440.0).unwrap();
+        assert!((level - -10.46).abs() < 1.0, "{level}");
+    }
+
+    #[test]
+    fn three_packets_lost_in_a_row_are_restored_from_the_one_behind_them() {
+        let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        encoder.set_expected_loss(30).unwrap();
+        let mut payloads = Vec::new();
+        for frame in 0..40 {
+            let mut payload = Vec::new();
+            encoder.encode(&voice(frame), &mut payload).unwrap();
+            payloads.push(payload);
+        }
+        let mut decoder = OpusDecoder::new().unwrap();
+        let mut samples = Vec::new();
+        for payload in &payloads[..30] {
+            decoder.decode(payload, &mut samples).unwrap();
+        }
+        assert!(decoder.redundancy(&payloads[33]) >= 3 * 960);
+        let made = decoder.conceal(Some(&payloads[33]), 3 * 960, &mut samples);
+        assert_eq!(made, Concealed::Recovered);
+        assert_eq!(samples.len(), 3 * 960);
+        let level = measure::level_dbfs(&samples[1_920..]).unwrap();
+        let sent = measure::level_dbfs(&voice(32)).unwrap();
+        assert!((level - sent).abs() < 6.0, "{level} dB of {sent}");
     }
 
     #[test]
