@@ -7,10 +7,12 @@ use std::time::Instant;
 use crate::board::LeaseView;
 use crate::config::Config;
 use crate::contact::{Claim, Contact, ContactStatus};
+use crate::flap::Flaps;
 use crate::input::{Channel, ChannelState, DeviceState, EndReason, Session};
 use crate::lease::{Lease, LeaseKind, Vitals};
 use crate::names::{ContactId, Extension, LinkId, SessionId};
 use crate::output::{ContactRow, EvictReason, SessionRow, SessionState};
+use crate::queue::Memberships;
 use crate::time::Now;
 
 /// Ended sessions that are remembered, so that a repeated logout is answered as the first was.
@@ -205,6 +207,14 @@ pub(crate) struct ContactRecord {
     pub(crate) evict: Option<(Instant, EvictReason)>,
     /// When its eviction was last asked for.
     pub(crate) evict_asked: Option<Instant>,
+    /// An event, an app or a session accounts for it; else it is asked about once more.
+    pub(crate) accounted: bool,
+    /// The step of the list that named it first.
+    pub(crate) listed_in: Option<u64>,
+    /// Nothing does: it is to be removed.
+    pub(crate) forged: bool,
+    /// Asterisk's clock minus ours, s: its expiry is told by that clock.
+    pub(crate) skew: i64,
     /// The expiry that was checked for a refresh shortly before, and once it had passed.
     pub(crate) checked_before: Option<u64>,
     pub(crate) checked_after: Option<u64>,
@@ -217,6 +227,10 @@ impl ContactRecord {
             touched: None,
             evict: None,
             evict_asked: None,
+            accounted: true,
+            listed_in: None,
+            forged: false,
+            skew: 0,
             checked_before: None,
             checked_after: None,
         }
@@ -233,7 +247,10 @@ impl ContactRecord {
         let (since, reason) = self.evict?;
         let patience = match reason {
             EvictReason::AppLost => config.evict_after + config.heartbeat,
-            EvictReason::LoggedOut | EvictReason::Superseded => config.evict_after,
+            EvictReason::LoggedOut
+            | EvictReason::Superseded
+            | EvictReason::Forged
+            | EvictReason::Unmanaged => config.evict_after,
         };
         let due = self
             .evict_asked
@@ -242,7 +259,12 @@ impl ContactRecord {
     }
 
     pub(crate) fn is_expired(&self, now: Now) -> bool {
-        now.unix_seconds() > self.contact.expires_unix
+        now.unix_seconds() > self.expires_here()
+    }
+
+    /// Its expiry by our clock, epoch seconds.
+    pub(crate) fn expires_here(&self) -> u64 {
+        self.contact.expires_unix.saturating_add_signed(-self.skew)
     }
 
     /// The status for table and board: Asterisk's, unless it is over for us.
@@ -320,7 +342,14 @@ pub(crate) struct Agent {
     pub(crate) device_state: Option<DeviceState>,
     pub(crate) device_touched: Option<u64>,
     pub(crate) channels: BTreeMap<String, (Channel, u64)>,
-    pub(crate) paused: bool,
+    pub(crate) queues: Memberships,
+    pub(crate) flaps: Flaps,
+    /// Who has this extension.
+    pub(crate) person: Option<i64>,
+    /// It has another owner since, whose start waits for the contacts of the last one to go.
+    pub(crate) handed_over: Option<Instant>,
+    /// The endpoint is in maintenance until then, or until its contacts are gone.
+    pub(crate) maintenance: Option<Instant>,
     pub(crate) last_end: Option<EndReason>,
     /// Since when calls and channels disagree, and whether that was asked about.
     pub(crate) disagree_since: Option<Instant>,
@@ -342,7 +371,11 @@ impl Agent {
             device_state: None,
             device_touched: None,
             channels: BTreeMap::new(),
-            paused: false,
+            queues: Memberships::default(),
+            flaps: Flaps::default(),
+            person: None,
+            handed_over: None,
+            maintenance: None,
             last_end: None,
             disagree_since: None,
             disagree_asked: false,

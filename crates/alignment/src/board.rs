@@ -126,6 +126,14 @@ reason_codes! {
     Ringing => "ringing", "being called";
     /// Paused.
     Paused => "paused", "paused";
+    /// Passed over by the queues until that is taken back.
+    Draining => "draining", "the queues pass this agent over until the phone is proved again";
+    /// It came and went too often.
+    Flapping => "flapping", "the phone came and went several times; it counts again once it stays";
+    /// Nobody is asked: mode `claims`.
+    ClaimsOnly => "claims_only", "the app says so, and no Asterisk is asked here";
+    /// A contact that nothing accounts for.
+    Forged => "forged", "a registration is there that no phone, app or session accounts for";
     /// Logout asked during a call.
     LogoutPending => "logout_pending", "logged out as soon as the call ends";
     /// The agent logged out.
@@ -136,6 +144,8 @@ reason_codes! {
     ForcedOut => "forced_out", "logged out by a supervisor";
     /// The session's token ended.
     SessionExpired => "session_expired", "the session has ended";
+    /// The extension went to somebody else.
+    Reassigned => "reassigned", "the extension was given to somebody else";
     /// Never logged in since this row exists.
     NeverLoggedIn => "never_logged_in", "has not logged in";
 }

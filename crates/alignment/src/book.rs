@@ -8,7 +8,7 @@ use crate::board::AgentView;
 use crate::contact::ContactStatus;
 use crate::ledger::LedgerEntry;
 use crate::names::{CommitId, ContactId, IdempotencyKey, RequestId, SessionId};
-use crate::output::{Answer, ContactRow, Refusal, SessionRow, UserRow, Write};
+use crate::output::{Answer, ContactRow, Pending, Refusal, SessionRow, UserRow, Write};
 use crate::time::Now;
 
 /// Ledger lines that wait while the database is away; beyond them the oldest are given up.
@@ -17,21 +17,26 @@ const LEDGER_KEPT: usize = 256;
 const ANSWERS_KEPT: usize = 32;
 
 /// What an intent will be answered once its change is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pending {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
     SignedIn,
     Online,
-    LoggedOut,
-    LoggingOut,
+    /// With what does not agree yet; empty when the logout is complete.
+    LoggedOut(Vec<Pending>),
 }
 
-impl Pending {
+impl Wanted {
     fn answer(self, view: &AgentView) -> Answer {
         match self {
-            Pending::SignedIn => Answer::SignedIn,
-            Pending::Online => Answer::Online(Box::new(view.clone())),
-            Pending::LoggedOut => Answer::LoggedOut(Box::new(view.clone())),
-            Pending::LoggingOut => Answer::LoggingOut(Box::new(view.clone())),
+            Wanted::SignedIn => Answer::SignedIn,
+            Wanted::Online => Answer::Online(Box::new(view.clone())),
+            Wanted::LoggedOut(pending) if pending.is_empty() => {
+                Answer::LoggedOut(Box::new(view.clone()))
+            }
+            Wanted::LoggedOut(pending) => Answer::LoggingOut {
+                agent: Box::new(view.clone()),
+                pending,
+            },
         }
     }
 }
@@ -47,7 +52,7 @@ pub(crate) struct Keyed {
 #[derive(Debug)]
 struct Waiting {
     request: RequestId,
-    pending: Pending,
+    pending: Wanted,
     keyed: Option<Keyed>,
 }
 
@@ -89,7 +94,7 @@ pub(crate) struct Book {
     sessions: BTreeMap<SessionId, SessionRow>,
     ledger: VecDeque<LedgerEntry>,
     waiting: Vec<Waiting>,
-    /// Logouts whose answer waits for a call to end, and until when.
+    /// Logouts whose answer waits for the views to agree, and until when.
     held: Vec<(Waiting, Instant)>,
     answered: VecDeque<Answered>,
     in_flight: Option<InFlight>,
@@ -115,22 +120,40 @@ impl Book {
     }
 
     /// What the table was found to hold, where others write it too: a row that is gone, or whose
-    /// status is not the one we wrote, counts as not written. True if there is one. Rows that are
-    /// on their way are not judged.
-    pub(crate) fn compare(&mut self, found: &BTreeMap<ContactId, ContactStatus>) -> bool {
+    /// status is not the one we wrote, counts as not written; one that nobody knows is to go. Says
+    /// which those are. Rows that are on their way are not judged.
+    pub(crate) fn compare(
+        &mut self,
+        found: &BTreeMap<ContactId, ContactStatus>,
+        unknown: impl IntoIterator<Item = ContactRow>,
+    ) -> Vec<ContactId> {
         if self.in_flight.is_some() {
-            return false;
+            return Vec::new();
         }
-        let mut differs = false;
+        let mut differ = Vec::new();
         self.contacts.retain(|id, row| {
             let status = found.get(id);
-            differs |= status != Some(&row.status);
+            if status != Some(&row.status) {
+                differ.push(id.clone());
+            }
             if let Some(status) = status {
                 row.status = *status;
             }
             status.is_some()
         });
-        differs
+        for row in unknown {
+            differ.push(row.id.clone());
+            self.contacts.insert(row.id.clone(), row);
+        }
+        differ
+    }
+
+    pub(crate) fn knows_row(&self, id: &ContactId) -> bool {
+        self.contacts.contains_key(id)
+            || self
+                .in_flight
+                .as_ref()
+                .is_some_and(|flight| flight.contacts.contains_key(id))
     }
 
     /// `users.sipRegistered` as the table has it.
@@ -172,7 +195,7 @@ impl Book {
             if first.keyed.as_ref() != Some(keyed) {
                 return Recall::Misused;
             }
-            let pending = first.pending;
+            let pending = first.pending.clone();
             waiting.push(Waiting {
                 request,
                 pending,
@@ -198,7 +221,7 @@ impl Book {
         }
     }
 
-    pub(crate) fn wait(&mut self, request: RequestId, pending: Pending, keyed: Option<Keyed>) {
+    pub(crate) fn wait(&mut self, request: RequestId, pending: Wanted, keyed: Option<Keyed>) {
         self.waiting.push(Waiting {
             request,
             pending,
@@ -206,9 +229,9 @@ impl Book {
         });
     }
 
-    /// The answer to a logout during a call: held back, since the call may be ending right now.
+    /// The answer to a logout: held back until every view agrees, or for so long.
     pub(crate) fn hold(&mut self, request: RequestId, keyed: Option<Keyed>, until: Instant) {
-        let pending = Pending::LoggingOut;
+        let pending = Wanted::LoggedOut(Vec::new());
         self.held.push((
             Waiting {
                 request,
@@ -219,14 +242,12 @@ impl Book {
         ));
     }
 
-    /// Lets held answers go with the next commit: those whose logout is complete, and those that
-    /// have waited long enough.
-    pub(crate) fn release(&mut self, complete: bool, now: Instant) {
+    /// Lets held answers go with the next commit: all when nothing is pending any more, else those
+    /// that have waited long enough.
+    pub(crate) fn release(&mut self, pending: &[Pending], now: Instant) {
         for (mut waiting, until) in std::mem::take(&mut self.held) {
-            if complete {
-                waiting.pending = Pending::LoggedOut;
-            }
-            if complete || until <= now {
+            if pending.is_empty() || until <= now {
+                waiting.pending = Wanted::LoggedOut(pending.to_vec());
                 self.waiting.push(waiting);
             } else {
                 self.held.push((waiting, until));

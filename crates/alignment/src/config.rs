@@ -24,6 +24,19 @@ pub enum NonQualifiedPolicy {
     Accept,
 }
 
+/// How Asterisk's registrar is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Registrar {
+    /// Over AMI: what it reports is what is proved.
+    #[default]
+    Linked,
+    /// Nobody has configured a link: every agent is Unknown, and a logout has nothing to wait for.
+    Absent,
+    /// By intent there is none (mode `claims`): what the apps claim is recorded, and everybody who
+    /// claims is Unverified.
+    Claims,
+}
+
 /// Everything configurable here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
@@ -64,6 +77,32 @@ pub struct Config {
     pub reregistrations_per_second: u32,
     /// How many endpoints Asterisk is asked to qualify at most in one second; at least 1.
     pub qualifies_per_second: u32,
+    /// How many endpoints are drained, or let back, at most in one second; at least 1.
+    pub drains_per_second: u32,
+    /// How long a drain, or its end, may take to be seen before it is asked for again.
+    pub drain_again: Duration,
+    /// Observe only: repairs are concluded and put on the ledger, and none is made (R10).
+    pub observe_only: bool,
+    /// Phones that nobody is logged in with are evicted; otherwise they are shown, and left alone.
+    pub evict_unmanaged: bool,
+    /// So many losses of Available within the window are flapping.
+    pub flaps: usize,
+    /// The window of `flaps`.
+    pub flap_window: Duration,
+    /// How long who flaps has to stay before it is Available again.
+    pub settle: Duration,
+    /// An offset of another clock to ours from which on it is warned of.
+    pub skew_limit: Duration,
+    /// How long a claim counts where nobody can be asked (mode `claims`).
+    pub claim_lives: Duration,
+    /// How long a new owner of an extension waits for the contacts of the last one to go.
+    pub handover: Duration,
+    /// How long a proof of availability may take.
+    pub proof_patience: Duration,
+    /// How Asterisk's registrar is seen.
+    pub registrar: Registrar,
+    /// `ps_contacts` is Asterisk's own table: what is in it is not ours to write or to remove.
+    pub shared_table: bool,
     /// Policy on several devices.
     pub devices: DevicePolicy,
     /// Policy on untested contacts.
@@ -83,7 +122,7 @@ impl Default for Config {
             resync_timeout: Duration::from_secs(10),
             registering: Duration::from_secs(20),
             qualify: Duration::from_secs(10),
-            evict_after: Duration::from_secs(2),
+            evict_after: Duration::from_secs(1),
             evict_again: Duration::from_secs(30),
             nudge_after: Duration::from_secs(1),
             first_lists: Duration::from_secs(2),
@@ -93,6 +132,19 @@ impl Default for Config {
             evictions_per_second: 20,
             reregistrations_per_second: 50,
             qualifies_per_second: 100,
+            drains_per_second: 50,
+            drain_again: Duration::from_secs(10),
+            observe_only: false,
+            evict_unmanaged: false,
+            flaps: 4,
+            flap_window: Duration::from_secs(60),
+            settle: Duration::from_secs(10),
+            skew_limit: Duration::from_secs(2),
+            claim_lives: Duration::from_secs(3600),
+            handover: Duration::from_secs(10),
+            proof_patience: Duration::from_secs(2),
+            registrar: Registrar::default(),
+            shared_table: false,
             devices: DevicePolicy::default(),
             non_qualified: NonQualifiedPolicy::default(),
             mass_loss: 5,

@@ -3,6 +3,9 @@
 mod conclude;
 mod intents;
 mod observations;
+mod people;
+mod proof;
+mod queues;
 mod repair;
 mod throttle;
 
@@ -14,12 +17,13 @@ use crate::board::{AgentView, BoardStatus, Snapshot};
 use crate::book::Book;
 use crate::config::Config;
 use crate::decide::Sight;
+use crate::explain::Explanation;
 use crate::input::{Failure, Input};
 use crate::ledger::{LedgerEntry, LedgerKind};
 use crate::names::{CommitId, Epoch, Extension, RequestId, Seq, SessionId};
 use crate::output::{Answer, Ask, Broadcast, Commit, Output, Reply, ResyncReason, Write};
 use crate::resync::Resync;
-use crate::source::SourceHealth;
+use crate::source::{Source, SourceHealth};
 use crate::time::Now;
 use throttle::Throttles;
 
@@ -145,6 +149,12 @@ pub struct Core {
     /// When leases ended lately, and until when we suspect ourselves for it (R9).
     losses: VecDeque<Instant>,
     suspect_until: Option<Instant>,
+    /// Who waits for a proof, and the step of the newest lists that are complete.
+    questions: VecDeque<proof::Question>,
+    proved_until: u64,
+    /// Other clocks minus ours, ms; and of Asterisk's what counts, s.
+    offsets: BTreeMap<Source, i64>,
+    skew: i64,
     outputs: VecDeque<Output>,
 }
 
@@ -178,6 +188,10 @@ impl Core {
             house: House::default(),
             losses: VecDeque::new(),
             suspect_until: None,
+            questions: VecDeque::new(),
+            proved_until: 0,
+            offsets: BTreeMap::new(),
+            skew: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -246,6 +260,7 @@ impl Core {
             self.resync.next(&self.config),
             self.throttles.next(),
             self.suspect_until,
+            self.next_question(),
             self.house.retry(),
             self.database
                 .is_up()
@@ -280,6 +295,20 @@ impl Core {
         })
     }
 
+    /// Why an agent's state is what it is; `None` for an extension nobody has.
+    #[must_use]
+    pub fn explain(&self, extension: &Extension) -> Option<Explanation> {
+        let slot = self.slots.get(extension).filter(|slot| slot.agent.known)?;
+        let view = slot.published.as_ref()?;
+        Some(crate::explain::explain(&slot.agent, view))
+    }
+
+    /// How other clocks differ from ours, as last measured: theirs minus ours, ms.
+    #[must_use]
+    pub fn clock_offsets(&self) -> &BTreeMap<Source, i64> {
+        &self.offsets
+    }
+
     /// The periods and policies it runs by.
     #[must_use]
     pub fn config(&self) -> &Config {
@@ -288,11 +317,8 @@ impl Core {
 
     /// The health of Asterisk's link and of the database.
     #[must_use]
-    pub fn sources(&self) -> [(crate::Source, SourceHealth); 2] {
-        [
-            (crate::Source::Ami, self.ami),
-            (crate::Source::Database, self.database),
-        ]
+    pub fn sources(&self) -> [(Source, SourceHealth); 2] {
+        [(Source::Ami, self.ami), (Source::Database, self.database)]
     }
 
     fn sight<'a>(&self, now: Now, config: &'a Config, slot: &Slot) -> Sight<'a> {
@@ -311,6 +337,7 @@ impl Core {
     /// Concludes for everybody something happened to, and asks for what is due.
     fn settle(&mut self, now: Now) {
         self.conclude_all(now);
+        self.answer_questions(now);
         if let Some(reason) = self.resync.due(now.monotonic, self.step, &self.config) {
             self.outputs.push_back(Output::Ask(Ask::Resync {
                 asked_at: now.monotonic,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::{Agent, ContactRecord, Held, SessionRecord};
 use crate::board::{AgentView, BoardStatus, DeviceView, LeaseView, Reason, ReasonCode, SourceView};
-use crate::config::{Config, NonQualifiedPolicy};
+use crate::config::{Config, NonQualifiedPolicy, Registrar};
 use crate::contact::ContactStatus;
 use crate::input::{DeviceState, EndReason};
 use crate::output::SessionState;
@@ -37,6 +37,8 @@ struct DevicePart<'a> {
     reasons: BTreeSet<ReasonCode>,
     /// Terms that cannot be told.
     doubts: BTreeSet<ReasonCode>,
+    /// Somebody can be asked whether the claim is true.
+    proved: bool,
 }
 
 impl DevicePart<'_> {
@@ -54,7 +56,7 @@ impl DevicePart<'_> {
             BoardStatus::LoggingOut
         } else if !self.reasons.is_empty() {
             BoardStatus::NotAvailable
-        } else if self.lease == LeaseView::None {
+        } else if self.lease == LeaseView::None || !self.proved {
             BoardStatus::Unverified
         } else {
             BoardStatus::Available
@@ -73,7 +75,7 @@ pub(crate) fn decide(agent: &Agent, sight: &Sight<'_>, before: Option<&AgentView
     let unclaimed = unclaimed_session(agent, sight.now).is_some();
     let blind = blindness(sight);
     let (status, reasons) = if blind.is_empty() {
-        conclude(agent, &parts, unclaimed)
+        conclude(agent, &parts, unclaimed, sight)
     } else {
         (BoardStatus::Unknown, blind)
     };
@@ -137,10 +139,12 @@ fn device_part<'a>(
     }
     vitals_terms(session, &mut reasons);
     contact_terms(session, held, sight, &mut reasons);
-    if held.one().is_some() {
+    let proved = sight.config.registrar != Registrar::Claims;
+    if held.one().is_some() && proved {
         device_state_term(agent, &mut reasons);
     }
     DevicePart {
+        proved,
         session,
         contact: held.one(),
         lease,
@@ -204,6 +208,7 @@ fn contact_terms(
     }
     match record.contact.status {
         ContactStatus::Reachable => {}
+        ContactStatus::Unknown if sight.config.registrar == Registrar::Claims => {}
         ContactStatus::NonQualified if sight.config.non_qualified == NonQualifiedPolicy::Accept => {
         }
         ContactStatus::NonQualified | ContactStatus::Unknown => {
@@ -233,6 +238,7 @@ fn blindness(sight: &Sight<'_>) -> BTreeSet<ReasonCode> {
     let mut blind = BTreeSet::new();
     match sight.ami {
         SourceHealth::Up { .. } => {}
+        _ if sight.config.registrar == Registrar::Claims => {}
         SourceHealth::Syncing { .. } => {
             blind.insert(ReasonCode::AmiSyncing);
         }
@@ -261,6 +267,7 @@ fn conclude(
     agent: &Agent,
     parts: &[DevicePart<'_>],
     unclaimed: bool,
+    sight: &Sight<'_>,
 ) -> (BoardStatus, BTreeSet<ReasonCode>) {
     let certain = || {
         parts
@@ -288,17 +295,23 @@ fn conclude(
     } else if agent.is_ringing() {
         reasons.insert(ReasonCode::Ringing);
         BoardStatus::Ringing
-    } else if agent.paused {
+    } else if agent.queues.is_paused() {
         reasons.insert(ReasonCode::Paused);
         BoardStatus::Paused
     } else {
-        certain()
-            .map(DevicePart::status)
-            .max()
-            .unwrap_or(BoardStatus::NotAvailable)
+        let best = certain().map(DevicePart::status).max();
+        held_back(
+            agent,
+            best.unwrap_or(BoardStatus::NotAvailable),
+            sight,
+            &mut reasons,
+        )
     };
     match status {
         BoardStatus::Available => {}
+        BoardStatus::Unverified if sight.config.registrar == Registrar::Claims => {
+            reasons.insert(ReasonCode::ClaimsOnly);
+        }
         BoardStatus::Unverified => {
             reasons.insert(ReasonCode::NoLease);
         }
@@ -309,6 +322,29 @@ fn conclude(
         }
     }
     (status, reasons)
+}
+
+/// What keeps an agent from being Available whose phone and app are there.
+fn held_back(
+    agent: &Agent,
+    status: BoardStatus,
+    sight: &Sight<'_>,
+    reasons: &mut BTreeSet<ReasonCode>,
+) -> BoardStatus {
+    if status < BoardStatus::Unverified {
+        return status;
+    }
+    if agent.queues.is_drained() {
+        reasons.insert(ReasonCode::Draining);
+    }
+    if agent.flaps.steady_at(sight.now.monotonic).is_some() {
+        reasons.insert(ReasonCode::Flapping);
+    }
+    if reasons.is_empty() {
+        status
+    } else {
+        BoardStatus::NotAvailable
+    }
 }
 
 /// Nobody is online: Offline, or a phone that is registered before its agent went online.
@@ -330,6 +366,7 @@ fn without_session(
             EndReason::TakenOver => ReasonCode::TakenOver,
             EndReason::Forced => ReasonCode::ForcedOut,
             EndReason::Expired => ReasonCode::SessionExpired,
+            EndReason::Reassigned => ReasonCode::Reassigned,
         });
     } else {
         reasons.insert(ReasonCode::NeverLoggedIn);
@@ -341,6 +378,7 @@ fn without_session(
     {
         // One of our apps that nobody signed in with, or a phone we know nothing of.
         reasons.insert(match record.contact.device() {
+            _ if record.forged => ReasonCode::Forged,
             Some(_) => ReasonCode::Unclaimed,
             None => ReasonCode::Unmanaged,
         });

@@ -1,11 +1,13 @@
 //! What the core is told.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::contact::{Contact, ContactStatus};
 use crate::lease::Vitals;
 use crate::names::{CommitId, DeviceId, Extension, IdempotencyKey, LinkId, RequestId, SessionId};
 use crate::output::{ContactRow, SessionRow, UserRow};
+use crate::queue::Membership;
+use crate::source::Source;
 
 /// One input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum Intent {
         extension: Extension,
         /// The `contactUri` in the body: a claim.
         contact_uri: String,
+        /// End the sessions of other devices that stand in the way.
+        take_over: bool,
         /// The client's name for this request.
         key: Option<IdempotencyKey>,
     },
@@ -59,12 +63,21 @@ pub enum Intent {
         /// The client's name for this request.
         key: Option<IdempotencyKey>,
     },
-    /// A supervisor ends all sessions of an extension. A call goes on.
+    /// A supervisor ends the sessions of an extension. A call goes on unless its end is asked too.
     ForceLogout {
         /// Whose.
         extension: Extension,
+        /// This device's alone.
+        device: Option<DeviceId>,
+        /// End the calls of the extension as well (the one exception to R6, by a person's word).
+        end_calls: bool,
         /// The supervisor's own session, for the ledger.
         by: SessionId,
+    },
+    /// Is this agent available, by lists that are read from now on?
+    Prove {
+        /// Who.
+        extension: Extension,
     },
 }
 
@@ -84,6 +97,8 @@ pub struct SignIn {
 pub struct Person {
     /// The extension.
     pub extension: Extension,
+    /// Who has it: the key of the person's row.
+    pub owner: i64,
 }
 
 /// A session as the core keeps it.
@@ -112,6 +127,8 @@ pub enum EndReason {
     Forced,
     /// Its token ended.
     Expired,
+    /// The extension is no longer this person's.
+    Reassigned,
 }
 
 impl EndReason {
@@ -124,6 +141,7 @@ impl EndReason {
             EndReason::TakenOver => "taken_over",
             EndReason::Forced => "forced_out",
             EndReason::Expired => "session_expired",
+            EndReason::Reassigned => "reassigned",
         }
     }
 
@@ -136,6 +154,7 @@ impl EndReason {
             EndReason::TakenOver,
             EndReason::Forced,
             EndReason::Expired,
+            EndReason::Reassigned,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == word)
@@ -147,8 +166,11 @@ impl EndReason {
 pub enum Observation {
     /// What the database held at our start. Nothing is published before it.
     Restored(Restored),
-    /// Everybody who has an extension; sent again whenever that may have changed.
+    /// Everybody who has an extension; sent again whenever that may have changed. Who is missing has
+    /// none any more.
     People(Vec<Person>),
+    /// One of them, about to sign in.
+    Person(Person),
     /// A session's token ended without a logout.
     SessionExpired(SessionId),
     /// A session's device opened a Socket.IO connection.
@@ -222,12 +244,33 @@ pub enum Observation {
         /// The list.
         channels: Vec<Channel>,
     },
-    /// An endpoint was paused or unpaused in the queues.
-    Paused {
+    /// Said with the link: how long Asterisk has been up.
+    Booted {
+        /// Since its start.
+        up_for: Duration,
+    },
+    /// A queue has a member, in this state.
+    Member(Membership),
+    /// A queue lost a member.
+    MemberGone {
         /// The endpoint.
         endpoint: Extension,
-        /// Whether it is paused in any queue.
-        paused: bool,
+        /// The queue.
+        queue: String,
+    },
+    /// A full list of queue members.
+    Members {
+        /// When it was asked for.
+        asked_at: Instant,
+        /// The list.
+        members: Vec<Membership>,
+    },
+    /// Another clock was compared with ours.
+    ClockOffset {
+        /// Whose.
+        source: Source,
+        /// Theirs minus ours, ms.
+        offset_ms: i64,
     },
 }
 

@@ -23,11 +23,14 @@ mod config;
 mod contact;
 mod core;
 mod decide;
+mod explain;
+mod flap;
 mod input;
 mod lease;
 mod ledger;
 mod names;
 mod output;
+mod queue;
 mod resync;
 mod source;
 mod time;
@@ -35,12 +38,13 @@ mod time;
 pub use crate::board::{
     AgentView, BoardStatus, DeviceView, LeaseView, Reason, ReasonCode, Snapshot, SourceView,
 };
-pub use crate::config::{Config, DevicePolicy, NonQualifiedPolicy};
+pub use crate::config::{Config, DevicePolicy, NonQualifiedPolicy, Registrar};
 pub use crate::contact::{
     Claim, ClaimError, Contact, ContactStatus, decode_stored, device_in_user_agent, encode_stored,
     uri_user,
 };
 pub use crate::core::Core;
+pub use crate::explain::{Explanation, IntentView, Term, Verdict};
 pub use crate::input::{
     Channel, ChannelState, ContactEvent, DeviceState, EndReason, Failure, Input, Intent,
     Observation, Person, Restored, Session, SignIn,
@@ -52,8 +56,9 @@ pub use crate::names::{
     Seq, SessionId,
 };
 pub use crate::output::{
-    Answer, Ask, Broadcast, Commit, ContactRow, EvictReason, Output, Refusal, Reply, ResyncReason,
-    SessionRow, SessionState, UserRow, Write,
+    Answer, Ask, Broadcast, Commit, ContactRow, EvictReason, Output, Pending, Refusal, Reply,
+    ResyncReason, SessionRow, SessionState, UserRow, Write,
 };
+pub use crate::queue::{DRAIN_REASON, Membership};
 pub use crate::source::{Source, SourceHealth};
 pub use crate::time::Now;

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use thiserror::Error;
 
-use crate::board::AgentView;
+use crate::board::{AgentView, ReasonCode};
 use crate::contact::{ClaimError, ContactStatus};
 use crate::input::EndReason;
 use crate::lease::LeaseKind;
 use crate::ledger::LedgerEntry;
 use crate::names::{CommitId, ContactId, DeviceId, Epoch, Extension, RequestId, Seq, SessionId};
+use crate::queue::Membership;
 
 /// One output. The time to wake is [`crate::Core::poll_timeout`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,12 +147,45 @@ pub enum Answer {
     SignedIn,
     /// The intent is recorded; this is the row it made.
     Online(Box<AgentView>),
-    /// Logged out.
+    /// Logged out, and every view agrees.
     LoggedOut(Box<AgentView>),
-    /// Recorded; it completes when the call ends.
-    LoggingOut(Box<AgentView>),
+    /// Recorded; it completes by itself once nothing is pending any more.
+    LoggingOut {
+        /// The row.
+        agent: Box<AgentView>,
+        /// What does not agree yet.
+        pending: Vec<Pending>,
+    },
+    /// What lists say that were read after the question; `None`: they were not answered in time.
+    Proof(Option<Box<AgentView>>),
     /// No, and nothing was written.
     Refused(Refusal),
+}
+
+/// What a logout still waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pending {
+    /// A call is going on.
+    Call,
+    /// The registrar still has the contact.
+    Contact,
+    /// The contact's row is not over yet where Asterisk keeps it.
+    Row,
+    /// Asterisk still calls the device available.
+    Device,
+}
+
+impl Pending {
+    /// The stable word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Pending::Call => "call",
+            Pending::Contact => "contact",
+            Pending::Row => "row",
+            Pending::Device => "device",
+        }
+    }
 }
 
 /// Why an intent was refused.
@@ -184,6 +218,9 @@ pub enum Refusal {
     /// Policy allows one device, and it is another.
     #[error("this extension is in use on another device")]
     InUse,
+    /// The extension was somebody else's, whose phone is not gone yet.
+    #[error("the phone of this extension's last owner is still being taken away")]
+    HandingOver,
     /// The same key came with another request before.
     #[error("this idempotency key was used for another request")]
     KeyReused,
@@ -206,6 +243,7 @@ impl Refusal {
             Refusal::BadContact(_) => "bad_contact_uri",
             Refusal::AmbiguousContact => "ambiguous_contact",
             Refusal::InUse => "in_use",
+            Refusal::HandingOver => "handing_over",
             Refusal::KeyReused => "idempotency_key_reused",
             Refusal::DatabaseUnavailable => "database_unavailable",
         }
@@ -252,6 +290,32 @@ pub enum Ask {
         /// Whose connection to say it on.
         session: SessionId,
     },
+    /// Pause the endpoint in every queue (R10).
+    Drain {
+        /// Which.
+        endpoint: Extension,
+        /// Why; the pause is to say so, after [`crate::DRAIN_REASON`].
+        reason: ReasonCode,
+    },
+    /// End the pauses that a drain made.
+    Undrain {
+        /// Which.
+        endpoint: Extension,
+    },
+    /// Asterisk forgot a queue membership, or its pause, when it restarted: make it again.
+    Restore(Membership),
+    /// Let the endpoint's new calls and REGISTERs be answered 503, or no longer (F12).
+    Maintenance {
+        /// Which.
+        endpoint: Extension,
+        /// From now on, or no longer.
+        on: bool,
+    },
+    /// End a channel.
+    HangUp {
+        /// Its unique id.
+        unique_id: String,
+    },
 }
 
 /// Why full lists are asked for.
@@ -269,6 +333,10 @@ pub enum ResyncReason {
     Expiry,
     /// The last one was not answered.
     Unanswered,
+    /// Somebody wants to know it now.
+    Proof,
+    /// A contact is listed that nothing accounts for.
+    Unaccounted,
 }
 
 impl ResyncReason {
@@ -282,6 +350,8 @@ impl ResyncReason {
             ResyncReason::Contradiction => "contradiction",
             ResyncReason::Expiry => "expiry",
             ResyncReason::Unanswered => "unanswered",
+            ResyncReason::Proof => "proof",
+            ResyncReason::Unaccounted => "unaccounted",
         }
     }
 }
@@ -295,6 +365,10 @@ pub enum EvictReason {
     Superseded,
     /// Its app is gone, and it does not answer either.
     AppLost,
+    /// Nothing accounts for it: no REGISTER, no app, no session.
+    Forged,
+    /// Nobody is logged in with it, and policy wants no such phone.
+    Unmanaged,
 }
 
 impl EvictReason {
@@ -305,6 +379,8 @@ impl EvictReason {
             EvictReason::LoggedOut => "logged_out",
             EvictReason::Superseded => "superseded",
             EvictReason::AppLost => "app_lost",
+            EvictReason::Forged => "forged",
+            EvictReason::Unmanaged => "unmanaged",
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) enum Part {
     Contacts,
     Devices,
     Channels,
+    Queues,
 }
 
 /// The schedule of full lists over one AMI link.
@@ -20,7 +21,7 @@ pub(crate) struct Resync {
     link_up: bool,
     /// When it was asked, and in which step of the core.
     outstanding: Option<(Instant, u64)>,
-    got: [bool; 3],
+    got: [bool; 4],
     not_before: Option<Instant>,
     wanted: Option<ResyncReason>,
     periodic: Option<Instant>,
@@ -47,6 +48,11 @@ impl Resync {
         }
     }
 
+    /// Somebody is there to be asked.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.link_up
+    }
+
     /// The step in which the list was asked for that is answered by one of `asked_at`. A list
     /// nobody waits for any more is of the past, and counts for nothing.
     pub(crate) fn asked_in(&self, asked_at: Instant) -> Option<u64> {
@@ -55,10 +61,15 @@ impl Resync {
             .map(|(_, step)| step)
     }
 
+    /// The step in which the lists were asked for that are waited for.
+    pub(crate) fn asked(&self) -> Option<u64> {
+        self.outstanding.map(|(_, step)| step)
+    }
+
     /// A list came that is waited for; true when with it the full state is there.
     pub(crate) fn received(&mut self, part: Part, now: Instant, config: &Config) -> bool {
         self.got[part as usize] = true;
-        if self.got != [true; 3] {
+        if self.got != [true; 4] {
             return false;
         }
         self.outstanding = None;
@@ -79,7 +90,7 @@ impl Resync {
         self.wanted = None;
         self.outstanding = Some((now, step));
         self.not_before = Some(now + config.resync_spacing);
-        self.got = [false; 3];
+        self.got = [false; 4];
         Some(reason)
     }
 

@@ -3,11 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::{Core, Owner, Slot, darkened};
-use crate::board::{AgentView, BoardStatus};
+use crate::agent::{ContactRecord, SessionRecord};
+use crate::board::{AgentView, BoardStatus, LeaseView};
+use crate::config::{Config, Registrar};
 use crate::decide::decide;
+use crate::input::DeviceState;
 use crate::ledger::{LedgerEntry, LedgerKind};
 use crate::names::{Extension, SessionId};
-use crate::output::{Commit, Output, ResyncReason, SessionState};
+use crate::output::{Commit, Output, Pending, ResyncReason, SessionState};
+use crate::source::SourceHealth;
 use crate::time::Now;
 
 /// How long before a contact's expiry its list entry is read again: a refresh raises no event (F8).
@@ -37,12 +41,16 @@ impl Core {
         }
         slot.agent.adopt();
         slot.complete_logouts(now, ami_up);
-        slot.release_answers(now);
+        slot.release_answers(now, self.ami, &config);
         slot.follow_contacts(now);
+        if config.registrar == Registrar::Claims {
+            slot.follow_claims(now, &config);
+        }
         let mut asks = Vec::new();
         let throttles = &mut self.throttles;
         if ami_up {
-            slot.mark_evictions(now);
+            slot.end_maintenance(now, &mut asks);
+            slot.mark_evictions(now, &config);
             asks.extend(slot.ask_qualify(now, &config, &mut throttles.qualify));
             slot.ask_reregister(now, &config, &mut throttles.reregister, &mut asks);
         }
@@ -55,8 +63,15 @@ impl Core {
         if slot.calls_contradict(now) {
             self.resync.want(ResyncReason::Contradiction);
         }
-        self.outputs.extend(asks.into_iter().map(Output::Ask));
         self.decide(now, extension);
+        if may_evict && let Some(slot) = self.slots.get_mut(extension) {
+            let throttle = &mut self.throttles.drain;
+            slot.ask_drain(now, &config, throttle, &mut asks);
+        }
+        // To observe only is to conclude, and to note, and to leave everything as it is (R10).
+        if !config.observe_only {
+            self.outputs.extend(asks.into_iter().map(Output::Ask));
+        }
         self.schedule(now, extension);
         self.flush(now, extension);
     }
@@ -74,6 +89,10 @@ impl Core {
         let Some(slot) = self.slots.get_mut(extension) else {
             return;
         };
+        if let Some(before) = slot.decided.as_ref().map(|view| view.status) {
+            let flaps = &mut slot.agent.flaps;
+            flaps.decided(before, view.status, now.monotonic, &config);
+        }
         if slot.agent.known && decision_changed(slot.decided.as_ref(), &view) {
             slot.book
                 .note(decision_entry(slot.decided.as_ref(), &view, now));
@@ -216,14 +235,68 @@ impl Slot {
         }
     }
 
-    fn release_answers(&mut self, now: Now) {
-        let leaving = |state| state == SessionState::LoggingOut;
-        let complete = !self
+    /// Logouts are answered once phone, Asterisk and board agree, or with what does not yet.
+    fn release_answers(&mut self, now: Now, ami: SourceHealth, config: &Config) {
+        if self.book.release_at().is_some() {
+            let pending = self.logout_waits_for(ami, config);
+            self.book.release(&pending, now.monotonic);
+        }
+    }
+
+    fn logout_waits_for(&self, ami: SourceHealth, config: &Config) -> Vec<Pending> {
+        let leaving = |session: &SessionRecord| session.state == SessionState::LoggingOut;
+        if self.agent.sessions.iter().any(leaving) {
+            return vec![Pending::Call];
+        }
+        if config.registrar != Registrar::Linked {
+            return Vec::new();
+        }
+        let mut contacts = self.agent.contacts.values().peekable();
+        let device_gone = contacts.peek().is_some()
+            || !matches!(
+                self.agent.device_state,
+                Some(state) if state != DeviceState::Unavailable && state != DeviceState::Invalid
+            );
+        let mut pending = Vec::new();
+        // Out of sight nothing is proved to be gone.
+        if !ami.is_up() || contacts.any(ContactRecord::is_retired) {
+            pending.extend([Pending::Contact, Pending::Row]);
+        }
+        if !ami.is_up() || !device_gone {
+            pending.push(Pending::Device);
+        }
+        pending
+    }
+
+    /// Where nobody can be asked a claim counts while its app lives, and ends with its session.
+    fn follow_claims(&mut self, now: Now, config: &Config) {
+        let over: Vec<_> = self
+            .agent
+            .contacts
+            .iter()
+            .filter(|(_, record)| record.is_retired())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in over {
+            self.agent.drop_contact(&id, now);
+        }
+        let until = now.unix_seconds() + config.claim_lives.as_secs();
+        let half = config.claim_lives.as_secs() / 2;
+        let alive: Vec<_> = self
             .agent
             .sessions
             .iter()
-            .any(|session| leaving(session.state));
-        self.book.release(complete, now.monotonic);
+            .filter(|session| session.is_on_board())
+            .filter(|session| session.lease_view(now, false) == LeaseView::Live)
+            .filter_map(|session| self.agent.held(session, now).one())
+            .filter(|record| record.contact.expires_unix < until.saturating_sub(half))
+            .map(|record| record.contact.id.clone())
+            .collect();
+        for id in alive {
+            if let Some(record) = self.agent.contacts.get_mut(&id) {
+                record.contact.expires_unix = until;
+            }
+        }
     }
 
     /// Remembers which sessions have, and which miss, their contact.
@@ -272,8 +345,14 @@ impl Slot {
                 }));
             }
         }
+        wakes.extend(self.agent.flaps.steady_at(now.monotonic));
+        wakes.extend(self.agent.maintenance);
+        wakes.extend(self.agent.handed_over.map(|at| at + config.handover));
+        if let Some((asked, _)) = self.agent.queues.asked {
+            wakes.push(asked + config.drain_again);
+        }
         for record in self.agent.contacts.values() {
-            let expires = record.contact.expires_unix;
+            let expires = record.expires_here();
             wakes.extend(now.at_unix_seconds(expires).checked_sub(EXPIRY_LEAD));
             wakes.push(now.at_unix_seconds(expires.saturating_add(1)));
             if let Some((due, _)) = record.evict_due(config) {

@@ -1,17 +1,16 @@
 //! What people ask: recorded as their intent, never overwritten by what is seen (R2).
 
-use std::time::Instant;
-
 use super::{Core, Slot};
+use crate::agent::ContactRecord;
 use crate::agent::SessionRecord;
 use crate::board::LeaseView;
-use crate::book::{Keyed, Pending, Recall};
-use crate::config::DevicePolicy;
-use crate::contact::Claim;
+use crate::book::{Keyed, Recall, Wanted};
+use crate::config::{DevicePolicy, Registrar};
+use crate::contact::{Claim, Contact, ContactStatus, uri_user};
 use crate::input::{EndReason, Intent, Session, SignIn};
 use crate::ledger::{LedgerEntry, LedgerKind};
-use crate::names::{DeviceId, Extension, IdempotencyKey, RequestId, SessionId};
-use crate::output::{Answer, Refusal, SessionState};
+use crate::names::{ContactId, DeviceId, Extension, IdempotencyKey, RequestId, SessionId};
+use crate::output::{Answer, Ask, Output, Refusal, SessionState};
 use crate::time::Now;
 
 impl Core {
@@ -27,16 +26,24 @@ impl Core {
                     session,
                     extension,
                     contact_uri,
+                    take_over,
                     key,
-                } => self.agent_online(now, request, &session, &extension, &contact_uri, key),
+                } => {
+                    let claimed = (contact_uri.as_str(), take_over);
+                    self.agent_online(now, request, &session, &extension, claimed, key)
+                }
                 Intent::AgentLogout {
                     session,
                     device,
                     key,
                 } => self.agent_logout(now, request, &session, device, key),
-                Intent::ForceLogout { extension, by } => {
-                    self.force_logout(now, request, &extension, &by)
-                }
+                Intent::ForceLogout {
+                    extension,
+                    device,
+                    end_calls,
+                    by,
+                } => self.force_logout(now, request, &extension, (device, end_calls), &by),
+                Intent::Prove { extension } => self.prove(now, request, extension),
             }
         };
         if let Err(refusal) = outcome {
@@ -57,7 +64,15 @@ impl Core {
         if !slot.agent.known {
             return Err(Refusal::UnknownExtension);
         }
-        slot.book.wait(request, Pending::SignedIn, None);
+        if let Some(since) = slot.agent.handed_over {
+            let patience = since + self.config.handover;
+            let retired = slot.agent.contacts.values().any(ContactRecord::is_retired);
+            if retired && now.monotonic < patience {
+                return Err(Refusal::HandingOver);
+            }
+            slot.agent.handed_over = None;
+        }
+        slot.book.wait(request, Wanted::SignedIn, None);
         if slot.agent.session(&session).is_none() {
             // A restarted app takes its device's place; its old contact stays until the new one
             // is proved.
@@ -88,10 +103,15 @@ impl Core {
         request: RequestId,
         session: &SessionId,
         extension: &Extension,
-        contact_uri: &str,
+        (contact_uri, take_over): (&str, bool),
         key: Option<IdempotencyKey>,
     ) -> Result<(), Refusal> {
-        let policy = self.config.devices;
+        let policy = match self.config.devices {
+            DevicePolicy::Single if take_over => DevicePolicy::Takeover,
+            policy => policy,
+        };
+        let claims = self.config.registrar == Registrar::Claims;
+        let claim_lives = self.config.claim_lives.as_secs();
         let registering = self.config.registering;
         let ami_up = self.ami.is_up();
         let slot = self
@@ -127,11 +147,14 @@ impl Core {
                     return Err(Refusal::AmbiguousContact);
                 }
             }
-            make_room(slot, session, policy, now)?;
+            make_room(slot, session, policy, ami_up, now)?;
             let device = record_online(slot, session, claim, now, registering);
             slot.note_intent(now, "agent", "agent_online", device);
         }
-        slot.book.wait(request, Pending::Online, keyed);
+        if claims {
+            slot.record_claim(contact_uri, now.unix_seconds() + claim_lives);
+        }
+        slot.book.wait(request, Wanted::Online, keyed);
         self.dirty.insert(extension.clone());
         Ok(())
     }
@@ -169,8 +192,8 @@ impl Core {
             self.reply_all(answered);
             return Ok(());
         }
-        let pending = slot.leave(&target, EndReason::LoggedOut, call_may_be_seen, now);
-        slot.await_logout(request, pending, keyed, held_until);
+        slot.leave(&target, EndReason::LoggedOut, call_may_be_seen, now);
+        slot.book.hold(request, keyed, held_until);
         let extension = slot.agent.extension.clone();
         self.dirty.insert(extension);
         Ok(())
@@ -181,39 +204,67 @@ impl Core {
         now: Now,
         request: RequestId,
         extension: &Extension,
+        (device, end_calls): (Option<DeviceId>, bool),
         by: &SessionId,
     ) -> Result<(), Refusal> {
-        let call_may_be_seen = self.ami.is_up();
+        let ami_up = self.ami.is_up();
         let held_until = now.monotonic + self.config.logout_patience;
+        let maintenance = now.monotonic + self.config.evict_again;
         let slot = self
             .slots
             .get_mut(extension)
+            .filter(|slot| slot.agent.known)
             .ok_or(Refusal::UnknownExtension)?;
-        let sessions: Vec<SessionId> = slot
-            .agent
-            .sessions
-            .iter()
-            .filter(|record| !record.is_ended())
+        let live = || {
+            slot.agent
+                .sessions
+                .iter()
+                .filter(|record| !record.is_ended())
+        };
+        let sessions: Vec<SessionId> = live()
+            .filter(|record| {
+                device
+                    .as_ref()
+                    .is_none_or(|id| record.session.device == *id)
+            })
             .map(|record| record.session.id.clone())
             .collect();
-        let mut answer = Pending::LoggedOut;
+        if device.is_some() && sessions.is_empty() {
+            return Err(Refusal::UnknownDevice);
+        }
+        let all_go = live().count() == sessions.len();
+        let mut asks = Vec::new();
+        if end_calls && ami_up {
+            let channels = slot.agent.channels.keys().cloned();
+            asks.extend(channels.map(|unique_id| Ask::HangUp { unique_id }));
+        }
         for session in &sessions {
-            if slot.leave(session, EndReason::Forced, call_may_be_seen, now) == Pending::LoggingOut
-            {
-                answer = Pending::LoggingOut;
-            }
+            slot.leave(session, EndReason::Forced, ami_up && !end_calls, now);
+        }
+        let registered = slot.agent.contacts.values().any(ContactRecord::is_retired);
+        if all_go && ami_up && registered {
+            slot.agent.maintenance = Some(maintenance);
+            asks.push(Ask::Maintenance {
+                endpoint: extension.clone(),
+                on: true,
+            });
+        }
+        let mut detail = format!("asked in session {by}");
+        if end_calls {
+            detail.push_str("; calls ended too");
         }
         slot.book.note(LedgerEntry {
             at_unix_ms: now.unix_ms,
             extension: Some(extension.clone()),
-            device: None,
+            device,
             kind: LedgerKind::Intent,
             source: "supervisor",
             rule: None,
             what: "forced_logout",
-            detail: format!("asked in session {by}"),
+            detail,
         });
-        slot.await_logout(request, answer, None, held_until);
+        slot.book.hold(request, None, held_until);
+        self.outputs.extend(asks.into_iter().map(Output::Ask));
         self.dirty.insert(extension.clone());
         Ok(())
     }
@@ -237,6 +288,7 @@ fn make_room(
     slot: &mut Slot,
     session: &SessionId,
     policy: DevicePolicy,
+    ami_up: bool,
     now: Now,
 ) -> Result<(), Refusal> {
     let others: Vec<SessionId> = slot
@@ -257,7 +309,8 @@ fn make_room(
         DevicePolicy::Single => return Err(Refusal::InUse),
         DevicePolicy::Takeover => {
             for other in &others {
-                slot.end_session(other, EndReason::TakenOver, now);
+                // A call that is going on is finished there first (R6).
+                slot.leave(other, EndReason::TakenOver, ami_up, now);
             }
         }
     }
@@ -304,6 +357,27 @@ impl Slot {
         });
     }
 
+    /// What an app claims where nobody can be asked: recorded as it is, and proved by nothing.
+    fn record_claim(&mut self, contact_uri: &str, expires_unix: u64) {
+        let extension = self.agent.extension.clone();
+        let id = ContactId::of(&extension, contact_uri);
+        debug_assert!(uri_user(contact_uri).is_some(), "a claim was parsed before");
+        let record = self.agent.contacts.entry(id.clone()).or_insert_with(|| {
+            ContactRecord::new(Contact {
+                id,
+                endpoint: extension,
+                uri: contact_uri.to_owned(),
+                user_agent: String::new(),
+                expires_unix,
+                status: ContactStatus::Unknown,
+                qualify_frequency: 0,
+                reg_server: String::new(),
+            })
+        });
+        record.contact.expires_unix = expires_unix;
+        record.evict = None;
+    }
+
     /// Logout: at once, or after the call that is going on (R6: no call is ended for it).
     pub(super) fn leave(
         &mut self,
@@ -311,39 +385,25 @@ impl Slot {
         reason: EndReason,
         call_may_be_seen: bool,
         now: Now,
-    ) -> Pending {
+    ) {
         let on_call = call_may_be_seen && self.agent.on_call();
         let Some(record) = self.agent.session_mut(session) else {
-            return Pending::LoggedOut;
+            return;
         };
         let device = record.session.device.clone();
         match record.state {
-            SessionState::Ended(_) => return Pending::LoggedOut,
-            SessionState::LoggingOut if on_call => return Pending::LoggingOut,
+            SessionState::Ended(_) => return,
+            SessionState::LoggingOut if on_call => return,
             SessionState::Online if on_call => {
                 record.state = SessionState::LoggingOut;
                 record.leaving = reason;
                 self.note_intent(now, "agent", "agent_logout", Some(device));
-                return Pending::LoggingOut;
+                return;
             }
             SessionState::SignedIn | SessionState::Online | SessionState::LoggingOut => {}
         }
         self.note_intent(now, "agent", "agent_logout", Some(device));
         self.end_session(session, reason, now);
-        Pending::LoggedOut
-    }
-
-    fn await_logout(
-        &mut self,
-        request: RequestId,
-        pending: Pending,
-        keyed: Option<Keyed>,
-        held_until: Instant,
-    ) {
-        match pending {
-            Pending::LoggingOut => self.book.hold(request, keyed, held_until),
-            _ => self.book.wait(request, pending, keyed),
-        }
     }
 
     /// Ends a session: its contacts should go, and are `Expired` from now on.

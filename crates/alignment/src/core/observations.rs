@@ -1,12 +1,13 @@
 //! What was seen: of the apps, of Asterisk, of the database.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::{Core, Slot};
 use crate::agent::{ContactRecord, SessionRecord};
+use crate::config::Registrar;
 use crate::contact::{Contact, ContactStatus, decode_stored};
-use crate::input::{Channel, ContactEvent, DeviceState, EndReason, Observation, Person, Restored};
+use crate::input::{Channel, ContactEvent, DeviceState, EndReason, Observation, Restored};
 use crate::ledger::{LedgerEntry, LedgerKind};
 use crate::names::{ContactId, Extension, SessionId};
 use crate::output::{ContactRow, EvictReason, ResyncReason};
@@ -18,7 +19,8 @@ impl Core {
     pub(super) fn observe(&mut self, now: Now, observation: Observation) {
         match observation {
             Observation::Restored(restored) => self.restore(now, restored),
-            Observation::People(people) => self.people(people),
+            Observation::People(people) => self.people(now, people),
+            Observation::Person(person) => self.person(now, person),
             Observation::SessionExpired(session) => self.session_expired(now, &session),
             Observation::LinkOpened { session, link } => {
                 self.with_session(&session, |record| record.link_opened(link, now));
@@ -41,7 +43,7 @@ impl Core {
             } => {
                 self.contact_list(now, asked_at, contacts, empty_is_proved);
             }
-            Observation::Stored { asked_at, rows } => self.stored(asked_at, rows),
+            Observation::Stored { asked_at, rows } => self.stored(now, asked_at, rows),
             Observation::Device { endpoint, state } => self.device_event(endpoint, state),
             Observation::Devices { asked_at, states } => self.device_list(now, asked_at, states),
             Observation::Channel(channel) => self.channel_event(channel),
@@ -49,9 +51,12 @@ impl Core {
             Observation::Channels { asked_at, channels } => {
                 self.channel_list(now, asked_at, channels);
             }
-            Observation::Paused { endpoint, paused } => {
-                self.slot(&endpoint).agent.paused = paused;
-                self.dirty.insert(endpoint);
+            Observation::Booted { up_for } => self.booted(now, up_for),
+            Observation::Member(membership) => self.member(membership),
+            Observation::MemberGone { endpoint, queue } => self.member_gone(endpoint, &queue),
+            Observation::Members { asked_at, members } => self.member_list(now, asked_at, members),
+            Observation::ClockOffset { source, offset_ms } => {
+                self.clock_offset(now, source, offset_ms);
             }
         }
     }
@@ -69,7 +74,9 @@ impl Core {
             last_ends,
         } = restored;
         for person in people {
-            self.slot(&person.extension).agent.known = true;
+            let agent = &mut self.slot(&person.extension).agent;
+            agent.known = true;
+            agent.person = Some(person.owner);
         }
         for user in users {
             self.slot(&user.extension.clone()).book.restore_user(user);
@@ -105,6 +112,10 @@ impl Core {
             slot.book.restore_contact(row);
         }
         self.restored = true;
+        if self.config.registrar == Registrar::Claims {
+            // There are no lists to wait for: what is claimed is all there is.
+            (self.listed, self.contacts_listed, self.ready) = (true, true, true);
+        }
         let config = self.config;
         let extensions: Vec<Extension> = self.slots.keys().cloned().collect();
         for extension in extensions {
@@ -119,16 +130,6 @@ impl Core {
                 slot.published = Some(view);
             }
             self.dirty.insert(extension);
-        }
-    }
-
-    fn people(&mut self, people: Vec<Person>) {
-        for person in people {
-            let slot = self.slot(&person.extension);
-            if !slot.agent.known {
-                slot.agent.known = true;
-                self.dirty.insert(person.extension);
-            }
         }
     }
 
@@ -221,6 +222,8 @@ impl Core {
             return self.unlisted_contact(now, event, id, uri);
         };
         record.touched = Some(step);
+        record.accounted = true;
+        record.forged = false;
         let before = record.contact.status;
         if event.status == ContactStatus::Expired {
             slot.note_contact(now, &id, "contact_removed", String::new());
@@ -273,6 +276,7 @@ impl Core {
         if contacts.is_empty() && !empty_is_proved {
             return;
         }
+        self.judge_unaccounted(now, asked);
         let listed: BTreeSet<ContactId> =
             contacts.iter().map(|contact| contact.id.clone()).collect();
         for contact in contacts {
@@ -301,16 +305,61 @@ impl Core {
         self.part_received(now, Part::Contacts);
     }
 
+    /// A contact that an earlier list named, and that still nothing accounts for: no event, no app,
+    /// no session. Somebody wrote it into the table by hand.
+    fn judge_unaccounted(&mut self, now: Now, asked: u64) {
+        for (extension, slot) in &mut self.slots {
+            let mut forged = Vec::new();
+            for record in slot
+                .agent
+                .contacts
+                .values()
+                .filter(|record| !record.accounted)
+            {
+                if slot.agent.owner(record).is_none() && !record.forged {
+                    forged.push(record.contact.id.clone());
+                }
+            }
+            for id in forged {
+                if let Some(record) = slot.agent.contacts.get_mut(&id)
+                    && record.listed_in.is_some_and(|step| step < asked)
+                {
+                    record.forged = true;
+                    slot.note_contact(now, &id, "contact_forged", String::new());
+                    self.dirty.insert(extension.clone());
+                }
+            }
+        }
+    }
+
     /// Somebody else writes the table too. What is not there as we left it is written anew; what we
-    /// changed since the table was read is left alone.
-    fn stored(&mut self, asked_at: Instant, rows: Vec<ContactRow>) {
+    /// changed since the table was read is left alone. Once a list at most: an admin who changes it
+    /// by hand is not fought in a loop.
+    fn stored(&mut self, now: Now, asked_at: Instant, rows: Vec<ContactRow>) {
         let Some(asked) = self.resync.asked_in(asked_at) else {
             return;
         };
+        let shared = self.config.shared_table;
+        let mut unknown: BTreeMap<Extension, Vec<ContactRow>> = BTreeMap::new();
+        if !shared && self.contacts_listed {
+            for row in &rows {
+                if !self.slot(&row.endpoint.clone()).book.knows_row(&row.id) {
+                    let of_endpoint = unknown.entry(row.endpoint.clone()).or_default();
+                    of_endpoint.push(row.clone());
+                }
+            }
+        }
         let rows = rows.into_iter().map(|row| (row.id, row.status)).collect();
         for (extension, slot) in &mut self.slots {
-            let newer = slot.saved.is_some_and(|saved| saved > asked);
-            if !newer && slot.book.compare(&rows) {
+            if slot.saved.is_some_and(|saved| saved > asked) {
+                continue;
+            }
+            let unknown = unknown.remove(extension).unwrap_or_default();
+            for id in slot.book.compare(&rows, unknown) {
+                // Where the table is Asterisk's own, it takes our column along with its row.
+                if !shared {
+                    slot.note_table(now, &id);
+                }
                 self.dirty.insert(extension.clone());
             }
         }
@@ -321,6 +370,10 @@ impl Core {
         contact.user_agent = decode_stored(&contact.user_agent).into_owned();
         let endpoint = contact.endpoint.clone();
         let id = contact.id.clone();
+        let skew = self.skew;
+        // What was there when the link came up was not seen to come.
+        let trusted = !self.ami.is_up();
+        let step = self.step;
         let slot = self.slot(&endpoint);
         if slot.agent.removed.get(&id).is_some_and(|at| *at > asked) {
             // The list may have been read before the removal, or after a new registration.
@@ -349,10 +402,20 @@ impl Core {
             let detail = format!("{} until {}", contact.status.as_str(), contact.expires_unix);
             slot.note_contact(now, &id, "contact_listed", detail);
             let mut record = ContactRecord::new(contact);
+            record.skew = skew;
+            record.listed_in = Some(step);
+            record.accounted = trusted
+                || record.contact.expires_unix == u64::MAX
+                || slot.agent.glimpsed.contains_key(&id);
             if slot.agent.was_left_behind(&record) {
                 record.evict = Some((now.monotonic, EvictReason::LoggedOut));
             }
+            let accounted = record.accounted || slot.agent.owner(&record).is_some();
+            record.accounted = accounted;
             slot.agent.contacts.insert(id, record);
+            if !accounted {
+                self.resync.want(ResyncReason::Unaccounted);
+            }
         }
         self.dirty.insert(endpoint);
     }
@@ -371,7 +434,7 @@ impl Core {
         let Some(asked) = self.resync.asked_in(asked_at) else {
             return;
         };
-        let mut listed = std::collections::BTreeMap::new();
+        let mut listed = BTreeMap::new();
         for (endpoint, state) in states {
             self.slot(&endpoint);
             listed.insert(endpoint, state);
@@ -455,11 +518,13 @@ impl Core {
         self.part_received(now, Part::Channels);
     }
 
-    fn part_received(&mut self, now: Now, part: Part) {
+    pub(super) fn part_received(&mut self, now: Now, part: Part) {
         let config = self.config;
+        let asked = self.resync.asked();
         if !self.resync.received(part, now.monotonic, &config) {
             return;
         }
+        self.lists_answer(asked.unwrap_or_default());
         self.listed_at = Some(now);
         if !self.listed || !self.ami.is_up() {
             if matches!(self.ami, SourceHealth::Syncing { .. }) {
@@ -499,6 +564,20 @@ impl Slot {
             }
         }
         dropped
+    }
+
+    /// Our table was changed by somebody else (alignment: an external change is shown).
+    fn note_table(&mut self, now: Now, id: &ContactId) {
+        self.book.note(LedgerEntry {
+            at_unix_ms: now.unix_ms,
+            extension: Some(self.agent.extension.clone()),
+            device: None,
+            kind: LedgerKind::Repair,
+            source: "database",
+            rule: Some("R10"),
+            what: "external_change",
+            detail: format!("contact {}: the row was not as written", id.short_hash()),
+        });
     }
 
     fn note_contact(&mut self, now: Now, id: &ContactId, what: &'static str, detail: String) {

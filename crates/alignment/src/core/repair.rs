@@ -2,13 +2,13 @@
 //! rate-limited, each on the ledger.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Slot;
 use super::conclude::{CALLS_MAY_DISAGREE, EXPIRY_LEAD};
 use super::throttle::Throttle;
 use crate::agent::Held;
-use crate::board::LeaseView;
+use crate::board::{AgentView, BoardStatus, LeaseView, ReasonCode};
 use crate::config::Config;
 use crate::contact::{Claim, ContactStatus};
 use crate::ledger::{LedgerEntry, LedgerKind};
@@ -16,10 +16,19 @@ use crate::names::{ContactId, Extension};
 use crate::output::{Ask, EvictReason, SessionState};
 use crate::time::Now;
 
+/// Reasons for which queues should not even try.
+const DRAINS: [ReasonCode; 5] = [
+    ReasonCode::AppLost,
+    ReasonCode::SipLoopStalled,
+    ReasonCode::AudioLoopStalled,
+    ReasonCode::NoAudioDevice,
+    ReasonCode::LogoutPending,
+];
+
 impl Slot {
     /// Marks for eviction, as long as that holds: the older contacts of a device whose claimed one
     /// answers, and the contact of an app that is gone and does not answer either.
-    pub(super) fn mark_evictions(&mut self, now: Now) {
+    pub(super) fn mark_evictions(&mut self, now: Now, config: &Config) {
         let mut marks: BTreeMap<ContactId, EvictReason> = BTreeMap::new();
         for session in self
             .agent
@@ -47,6 +56,14 @@ impl Slot {
                 }
             }
         }
+        let nobody = self.agent.known && self.agent.sessions.iter().all(|s| s.is_ended());
+        for record in self.agent.contacts.values() {
+            if record.forged {
+                marks.insert(record.contact.id.clone(), EvictReason::Forged);
+            } else if config.evict_unmanaged && nobody && record.contact.device().is_none() {
+                marks.insert(record.contact.id.clone(), EvictReason::Unmanaged);
+            }
+        }
         for (id, record) in &mut self.agent.contacts {
             if record.is_retired() {
                 continue;
@@ -71,6 +88,15 @@ impl Slot {
             || !throttle.take(&self.agent.extension, now.monotonic)
         {
             return None;
+        }
+        if asked.is_none() {
+            self.book.note(repair_entry(
+                &self.agent.extension,
+                config,
+                "qualify",
+                "the contact was not tested".to_owned(),
+                now,
+            ));
         }
         self.agent.qualify_asked = Some(now.monotonic);
         Some(Ask::Qualify {
@@ -101,6 +127,7 @@ impl Slot {
         asks: &mut Vec<Ask>,
     ) {
         let after = config.nudge_after;
+        let mut notes = Vec::new();
         for session in &mut self.agent.sessions {
             if session.state != SessionState::Online || !session.lease.links.is_any() {
                 continue;
@@ -113,11 +140,93 @@ impl Slot {
                 .is_none_or(|last| last + after * 10 <= now.monotonic);
             if missed && again && throttle.take(&self.agent.extension, now.monotonic) {
                 session.nudged = Some(now.monotonic);
+                let detail = format!("device {}: its contact is missing", session.session.device);
+                notes.push(repair_entry(
+                    &self.agent.extension,
+                    config,
+                    "re_register",
+                    detail,
+                    now,
+                ));
                 asks.push(Ask::Reregister {
                     session: session.session.id.clone(),
                 });
             }
         }
+        for note in notes {
+            self.book.note(note);
+        }
+    }
+
+    /// Queues pass no calls to an agent whose phone or app is not proved, or who is leaving; and do
+    /// so again once it is.
+    pub(super) fn ask_drain(
+        &mut self,
+        now: Now,
+        config: &Config,
+        throttle: &mut Throttle,
+        asks: &mut Vec<Ask>,
+    ) {
+        let Some(view) = self
+            .decided
+            .as_ref()
+            .filter(|view| view.status != BoardStatus::Unknown)
+        else {
+            return;
+        };
+        let wanted = drain_reason(view);
+        let queues = &mut self.agent.queues;
+        let due = match wanted {
+            Some(_) => queues.is_open(),
+            None => queues.is_drained(),
+        };
+        let drains = wanted.is_some();
+        let asked =
+            |(at, what): (Instant, bool)| what == drains && now.monotonic < at + config.drain_again;
+        if !due {
+            queues.asked = None;
+            return;
+        }
+        if queues.asked.is_some_and(asked) || !throttle.take(&self.agent.extension, now.monotonic) {
+            return;
+        }
+        queues.asked = Some((now.monotonic, drains));
+        let endpoint = self.agent.extension.clone();
+        let (what, detail) = match wanted {
+            Some(reason) => ("drain", reason.as_str()),
+            None => ("undrain", "proved again, or gone"),
+        };
+        self.book.note(repair_entry(
+            &endpoint,
+            config,
+            what,
+            detail.to_owned(),
+            now,
+        ));
+        asks.push(match wanted {
+            Some(reason) => Ask::Drain { endpoint, reason },
+            None => Ask::Undrain { endpoint },
+        });
+    }
+
+    /// Maintenance after a forced logout lasts until the contacts are gone.
+    pub(super) fn end_maintenance(&mut self, now: Now, asks: &mut Vec<Ask>) {
+        let Some(until) = self.agent.maintenance else {
+            return;
+        };
+        let retired = self
+            .agent
+            .contacts
+            .values()
+            .any(|record| record.is_retired());
+        if retired && now.monotonic < until {
+            return;
+        }
+        self.agent.maintenance = None;
+        asks.push(Ask::Maintenance {
+            endpoint: self.agent.extension.clone(),
+            on: false,
+        });
     }
 
     pub(super) fn ask_evict(
@@ -157,10 +266,16 @@ impl Slot {
                 break;
             }
             record.evict_asked = Some(now.monotonic);
-            notes.push(evict_entry(
+            let detail = format!(
+                "contact {}: {}",
+                record.contact.id.short_hash(),
+                reason.as_str()
+            );
+            notes.push(repair_entry(
                 &self.agent.extension,
-                &record.contact.id,
-                reason,
+                config,
+                "evict",
+                detail,
                 now,
             ));
             asks.push(Ask::Evict {
@@ -177,7 +292,7 @@ impl Slot {
     pub(super) fn nears_expiry(&mut self, now: Now) -> bool {
         let mut nears = false;
         for record in self.agent.contacts.values_mut() {
-            let expires = record.contact.expires_unix;
+            let expires = record.expires_here();
             if record.is_expired(now) {
                 nears |= record.checked_after.replace(expires) != Some(expires);
             } else if now.at_unix_seconds(expires) <= now.monotonic + EXPIRY_LEAD {
@@ -203,10 +318,28 @@ impl Slot {
     }
 }
 
-fn evict_entry(
+/// Why an agent's queues are to pass it over: every device of it has such a reason.
+fn drain_reason(view: &AgentView) -> Option<ReasonCode> {
+    let mut sessions = view
+        .devices
+        .iter()
+        .filter(|device| device.session_since_unix_ms.is_some())
+        .map(|device| {
+            device
+                .reasons
+                .iter()
+                .map(|reason| reason.code)
+                .find(|code| DRAINS.contains(code))
+        });
+    let first = sessions.next()??;
+    sessions.all(|reason| reason.is_some()).then_some(first)
+}
+
+pub(super) fn repair_entry(
     extension: &Extension,
-    id: &ContactId,
-    reason: EvictReason,
+    config: &Config,
+    what: &'static str,
+    detail: String,
     now: Now,
 ) -> LedgerEntry {
     LedgerEntry {
@@ -216,8 +349,12 @@ fn evict_entry(
         kind: LedgerKind::Repair,
         source: "server",
         rule: Some("R10"),
-        what: "evict",
-        detail: format!("contact {}: {}", id.short_hash(), reason.as_str()),
+        what,
+        detail: if config.observe_only {
+            format!("observed only: {detail}")
+        } else {
+            detail
+        },
     }
 }
 

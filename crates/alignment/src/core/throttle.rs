@@ -84,6 +84,7 @@ pub(super) struct Throttles {
     pub(super) evict: Throttle,
     pub(super) reregister: Throttle,
     pub(super) qualify: Throttle,
+    pub(super) drain: Throttle,
 }
 
 impl Throttles {
@@ -92,20 +93,26 @@ impl Throttles {
             evict: Throttle::new(config.evictions_per_second),
             reregister: Throttle::new(config.reregistrations_per_second),
             qualify: Throttle::new(config.qualifies_per_second),
+            drain: Throttle::new(config.drains_per_second),
         }
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
-        [&self.evict, &self.reregister, &self.qualify]
+        [&self.evict, &self.reregister, &self.qualify, &self.drain]
             .into_iter()
             .filter_map(Throttle::next)
             .min()
     }
 
     pub(super) fn called(&mut self, now: Instant) -> Vec<Extension> {
-        [&mut self.evict, &mut self.reregister, &mut self.qualify]
-            .into_iter()
-            .flat_map(|throttle| throttle.called(now))
-            .collect()
+        [
+            &mut self.evict,
+            &mut self.reregister,
+            &mut self.qualify,
+            &mut self.drain,
+        ]
+        .into_iter()
+        .flat_map(|throttle| throttle.called(now))
+        .collect()
     }
 }

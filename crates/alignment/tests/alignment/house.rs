@@ -16,6 +16,10 @@ pub(crate) struct House {
     pub(crate) contacts: BTreeMap<ContactId, Contact>,
     pub(crate) devices: BTreeMap<Extension, DeviceState>,
     pub(crate) channels: BTreeMap<String, Channel>,
+    /// Queue members, by queue and endpoint.
+    pub(crate) members: BTreeMap<(String, Extension), Membership>,
+    /// Drains and restorations take effect at once.
+    pub(crate) obeys: bool,
     /// AMI is up, and lists are answered.
     pub(crate) ami: bool,
     pub(crate) answers_lists: bool,
@@ -77,6 +81,7 @@ impl House {
             .iter()
             .map(|name| Person {
                 extension: ext(name),
+                owner: 1,
             })
             .collect();
         House::restored(
@@ -96,6 +101,8 @@ impl House {
             contacts: BTreeMap::new(),
             devices: BTreeMap::new(),
             channels: BTreeMap::new(),
+            members: BTreeMap::new(),
+            obeys: true,
             ami: false,
             answers_lists: true,
             empty_is_proved: true,
@@ -140,6 +147,7 @@ impl House {
     pub(crate) fn restarted(self, config: Config) -> Self {
         let people = self.devices.keys().map(|extension| Person {
             extension: extension.clone(),
+            owner: 1,
         });
         let restored = Restored {
             people: people.collect(),
@@ -158,6 +166,7 @@ impl House {
         house.contacts = self.contacts;
         house.devices = self.devices;
         house.channels = self.channels;
+        house.members = self.members;
         house
     }
 
@@ -232,10 +241,71 @@ impl House {
                     {
                         self.answer_lists(*asked_at);
                     }
+                    if self.ami && self.obeys {
+                        self.obey(&ask);
+                    }
                     self.asks.push(ask);
                 }
             }
         }
+    }
+
+    /// Asterisk's queues do as they are told.
+    fn obey(&mut self, ask: &Ask) {
+        match ask {
+            Ask::Drain { endpoint, reason } => {
+                let reason = format!("{DRAIN_REASON}{}", reason.as_str());
+                self.pause_all(endpoint, |member| !member.paused, true, &reason);
+            }
+            Ask::Undrain { endpoint } => {
+                self.pause_all(endpoint, Membership::is_drained, false, "");
+            }
+            Ask::Restore(membership) => self.member(membership.clone()),
+            _ => {}
+        }
+    }
+
+    fn pause_all(
+        &mut self,
+        endpoint: &Extension,
+        which: fn(&Membership) -> bool,
+        paused: bool,
+        reason: &str,
+    ) {
+        let of_endpoint = |member: &&Membership| member.endpoint == *endpoint && which(member);
+        let members: Vec<_> = self.members.values().filter(of_endpoint).cloned().collect();
+        for member in members {
+            self.member(Membership {
+                paused,
+                reason: reason.to_owned(),
+                ..member
+            });
+        }
+    }
+
+    /// A queue has this member, and says so.
+    pub(crate) fn member(&mut self, member: Membership) {
+        let key = (member.queue.clone(), member.endpoint.clone());
+        self.members.insert(key, member.clone());
+        self.core
+            .handle(self.now, Input::Observation(Observation::Member(member)));
+    }
+
+    /// The endpoint is a member of the queue `support`, paused by a person or not.
+    pub(crate) fn queue(&mut self, agent: &str, pause: Option<&str>) {
+        self.member(Membership {
+            endpoint: ext(agent),
+            queue: "support".to_owned(),
+            paused: pause.is_some(),
+            reason: pause.unwrap_or_default().to_owned(),
+        });
+        self.drain();
+    }
+
+    /// Whether and why the queue `support` passes the agent over.
+    pub(crate) fn queue_pause(&self, agent: &str) -> Option<&str> {
+        let member = &self.members[&("support".to_owned(), ext(agent))];
+        member.paused.then_some(member.reason.as_str())
     }
 
     /// R8: what a row says is in the table already.
@@ -265,6 +335,7 @@ impl House {
             .collect();
         let channels = self.channels.values().cloned().collect();
         let rows = self.rows.values().cloned().collect();
+        let members = self.members.values().cloned().collect();
         for list in [
             Observation::Stored { asked_at, rows },
             Observation::Contacts {
@@ -274,6 +345,7 @@ impl House {
             },
             Observation::Devices { asked_at, states },
             Observation::Channels { asked_at, channels },
+            Observation::Members { asked_at, members },
         ] {
             self.core.handle(self.now, Input::Observation(list));
         }
@@ -355,10 +427,22 @@ impl House {
             session: session(name),
             extension: ext(agent),
             contact_uri: contact_uri.to_owned(),
+            take_over: false,
             key: None,
         })
     }
 
+    pub(crate) fn take_over(&mut self, agent: &str, name: &str, contact_uri: &str) -> RequestId {
+        self.ask(Intent::AgentOnline {
+            session: session(name),
+            extension: ext(agent),
+            contact_uri: contact_uri.to_owned(),
+            take_over: true,
+            key: None,
+        })
+    }
+
+    /// Asks for a logout. Its answer comes once every view agrees.
     pub(crate) fn logout(&mut self, name: &str) -> RequestId {
         self.ask(Intent::AgentLogout {
             session: session(name),
@@ -530,6 +614,19 @@ impl House {
             .values()
             .filter(|row| row.endpoint.as_str() == agent);
         of_agent.map(|row| row.status.as_str()).collect()
+    }
+
+    /// When lists were last asked for.
+    pub(crate) fn last_resync(&self) -> Instant {
+        let asked = |ask: &Ask| match ask {
+            Ask::Resync { asked_at, .. } => Some(*asked_at),
+            _ => None,
+        };
+        self.asks
+            .iter()
+            .rev()
+            .find_map(asked)
+            .expect("lists were asked for")
     }
 
     pub(crate) fn evictions(&self) -> Vec<(ContactId, EvictReason)> {

@@ -77,12 +77,18 @@ fn logout_writes_intent_user_and_contact_in_one_commit() {
 #[test]
 fn neither_reply_nor_broadcast_leaves_before_its_commit() {
     let mut house = House::of(&["1001"]);
-    house.log_in("1001", "s1", "d1");
+    let id = house.log_in("1001", "s1", "d1");
     house.commits = false;
     let broadcasts = house.broadcasts.len();
     let request = house.logout("s1");
     assert!(!house.replies.contains_key(&request));
     assert_eq!(house.broadcasts.len(), broadcasts);
+    house.commit_all();
+    house.unregister(&id);
+    assert!(
+        !house.replies.contains_key(&request),
+        "the row's end is not committed"
+    );
     house.commit_all();
     assert!(matches!(house.answer(request), Answer::LoggedOut(_)));
     assert_eq!(
@@ -167,7 +173,8 @@ fn only_what_changed_is_written() {
 #[test]
 fn a_repeated_key_hears_the_same_answer_and_another_request_under_it_is_refused() {
     let mut house = House::of(&["1001"]);
-    house.log_in("1001", "s1", "d1");
+    let id = house.log_in("1001", "s1", "d1");
+    house.unregister(&id);
     house.commits = false;
     let logout = || Intent::AgentLogout {
         session: session("s1"),
@@ -185,6 +192,7 @@ fn a_repeated_key_hears_the_same_answer_and_another_request_under_it_is_refused(
         session: session("s1"),
         extension: ext("1001"),
         contact_uri: "sip:1001-s1@10.0.0.9".to_owned(),
+        take_over: false,
         key: Some(IdempotencyKey::new("k1").unwrap()),
     });
     assert_eq!(house.answer(misused), &Answer::Refused(Refusal::KeyReused));

@@ -1,9 +1,12 @@
 //! The alignment core against the rules and situations it is specified by.
 
+mod doubt;
 mod house;
 mod login_and_logout;
+mod queues;
 mod random_walk;
 mod repairs;
 mod shared_table;
 mod sight;
 mod situations;
+mod whose;

@@ -393,7 +393,7 @@ fn s18_a_logout_during_a_call_completes_after_it() {
     let request = house.logout("s1");
     assert_eq!(house.status("1001"), BoardStatus::LoggingOut);
     house.pass_seconds(2);
-    assert!(matches!(house.answer(request), Answer::LoggingOut(_)));
+    assert!(matches!(house.answer(request), Answer::LoggingOut { .. }));
     assert!(house.evictions().is_empty());
     house.call_ends("1001");
     assert_eq!(house.status("1001"), BoardStatus::Offline);
@@ -404,12 +404,13 @@ fn s18_a_logout_during_a_call_completes_after_it() {
 #[test]
 fn s18_a_call_that_ends_with_the_logout_leaves_nothing_pending() {
     let mut house = House::of(&["1001"]);
-    house.log_in("1001", "s1", "d1");
+    let id = house.log_in("1001", "s1", "d1");
     house.call_begins("1001");
     let request = house.logout("s1");
     assert!(!house.replies.contains_key(&request));
     house.pass(Duration::from_millis(5));
     house.call_ends("1001");
+    house.unregister(&id);
     assert!(matches!(house.answer(request), Answer::LoggedOut(_)));
 }
 
@@ -598,10 +599,7 @@ fn r1_device_state_must_be_idle() {
         house.set_device("1001", state);
         assert_eq!(house.status("1001"), status, "{state:?}");
     }
-    house.see(Observation::Paused {
-        endpoint: ext("1001"),
-        paused: true,
-    });
+    house.queue("1001", Some("lunch"));
     assert_eq!(house.status("1001"), BoardStatus::Paused);
 }
 

@@ -1,0 +1,75 @@
+//! Who has which extension. One that changes hands takes nothing of the last owner along.
+
+use std::collections::BTreeSet;
+
+use super::Core;
+use crate::input::{EndReason, Person};
+use crate::ledger::{LedgerEntry, LedgerKind};
+use crate::names::Extension;
+use crate::time::Now;
+
+impl Core {
+    /// Everybody: who is missing has no extension any more.
+    pub(super) fn people(&mut self, now: Now, people: Vec<Person>) {
+        let named: BTreeSet<Extension> = people
+            .iter()
+            .map(|person| person.extension.clone())
+            .collect();
+        for person in people {
+            self.person(now, person);
+        }
+        let gone: Vec<Extension> = self
+            .slots
+            .iter()
+            .filter(|(extension, slot)| slot.agent.known && !named.contains(extension))
+            .map(|(extension, _)| extension.clone())
+            .collect();
+        for extension in gone {
+            self.end_ownership(now, &extension, "extension_withdrawn");
+            self.slot(&extension).agent.person = None;
+        }
+    }
+
+    pub(super) fn person(&mut self, now: Now, person: Person) {
+        let Person { extension, owner } = person;
+        let agent = &mut self.slot(&extension).agent;
+        let before = agent.person.replace(owner);
+        if !agent.known {
+            agent.known = true;
+            self.dirty.insert(extension.clone());
+        }
+        if before.is_some_and(|before| before != owner) {
+            self.end_ownership(now, &extension, "extension_handed_over");
+            self.slot(&extension).agent.handed_over = Some(now.monotonic);
+        }
+    }
+
+    /// Sessions end and their contacts go, whatever call is going on: it is Asterisk's to finish.
+    fn end_ownership(&mut self, now: Now, extension: &Extension, what: &'static str) {
+        let slot = self.slot(extension);
+        let live: Vec<_> = slot
+            .agent
+            .sessions
+            .iter()
+            .filter(|record| !record.is_ended())
+            .map(|record| record.session.id.clone())
+            .collect();
+        if live.is_empty() {
+            return;
+        }
+        for session in &live {
+            slot.end_session(session, EndReason::Reassigned, now);
+        }
+        slot.book.note(LedgerEntry {
+            at_unix_ms: now.unix_ms,
+            extension: Some(extension.clone()),
+            device: None,
+            kind: LedgerKind::Intent,
+            source: "admin",
+            rule: None,
+            what,
+            detail: String::new(),
+        });
+        self.dirty.insert(extension.clone());
+    }
+}

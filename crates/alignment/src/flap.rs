@@ -1,0 +1,41 @@
+//! Hysteresis: who comes and goes again and again counts as there only once it stays.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::board::BoardStatus;
+use crate::config::Config;
+
+/// When an agent lately ceased to be Available for want of its phone or its app.
+#[derive(Debug, Default)]
+pub(crate) struct Flaps {
+    dips: VecDeque<Instant>,
+    steady_at: Option<Instant>,
+}
+
+impl Flaps {
+    /// The decision is another than before.
+    pub(crate) fn decided(
+        &mut self,
+        before: BoardStatus,
+        after: BoardStatus,
+        now: Instant,
+        config: &Config,
+    ) {
+        let lost = matches!(after, BoardStatus::NotAvailable | BoardStatus::Unknown);
+        if before != BoardStatus::Available || !lost {
+            return;
+        }
+        self.dips.push_back(now);
+        self.dips
+            .retain(|at| now.saturating_duration_since(*at) <= config.flap_window);
+        if self.dips.len() >= config.flaps {
+            self.steady_at = Some(now + config.settle);
+        }
+    }
+
+    /// From when it may be Available again, if that is not yet.
+    pub(crate) fn steady_at(&self, now: Instant) -> Option<Instant> {
+        self.steady_at.filter(|at| *at > now)
+    }
+}
