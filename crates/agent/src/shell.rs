@@ -323,6 +323,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 let request = AgentOnlineRequest {
                     extension,
                     contact_uri,
+                    take_over: false,
                 };
                 tasks.spawn(async move {
                     let result = api.agent_online(server, token, request, key).await;

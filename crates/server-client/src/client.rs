@@ -216,6 +216,7 @@ impl Keyed<'_> {
         let request = AgentOnlineRequest {
             extension: extension.into(),
             contact_uri: contact_uri.into(),
+            take_over: false,
         };
         self.send(AGENT_ONLINE, Some(token), &request).await
     }

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use rollcall_alignment::{EndReason, Person};
+use rollcall_alignment::{EndReason, Explanation, Person};
 use rollcall_wire::{
     board::Agent,
     realtime::{AgentStatus, AgentsSnapshot, DeviceHeartbeat, SessionEnded},
@@ -50,10 +50,39 @@ pub enum Command {
         extension: String,
         /// The Contact as claimed: to be matched, never stored as a route.
         contact_uri: String,
+        /// End the sessions of other devices that stand in the way.
+        take_over: bool,
         /// The client's name for this request.
         key: Option<String>,
         /// Answered after the commit.
         reply: oneshot::Sender<Result<Online, Refusal>>,
+    },
+    /// A supervisor ends sessions of an extension.
+    ForceLogout {
+        /// Who asks.
+        by: Arc<Session>,
+        /// Whose sessions.
+        extension: String,
+        /// This device's alone.
+        device_id: Option<String>,
+        /// End the calls too.
+        end_calls: bool,
+        /// Answered when every view agrees, or with what is pending.
+        reply: oneshot::Sender<Result<LoggedOut, Refusal>>,
+    },
+    /// Is this agent available, by a fresh check?
+    Prove {
+        /// Who.
+        extension: String,
+        /// `None`: Asterisk did not answer in time.
+        reply: oneshot::Sender<Result<Option<Agent>, Refusal>>,
+    },
+    /// Why is this agent's state what it is?
+    Explain {
+        /// Who.
+        extension: String,
+        /// `None`: nobody has this extension.
+        reply: oneshot::Sender<Result<Option<Explanation>, Refusal>>,
     },
     /// `agent-logout`.
     Logout {
@@ -110,7 +139,7 @@ pub struct Online {
 /// What a logout came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedOut {
-    /// What the logout still waits for: `call`. Empty when it is complete.
+    /// What does not agree yet: `call`, `contact`, `row`, `device`. Empty when it is complete.
     pub pending: Vec<String>,
 }
 
@@ -190,6 +219,7 @@ impl DeviceNotice {
             ),
             EndReason::Forced => ("forced", "A supervisor signed this agent out."),
             EndReason::Expired => ("expired", "The session has ended; sign in again."),
+            EndReason::Reassigned => ("expired", "This extension is no longer yours."),
         };
         Self::SessionEnded(SessionEnded {
             reason: reason.into(),
@@ -277,13 +307,14 @@ impl CoreHandle {
         &self,
         session: Arc<Session>,
         extension: String,
-        contact_uri: String,
+        (contact_uri, take_over): (String, bool),
         key: Option<String>,
     ) -> Result<Online, Refusal> {
         self.ask(|reply| Command::Online {
             session,
             extension,
             contact_uri,
+            take_over,
             key,
             reply,
         })
@@ -306,6 +337,35 @@ impl CoreHandle {
             reply,
         })
         .await
+    }
+
+    /// Ends sessions of an extension on a supervisor's word.
+    pub async fn force_logout(
+        &self,
+        by: Arc<Session>,
+        extension: String,
+        device_id: Option<String>,
+        end_calls: bool,
+    ) -> Result<LoggedOut, Refusal> {
+        self.ask(|reply| Command::ForceLogout {
+            by,
+            extension,
+            device_id,
+            end_calls,
+            reply,
+        })
+        .await
+    }
+
+    /// An agent's row by lists that are read after this call; `None` if Asterisk does not answer.
+    pub async fn prove(&self, extension: String) -> Result<Option<Agent>, Refusal> {
+        self.ask(|reply| Command::Prove { extension, reply }).await
+    }
+
+    /// Why an agent's state is what it is; `None` if nobody has this extension.
+    pub async fn explain(&self, extension: String) -> Result<Option<Explanation>, Refusal> {
+        self.ask(|reply| Command::Explain { extension, reply })
+            .await
     }
 
     /// Passes a device's vitals on. One that finds the queue full is dropped: the next is near.
@@ -456,6 +516,7 @@ impl Feed {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     epoch: Option<String>,
+    mode: String,
     seq: u64,
     agents: BTreeMap<String, Agent>,
 }
@@ -465,6 +526,7 @@ impl From<&AgentsSnapshot> for Board {
         let by_extension = |agent: &Agent| (agent.extension.clone(), agent.clone());
         Self {
             epoch: Some(snapshot.epoch.clone()),
+            mode: snapshot.mode.clone(),
             seq: snapshot.seq,
             agents: snapshot.agents.iter().map(by_extension).collect(),
         }
@@ -482,6 +544,7 @@ impl Board {
     pub(crate) fn snapshot(&self, audience: &Audience) -> Option<AgentsSnapshot> {
         Some(AgentsSnapshot {
             epoch: self.epoch.clone()?,
+            mode: self.mode.clone(),
             seq: self.seq,
             agents: self
                 .agents

@@ -21,7 +21,8 @@ use std::{
 
 use rollcall_alignment::{
     Ask, Broadcast, CommitId, Core, DevicePolicy, EndReason, Epoch, Failure, Input,
-    NonQualifiedPolicy, Now, Observation, Output, Reply, RequestId, Restored, SessionState,
+    NonQualifiedPolicy, Now, Observation, Output, Registrar, Reply, RequestId, Restored,
+    SessionState,
 };
 use rollcall_ami::Figures;
 use rollcall_wire::realtime::{AgentStatus, AgentsSnapshot};
@@ -32,6 +33,7 @@ use crate::{
     asterisk::Asterisk,
     auth::SessionId,
     clock,
+    config::{Devices, Mode, Repairs, Unmanaged},
     core_link::{Command, CoreInbox, DeviceNotice, Publisher},
     db::{Database, Write, WriteError},
 };
@@ -131,6 +133,7 @@ struct Driver {
     core: Core,
     database: Database,
     publisher: Publisher,
+    mode: &'static str,
     /// The board was published for the first time.
     published: bool,
     next_request: u64,
@@ -149,6 +152,7 @@ impl Driver {
             core: Core::new(core_config(config), Epoch(now.unix_ms), now),
             database,
             publisher,
+            mode: config.mode.as_str(),
             published: false,
             next_request: 0,
             waiters: HashMap::new(),
@@ -200,6 +204,7 @@ impl Driver {
             self.published = true;
             self.publisher.board(AgentsSnapshot {
                 epoch: snapshot.epoch.0.to_string(),
+                mode: self.mode.to_owned(),
                 seq: snapshot.seq.0,
                 agents: snapshot.agents.iter().map(views::agent).collect(),
             });
@@ -285,7 +290,20 @@ fn core_config(config: &Config) -> rollcall_alignment::Config {
         evictions_per_second: settings.evictions_per_second,
         reregistrations_per_second: settings.reregistrations_per_second,
         qualifies_per_second: settings.qualifies_per_second,
-        devices: DevicePolicy::Multi,
+        devices: match settings.devices {
+            Devices::Single => DevicePolicy::Single,
+            Devices::Multi => DevicePolicy::Multi,
+            Devices::Takeover => DevicePolicy::Takeover,
+        },
+        drains_per_second: settings.drains_per_second,
+        observe_only: settings.repairs == Repairs::Observe,
+        evict_unmanaged: settings.unmanaged == Unmanaged::Evict,
+        registrar: match (config.mode, &config.ami) {
+            (Mode::Claims, _) => Registrar::Claims,
+            (_, Some(_)) => Registrar::Linked,
+            (_, None) => Registrar::Absent,
+        },
+        shared_table: config.mode == Mode::Shared,
         non_qualified: if settings.accept_non_qualified {
             NonQualifiedPolicy::Accept
         } else {

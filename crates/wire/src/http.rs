@@ -108,6 +108,9 @@ pub struct AgentOnlineRequest {
     pub extension: String,
     /// The Contact the phone registered: a claim to match, never a route to store.
     pub contact_uri: String,
+    /// End the session of the device that stands in the way (`in_use`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take_over: bool,
 }
 
 /// The answer to [`AGENT_ONLINE`].
@@ -138,8 +141,8 @@ pub struct AgentLogoutRequest {
 pub struct AgentLogoutResponse {
     /// Always true; failures are errors.
     pub success: bool,
-    /// What the logout still waits for: `call`. Empty when it is complete; the contact is over from
-    /// then on, and evicted should the phone not take it away itself.
+    /// What does not agree yet after two seconds: `call`, `contact`, `row`, `device`; the logout goes
+    /// on and finishes by itself. Empty when phone, Asterisk and board agree.
     pub pending: Vec<String>,
 }
 

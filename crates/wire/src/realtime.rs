@@ -25,6 +25,9 @@ pub struct AgentsSnapshot {
     pub epoch: String,
     /// The change this snapshot stands at; the next delta carries `seq + 1`.
     pub seq: u64,
+    /// What Asterisk maps, and so what the board stands on: `mirror`, `shared` or `claims`.
+    #[serde(default)]
+    pub mode: String,
     /// Everybody, by extension.
     pub agents: Vec<Agent>,
 }

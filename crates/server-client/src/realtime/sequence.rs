@@ -94,6 +94,7 @@ mod tests {
 
     fn snapshot(epoch: &str, seq: u64) -> AgentsSnapshot {
         AgentsSnapshot {
+            mode: "mirror".into(),
             epoch: epoch.into(),
             seq,
             agents: vec![],

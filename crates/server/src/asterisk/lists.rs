@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use rollcall_alignment::{Contact, ContactRow, ContactStatus, Observation};
+use rollcall_alignment::{Contact, ContactRow, ContactStatus, Observation, Source};
 use rollcall_ami::{Action, ActionError, Client, Event, Listing};
 use tokio::sync::mpsc;
 
@@ -29,12 +29,20 @@ pub(super) struct Lists {
 impl Lists {
     /// Reads them all. One that fails is not handed on: the core asks again.
     pub(super) async fn read(self, asked_at: Instant) {
-        let ((stored, contacts), devices, channels) = tokio::join!(
+        let ((stored, contacts), devices, channels, members, offset) = tokio::join!(
             self.contacts(asked_at),
             self.client.list(Action::device_state_list()),
             self.client.list(Action::show_channels()),
+            self.client.list(Action::queue_status()),
+            self.clock_offset(),
         );
+        // An Asterisk without app_queue has no members, and does not know the question.
+        let members = match members {
+            Err(ActionError::Refused { .. }) => Ok(Listing::Items(Vec::new())),
+            members => members,
+        };
         let observations = [
+            offset,
             stored,
             contacts,
             whole("device states", devices).map(|items| Observation::Devices {
@@ -45,12 +53,28 @@ impl Lists {
                 asked_at,
                 channels: items.iter().filter_map(observe::listed_channel).collect(),
             }),
+            whole("queue members", members).map(|items| Observation::Members {
+                asked_at,
+                members: items.iter().filter_map(observe::listed_member).collect(),
+            }),
         ];
         for observation in observations.into_iter().flatten() {
             if self.driver.send(observation).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Asterisk's clock beside ours, by a Ping: it answered somewhere between the two readings.
+    async fn clock_offset(&self) -> Option<Observation> {
+        let before = clock::now_ms();
+        let pong = self.client.action(Action::ping()).await.ok()?;
+        let after = clock::now_ms();
+        let theirs: f64 = pong.packet.get("Timestamp")?.parse().ok()?;
+        Some(Observation::ClockOffset {
+            source: Source::Ami,
+            offset_ms: offset(theirs, before, after),
+        })
     }
 
     /// What our database holds of contacts, and what the registrar lists.
@@ -67,7 +91,7 @@ impl Lists {
                     None
                 }
             };
-            let proved = self.mode == Mode::Mirror
+            let proved = self.mode != Mode::Shared
                 || matches!((&listed, &stored), (Some(listed), Some(stored))
                     if is_of_one_table(listed, stored, clock::now_ms() / 1_000));
             if !proved && listed.is_some() && tries < TRIES {
@@ -95,6 +119,20 @@ impl Lists {
                 }),
             );
         }
+    }
+}
+
+/// Theirs, seconds since the epoch, minus the middle of ours, ms; nothing where it lies between them.
+fn offset(theirs: f64, before_ms: u64, after_ms: u64) -> i64 {
+    let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let (before, after) = (signed(before_ms), signed(after_ms));
+    // Truncation of a fraction of a millisecond.
+    #[allow(clippy::cast_possible_truncation)]
+    let theirs = (theirs * 1000.0) as i64;
+    if (before..=after).contains(&theirs) {
+        0
+    } else {
+        theirs.saturating_sub(before / 2 + after / 2)
     }
 }
 
@@ -160,6 +198,13 @@ mod tests {
             reg_server: String::new(),
             status,
         }
+    }
+
+    #[test]
+    fn a_clock_is_off_only_by_what_the_pings_time_cannot_explain() {
+        assert_eq!(offset(1_000.5, 1_000_400, 1_000_600), 0);
+        assert_eq!(offset(990.0, 1_000_400, 1_000_600), -10_500);
+        assert_eq!(offset(1_010.0, 1_000_000, 1_000_002), 9_999);
     }
 
     #[test]

@@ -9,11 +9,12 @@ mod ari;
 mod evict;
 mod lists;
 mod observe;
+mod repairs;
 
 use std::{sync::Arc, time::Duration};
 
 use rollcall_alignment::{Ask, Observation};
-use rollcall_ami::{Action, Client, ClientConfig, ClientEvent, Figures, session::SessionConfig};
+use rollcall_ami::{Client, ClientConfig, ClientEvent, Figures, session::SessionConfig};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -62,7 +63,7 @@ impl Asterisk {
             ..client_config(ami)?
         });
         let store = match config.mode {
-            Mode::Mirror => Store::Astdb(client.clone()),
+            Mode::Mirror | Mode::Claims => Store::Astdb(client.clone()),
             Mode::Shared => Store::Table(database.clone()),
         };
         let (driver, lists) = mpsc::channel(LISTS);
@@ -116,23 +117,15 @@ impl Asterisk {
                 tracing::debug!(reason = reason.as_str(), "reading Asterisk's full lists");
                 tokio::spawn(link.lists.clone().read(asked_at));
             }
-            Ask::Qualify { endpoint } => {
-                let client = link.client.clone();
-                tokio::spawn(async move {
-                    let asked = match Action::qualify(endpoint.as_str()) {
-                        Ok(action) => client.action(action).await.map(drop),
-                        Err(error) => Err(error.into()),
-                    };
-                    if let Err(error) = asked {
-                        tracing::warn!(%endpoint, %error, "Asterisk did not take the qualify");
-                    }
-                });
-            }
+
             Ask::Evict { contact, reason } => {
                 tokio::spawn(link.evictor.clone().evict(contact, reason));
             }
             // The driver's: it is said to the app.
             Ask::Reregister { .. } => {}
+            repair => {
+                tokio::spawn(repairs::carry_out(link.client.clone(), repair));
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use rollcall_alignment::{
     Channel, ChannelState, Contact, ContactEvent, ContactId, ContactStatus, DeviceState, Extension,
-    Observation,
+    Membership, Observation,
 };
 use rollcall_ami::{ClientEvent, ContactStatus as AmiStatus, Event, EventKind, event};
 
@@ -27,8 +27,43 @@ pub(super) fn event(event: ClientEvent) -> Option<Observation> {
             EventKind::Hangup(hangup) => Some(Observation::Hangup {
                 unique_id: hangup.channel.unique_id,
             }),
+            EventKind::FullyBooted(booted) => Some(Observation::Booted {
+                up_for: booted.uptime?,
+            }),
+            EventKind::QueueMember(member) => queue_member(member),
             _ => None,
         },
+    }
+}
+
+fn queue_member(member: event::QueueMember) -> Option<Observation> {
+    let gone = member.change == event::QueueMemberChange::Removed;
+    let membership = membership(&member)?;
+    Some(if gone {
+        Observation::MemberGone {
+            endpoint: membership.endpoint,
+            queue: membership.queue,
+        }
+    } else {
+        Observation::Member(membership)
+    })
+}
+
+/// A queue's member that is an endpoint: an interface such as `PJSIP/1001`.
+fn membership(member: &event::QueueMember) -> Option<Membership> {
+    Some(Membership {
+        endpoint: Extension::new(member.interface.strip_prefix("PJSIP/")?).ok()?,
+        queue: member.queue.clone(),
+        paused: member.paused,
+        reason: member.paused_reason.clone(),
+    })
+}
+
+/// An item of `QueueStatus`.
+pub(super) fn listed_member(item: &Event) -> Option<Membership> {
+    match &item.kind {
+        EventKind::QueueMember(member) => membership(member),
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ impl Config {
             match self.mode {
                 Mode::Mirror => "mirrors the contacts that Asterisk reports".to_owned(),
                 Mode::Shared => "shares ps_contacts with Asterisk".to_owned(),
+                Mode::Claims => "records what the apps claim, and proves none of it".to_owned(),
             },
         ];
         match &self.ami {

@@ -9,7 +9,7 @@ use figment::{
 };
 use thiserror::Error;
 
-use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Secret, Transport};
+use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Mode, Secret, Transport};
 use crate::db;
 
 /// The first part of every variable of ours is one of these.
@@ -96,6 +96,11 @@ impl Config {
                 self.sip.transport.as_str()
             )));
         }
+        if self.mode == Mode::Claims && self.ami.is_some() {
+            return invalid(
+                "mode = \"claims\" asks no Asterisk: remove [ami], or choose \"mirror\" or \"shared\"",
+            );
+        }
         let times = &self.alignment;
         if times.heartbeat_ms == 0 || times.resync_ms == 0 || times.login_timeout_ms == 0 {
             return invalid("times in [alignment] must be above 0 (grace_ms may be 0)");
@@ -104,6 +109,7 @@ impl Config {
             times.evictions_per_second,
             times.reregistrations_per_second,
             times.qualifies_per_second,
+            times.drains_per_second,
         ];
         if ceilings.contains(&0) {
             return invalid("the ceilings in [alignment] (..._per_second) must be above 0");

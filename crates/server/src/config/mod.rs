@@ -61,6 +61,8 @@ pub enum Mode {
     Mirror,
     /// In `ps_contacts` itself, over ODBC: the table is Asterisk's, we keep its `status`.
     Shared,
+    /// Nobody asks: no AMI. What the apps claim is recorded, and everybody who claims is Unverified.
+    Claims,
 }
 
 /// The database.
@@ -160,12 +162,57 @@ pub struct AlignmentConfig {
     pub login_timeout_ms: u64,
     /// Whether a contact that Asterisk does not qualify counts as reachable.
     pub accept_non_qualified: bool,
+    /// What a second device of the same extension means.
+    pub devices: Devices,
+    /// Whether repairs are made, or only concluded and put on the ledger.
+    pub repairs: Repairs,
+    /// What becomes of a phone that nobody is logged in with.
+    pub unmanaged: Unmanaged,
     /// Contacts evicted at most in one second.
     pub evictions_per_second: u32,
     /// Apps asked to register again at most in one second.
     pub reregistrations_per_second: u32,
     /// Endpoints that Asterisk is asked to qualify at most in one second.
     pub qualifies_per_second: u32,
+    /// Endpoints paused in the queues, or let back, at most in one second.
+    pub drains_per_second: u32,
+    /// How long the ledger is kept, days; 0 keeps it for ever.
+    pub ledger_days: u32,
+}
+
+/// What a second device of the same extension means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Devices {
+    /// Refused while the first one is there, unless its agent takes over.
+    Single,
+    /// A lease each.
+    #[default]
+    Multi,
+    /// The newest ends the others.
+    Takeover,
+}
+
+/// Whether repairs are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Repairs {
+    /// They are.
+    #[default]
+    Act,
+    /// They are put on the ledger, and everything is left as it is.
+    Observe,
+}
+
+/// What becomes of a phone that nobody is logged in with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unmanaged {
+    /// It is shown, and left alone.
+    #[default]
+    Leave,
+    /// It is evicted.
+    Evict,
 }
 
 /// Passwords, tokens, guessing.
@@ -248,6 +295,18 @@ impl AmiConfig {
             secret_file: None,
             secret_env: None,
             secret: Some(secret),
+        }
+    }
+}
+
+impl Mode {
+    /// The word of the configuration, and on the board.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror",
+            Self::Shared => "shared",
+            Self::Claims => "claims",
         }
     }
 }
@@ -344,6 +403,11 @@ impl Default for AlignmentConfig {
             evictions_per_second: 20,
             reregistrations_per_second: 50,
             qualifies_per_second: 100,
+            drains_per_second: 50,
+            ledger_days: 400,
+            devices: Devices::default(),
+            repairs: Repairs::default(),
+            unmanaged: Unmanaged::default(),
         }
     }
 }

@@ -123,7 +123,7 @@ fn contact(row: &Row) -> Result<ContactRow, DbError> {
 /// Writes what was proved of a contact.
 pub(super) async fn put(db: &mut Connection, mode: Mode, row: &ContactRow) -> Result<(), Fault> {
     match mode {
-        Mode::Mirror => put_row(db, "ps_contacts", row).await,
+        Mode::Mirror | Mode::Claims => put_row(db, "ps_contacts", row).await,
         Mode::Shared => {
             set_status(db, &row.id, row.status).await?;
             if row.status == ContactStatus::Expired {
@@ -137,7 +137,7 @@ pub(super) async fn put(db: &mut Connection, mode: Mode, row: &ContactRow) -> Re
 /// A contact is not even the last one any more: a newer one took its place.
 pub(super) async fn forget(db: &mut Connection, mode: Mode, id: &ContactId) -> Result<(), Fault> {
     let statement = match mode {
-        Mode::Mirror => "DELETE FROM ps_contacts WHERE id = ?1",
+        Mode::Mirror | Mode::Claims => "DELETE FROM ps_contacts WHERE id = ?1",
         // The row itself is Asterisk's to delete.
         Mode::Shared => "DELETE FROM last_contacts WHERE id = ?1",
     };

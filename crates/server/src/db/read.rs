@@ -51,12 +51,7 @@ impl Database {
         .await?;
         let users = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
         Ok(Restored {
-            people: users
-                .iter()
-                .map(|user| Person {
-                    extension: user.extension.clone(),
-                })
-                .collect(),
+            people: self.people().await?,
             users,
             sessions: self.live_sessions().await?,
             contacts: self.contacts().await?,
@@ -109,13 +104,14 @@ impl Database {
     /// Everybody with an extension, in its order.
     pub async fn people(&self) -> Result<Vec<Person>, DbError> {
         let rows =
-            query("SELECT extension FROM users WHERE extension IS NOT NULL ORDER BY extension")
+            query("SELECT extension, id FROM users WHERE extension IS NOT NULL ORDER BY extension")
                 .fetch_all(self.reads())
                 .await?;
         rows.iter()
             .map(|row| {
                 Ok(Person {
                     extension: extension(row.try_get(0)?)?,
+                    owner: row.try_get(1)?,
                 })
             })
             .collect()

@@ -4,7 +4,7 @@ use rollcall_alignment::{
     Answer, DeviceId, Extension, IdempotencyKey, Input, Intent, LinkId, NameError, Observation,
     Person, Refusal as No, RequestId, SignIn, Vitals,
 };
-use rollcall_wire::realtime::DeviceHeartbeat;
+use rollcall_wire::{board::Agent, realtime::DeviceHeartbeat};
 use tokio::sync::oneshot;
 
 use super::{Driver, views};
@@ -23,6 +23,7 @@ pub(super) enum Waiter {
         reply: oneshot::Sender<Result<Online, Refusal>>,
     },
     Logout(oneshot::Sender<Result<LoggedOut, Refusal>>),
+    Proof(oneshot::Sender<Result<Option<Agent>, Refusal>>),
 }
 
 impl Waiter {
@@ -37,7 +38,9 @@ impl Waiter {
             (Waiter::SignIn(reply), _) => drop(reply.send(Ok(()))),
             (
                 Waiter::Online { device, reply },
-                Answer::Online(view) | Answer::LoggedOut(view) | Answer::LoggingOut(view),
+                Answer::Online(view)
+                | Answer::LoggedOut(view)
+                | Answer::LoggingOut { agent: view, .. },
             ) => {
                 let online = Online {
                     agent: views::agent(&view),
@@ -47,13 +50,21 @@ impl Waiter {
             }
             (Waiter::Logout(reply), answer) => {
                 let pending = match answer {
-                    Answer::LoggingOut(_) => vec!["call".to_owned()],
+                    Answer::LoggingOut { pending, .. } => pending
+                        .iter()
+                        .map(|view| view.as_str().to_owned())
+                        .collect(),
                     _ => Vec::new(),
                 };
                 drop(reply.send(Ok(LoggedOut { pending })));
             }
-            // The core answers a sign-in to nobody else.
-            (Waiter::Online { .. }, Answer::SignedIn) => {}
+            (Waiter::Proof(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
+            (Waiter::Proof(reply), Answer::Proof(view)) => {
+                drop(reply.send(Ok(view.map(|view| views::agent(&view)))));
+            }
+            // The core gives each intent its own kind of answer.
+            (Waiter::Online { .. }, Answer::SignedIn | Answer::Proof(_))
+            | (Waiter::Proof(_), _) => {}
         }
     }
 }
@@ -64,8 +75,9 @@ impl Driver {
             Command::SignIn { session, reply } => {
                 if let Some(extension) = session_extension(&session) {
                     // Somebody added since our start is heard of here first.
-                    let people = Observation::People(vec![Person { extension }]);
-                    self.take(Input::Observation(people), asterisk);
+                    let owner = session.user_id;
+                    let person = Observation::Person(Person { extension, owner });
+                    self.take(Input::Observation(person), asterisk);
                 }
                 self.intend(sign_in(&session), Waiter::SignIn(reply), asterisk);
             }
@@ -73,10 +85,12 @@ impl Driver {
                 session,
                 extension,
                 contact_uri,
+                take_over,
                 key,
                 reply,
             } => {
-                let intent = online(&session, &extension, contact_uri, key.as_deref());
+                let claim = (contact_uri, take_over);
+                let intent = online(&session, &extension, claim, key.as_deref());
                 let device = session.device_id.clone();
                 self.intend(intent, Waiter::Online { device, reply }, asterisk);
             }
@@ -92,6 +106,26 @@ impl Driver {
                 }
                 let intent = logout(&session, device_id.as_deref(), key.as_deref());
                 self.intend(intent, Waiter::Logout(reply), asterisk);
+            }
+            Command::ForceLogout {
+                by,
+                extension,
+                device_id,
+                end_calls,
+                reply,
+            } => {
+                let intent = force_logout(&by, &extension, device_id.as_deref(), end_calls);
+                self.intend(intent, Waiter::Logout(reply), asterisk);
+            }
+            Command::Prove { extension, reply } => {
+                let intent =
+                    Extension::new(&extension).map(|extension| Intent::Prove { extension });
+                self.intend(intent, Waiter::Proof(reply), asterisk);
+            }
+            Command::Explain { extension, reply } => {
+                let extension = Extension::new(&extension).ok();
+                let explained = extension.and_then(|extension| self.core.explain(&extension));
+                drop(reply.send(Ok(explained)));
             }
             Command::People(people) => {
                 self.take(Input::Observation(Observation::People(people)), asterisk);
@@ -173,13 +207,14 @@ fn sign_in(session: &Session) -> Result<Intent, NameError> {
 fn online(
     session: &Session,
     extension: &str,
-    contact_uri: String,
+    (contact_uri, take_over): (String, bool),
     key: Option<&str>,
 ) -> Result<Intent, NameError> {
     Ok(Intent::AgentOnline {
         session: core_id(session.id)?,
         extension: Extension::new(extension)?,
         contact_uri,
+        take_over,
         key: key.map(IdempotencyKey::new).transpose()?,
     })
 }
@@ -189,6 +224,20 @@ fn logout(session: &Session, device: Option<&str>, key: Option<&str>) -> Result<
         session: core_id(session.id)?,
         device: device.map(DeviceId::new).transpose()?,
         key: key.map(IdempotencyKey::new).transpose()?,
+    })
+}
+
+fn force_logout(
+    by: &Session,
+    extension: &str,
+    device: Option<&str>,
+    end_calls: bool,
+) -> Result<Intent, NameError> {
+    Ok(Intent::ForceLogout {
+        extension: Extension::new(extension)?,
+        device: device.map(DeviceId::new).transpose()?,
+        end_calls,
+        by: core_id(by.id)?,
     })
 }
 
@@ -237,7 +286,12 @@ fn refusal(no: No) -> Refusal {
         No::InUse => (
             RefusalKind::Conflict,
             None,
-            Some("Sign out on the other device first."),
+            Some("Sign out on the other device first, or take over with \"takeOver\": true."),
+        ),
+        No::HandingOver => (
+            RefusalKind::Unavailable,
+            None,
+            Some("Try again in a few seconds."),
         ),
         No::KeyReused => (
             RefusalKind::Conflict,

@@ -272,7 +272,12 @@ async fn online(
     let device = session.device_id.clone();
     let result = edge
         .core
-        .online(session, request.extension.clone(), request.contact_uri, key)
+        .online(
+            session,
+            request.extension.clone(),
+            (request.contact_uri, request.take_over),
+            key,
+        )
         .await;
     match &result {
         Ok(online) => {

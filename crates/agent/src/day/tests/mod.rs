@@ -252,6 +252,7 @@ fn ended(call: CallRef) -> PhoneEvent {
 
 fn snapshot() -> AgentsSnapshot {
     AgentsSnapshot {
+        mode: "mirror".into(),
         epoch: "e".to_owned(),
         seq: 1,
         agents: vec![Agent {
