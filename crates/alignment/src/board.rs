@@ -30,6 +30,25 @@ pub enum BoardStatus {
 }
 
 impl BoardStatus {
+    /// The state a word names.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            BoardStatus::Unknown,
+            BoardStatus::Offline,
+            BoardStatus::LoggingOut,
+            BoardStatus::OnCall,
+            BoardStatus::Ringing,
+            BoardStatus::WrapUp,
+            BoardStatus::Paused,
+            BoardStatus::NotAvailable,
+            BoardStatus::Unverified,
+            BoardStatus::Available,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == word)
+    }
+
     /// The word on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -57,6 +76,12 @@ macro_rules! reason_codes {
         impl ReasonCode {
             /// Every code.
             pub const ALL: &'static [ReasonCode] = &[$(ReasonCode::$name,)*];
+
+            /// The code that a stable word names.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == word)
+            }
 
             /// The stable word, in snake_case.
             #[must_use]

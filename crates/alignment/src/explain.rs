@@ -124,6 +124,25 @@ impl Term {
         let term = TERMS.iter().find(|(.., reasons)| reasons.contains(&code));
         term.map(|(name, ..)| *name)
     }
+
+    /// The terms that these reasons make false, as far as a ledger remembers them.
+    #[must_use]
+    pub fn failing(codes: &[ReasonCode]) -> Vec<Term> {
+        TERMS
+            .iter()
+            .map(|(name, source, reasons)| Term {
+                name,
+                verdict: Verdict::Fails,
+                source,
+                because: codes
+                    .iter()
+                    .filter(|code| reasons.contains(code))
+                    .copied()
+                    .collect(),
+            })
+            .filter(|term| !term.because.is_empty())
+            .collect()
+    }
 }
 
 pub(crate) fn explain(agent: &Agent, view: &AgentView) -> Explanation {

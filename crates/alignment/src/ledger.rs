@@ -1,5 +1,6 @@
 //! Entries of the append-only ledger (R7).
 
+use crate::board::{BoardStatus, ReasonCode};
 use crate::names::{DeviceId, Extension};
 
 /// Which of the three records an entry belongs to, or a repair.
@@ -47,4 +48,44 @@ pub struct LedgerEntry {
     pub what: &'static str,
     /// The rest, in words a person reads. Never a name, an address or a secret.
     pub detail: String,
+}
+
+/// A decision as a line of the ledger tells it: `NotAvailable -> Available because: ...; lease ...`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The state before; `None` for the first one.
+    pub before: Option<BoardStatus>,
+    /// The state from then on.
+    pub status: BoardStatus,
+    /// Its reasons, the weightiest first; none this version does not know.
+    pub reasons: Vec<ReasonCode>,
+}
+
+impl Decision {
+    /// The beginning of a decision's detail, which [`Decision::read`] reads back.
+    pub(crate) fn write(&self) -> String {
+        let mut detail = format!(
+            "{} -> {}",
+            self.before.map_or("none", BoardStatus::as_str),
+            self.status.as_str()
+        );
+        for (place, reason) in self.reasons.iter().enumerate() {
+            detail.push_str(if place == 0 { " because: " } else { ", " });
+            detail.push_str(reason.as_str());
+        }
+        detail
+    }
+
+    /// Reads the detail of a `status_changed` line; `None` where it is none.
+    #[must_use]
+    pub fn read(detail: &str) -> Option<Self> {
+        let (decided, _) = detail.split_once(';').unwrap_or((detail, ""));
+        let (states, reasons) = decided.split_once(" because: ").unwrap_or((decided, ""));
+        let (before, status) = states.split_once(" -> ")?;
+        Some(Decision {
+            before: BoardStatus::from_word(before),
+            status: BoardStatus::from_word(status)?,
+            reasons: reasons.split(", ").filter_map(ReasonCode::from_word).collect(),
+        })
+    }
 }

@@ -12,6 +12,7 @@
 
 pub mod board;
 pub mod check;
+pub mod explain;
 pub mod http;
 pub mod people;
 pub mod realtime;

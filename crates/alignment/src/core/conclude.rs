@@ -8,7 +8,7 @@ use crate::board::{AgentView, BoardStatus, LeaseView};
 use crate::config::{Config, Registrar};
 use crate::decide::decide;
 use crate::input::DeviceState;
-use crate::ledger::{LedgerEntry, LedgerKind};
+use crate::ledger::{Decision, LedgerEntry, LedgerKind};
 use crate::names::{Extension, SessionId};
 use crate::output::{Commit, Output, Pending, ResyncReason, SessionState};
 use crate::source::SourceHealth;
@@ -181,15 +181,12 @@ fn decision_changed(before: Option<&AgentView>, view: &AgentView) -> bool {
 
 /// "NotAvailable -> Available; lease live, contact 7f3a1b2c Reachable until 1795359199".
 fn decision_entry(before: Option<&AgentView>, view: &AgentView, now: Now) -> LedgerEntry {
-    let mut detail = format!(
-        "{} -> {}",
-        before.map_or("none", |before| before.status.as_str()),
-        view.status.as_str()
-    );
-    for (place, reason) in view.reasons.iter().enumerate() {
-        detail.push_str(if place == 0 { " because: " } else { ", " });
-        detail.push_str(reason.code.as_str());
-    }
+    let decision = Decision {
+        before: before.map(|before| before.status),
+        status: view.status,
+        reasons: view.reasons.iter().map(|reason| reason.code).collect(),
+    };
+    let mut detail = decision.write();
     for device in &view.devices {
         detail.push_str("; lease ");
         detail.push_str(device.lease.as_str());

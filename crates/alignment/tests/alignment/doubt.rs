@@ -366,3 +366,17 @@ fn every_reason_belongs_to_a_term_of_r1() {
         assert!(!code.needed().is_empty());
     }
 }
+
+#[test]
+fn decisions_are_read_back_from_the_ledger_as_they_were_taken() {
+    let mut house = House::of(&["1001"]);
+    let id = house.log_in("1001", "s1", "d1");
+    house.qualified(&id, ContactStatus::Unreachable);
+    let decided = |entry: &&LedgerEntry| entry.what == "status_changed";
+    let last = house.ledger.iter().rfind(decided).unwrap();
+    let decision = Decision::read(&last.detail).unwrap();
+    assert_eq!(decision.before, Some(BoardStatus::Available));
+    assert_eq!(decision.status, BoardStatus::NotAvailable);
+    assert_eq!(decision.reasons, [ReasonCode::ContactUnreachable]);
+    assert_eq!(Decision::read("contact 7f3a: Reachable -> Unreachable"), None);
+}
