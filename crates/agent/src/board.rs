@@ -304,6 +304,7 @@ mod tests {
 
     fn whole() -> AgentsSnapshot {
         AgentsSnapshot {
+            mode: "mirror".into(),
             epoch: "e1".to_owned(),
             seq: 7,
             agents: vec![

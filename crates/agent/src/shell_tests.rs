@@ -166,6 +166,7 @@ impl Server for FakeServer {
         self.log.note("link");
         let _ = events.send(LinkEvent::Connected).await;
         let snapshot = LinkEvent::Snapshot(AgentsSnapshot {
+            mode: "mirror".into(),
             epoch: "e".to_owned(),
             seq: 1,
             agents: vec![],

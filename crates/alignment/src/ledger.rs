@@ -85,7 +85,10 @@ impl Decision {
         Some(Decision {
             before: BoardStatus::from_word(before),
             status: BoardStatus::from_word(status)?,
-            reasons: reasons.split(", ").filter_map(ReasonCode::from_word).collect(),
+            reasons: reasons
+                .split(", ")
+                .filter_map(ReasonCode::from_word)
+                .collect(),
         })
     }
 }

@@ -378,5 +378,8 @@ fn decisions_are_read_back_from_the_ledger_as_they_were_taken() {
     assert_eq!(decision.before, Some(BoardStatus::Available));
     assert_eq!(decision.status, BoardStatus::NotAvailable);
     assert_eq!(decision.reasons, [ReasonCode::ContactUnreachable]);
-    assert_eq!(Decision::read("contact 7f3a: Reachable -> Unreachable"), None);
+    assert_eq!(
+        Decision::read("contact 7f3a: Reachable -> Unreachable"),
+        None
+    );
 }
