@@ -47,6 +47,11 @@ impl SourceLock {
             .map_or(self.signalled, |locked| locked.address)
     }
 
+    /// Whom we hear, once somebody was believed.
+    pub(crate) fn heard(&self) -> Option<SocketAddr> {
+        self.locked.as_ref().map(|locked| locked.address)
+    }
+
     /// True when a packet belongs to the call.
     pub(crate) fn admits(&mut self, now: Instant, from: SocketAddr, ssrc: u32, seq: u16) -> bool {
         let known = self.locked.as_ref().is_some_and(|l| l.address == from);

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::codec::Codec;
 use crate::measure;
-use crate::sdp::{Direction, Negotiated, OpusParameters};
+use crate::sdp::{Direction, Negotiated};
 use crate::session::{Config, Session, SessionEvent};
 use crate::{FRAME, SAMPLE_RATE};
 
@@ -19,17 +19,12 @@ fn address(port: u16) -> std::net::SocketAddr {
 
 fn session(codec: Codec, remote: u16, events: Option<u32>, seed: u64) -> Session {
     let negotiated = Negotiated {
-        codec,
-        send_payload_type: 0,
-        receive_payload_type: 0,
-        remote: address(remote),
-        direction: Direction::SendRecv,
-        opus: OpusParameters::default(),
         telephone_events: events.map(|clock_rate| TelephoneEvents {
             send_payload_type: 101,
             clock_rate,
             receive_payload_types: vec![101],
         }),
+        ..Negotiated::plain(codec, 0, address(remote))
     };
     let mut random = StdRng::seed_from_u64(seed);
     Session::new(Config::new(negotiated, &mut random)).unwrap()

@@ -12,7 +12,7 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
-use sdp_types::{Connection, Media, Origin, Session, Time};
+use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
 use thiserror::Error;
 
 use crate::codec::Codec;
@@ -74,9 +74,36 @@ pub struct Negotiated {
     pub opus: OpusParameters,
     /// How digits are told, where both sides know telephone events (RFC 4733).
     pub telephone_events: Option<TelephoneEvents>,
+    /// How reports travel.
+    pub rtcp: RtcpParameters,
+}
+
+/// What both sides agreed on about RTCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RtcpParameters {
+    /// Reports travel between the RTP ports (RFC 5761).
+    pub mux: bool,
+    /// Where the other side wants reports (RFC 3605); none: at the port above its RTP.
+    pub remote: Option<SocketAddr>,
+    /// It wants to be told VoIP metrics (RFC 3611 section 5).
+    pub voip_metrics: bool,
 }
 
 impl Negotiated {
+    /// The least that two sides can agree on: one codec under one number, both ways.
+    pub fn plain(codec: Codec, payload_type: u8, remote: SocketAddr) -> Negotiated {
+        Negotiated {
+            codec,
+            send_payload_type: payload_type,
+            receive_payload_type: payload_type,
+            remote,
+            direction: Direction::SendRecv,
+            opus: OpusParameters::default(),
+            telephone_events: None,
+            rtcp: RtcpParameters::default(),
+        }
+    }
+
     /// True when packets of this payload type tell of keys.
     pub fn is_telephone_event(&self, payload_type: u8) -> bool {
         let events = self.telephone_events.as_ref();
@@ -134,8 +161,14 @@ pub const MAX_MEDIA: usize = 16;
 pub fn offer(local: &Local, codecs: &[Codec], direction: Direction) -> Vec<u8> {
     let formats: Vec<Format> = codecs.iter().copied().map(Format::offered).collect();
     let events = EventFormat::offered(codecs);
-    let audio = audio(local, "RTP/AVP", &formats, &events, direction);
-    write(local, vec![audio])
+    let audio = Audio {
+        proto: "RTP/AVP",
+        formats: &formats,
+        events: &events,
+        direction,
+        rtcp_mux: true,
+    };
+    write(local, vec![audio.describe(local)])
 }
 
 /// Answer an offer: the first codec of theirs that is also in `codecs`, `direction` at most.
@@ -159,14 +192,14 @@ pub fn answer(
 
     let medias = theirs.medias.iter().enumerate().map(|(i, media)| {
         if i == index {
-            let events: Vec<EventFormat> = events.into_iter().collect();
-            audio(
-                local,
-                &media.proto,
-                &[format.answered()],
-                &events,
+            let audio = Audio {
+                proto: &media.proto,
+                formats: &[format.answered()],
+                events: events.as_slice(),
                 direction,
-            )
+                rtcp_mux: remote.rtcp.mux,
+            };
+            audio.describe(local)
         } else {
             declined(media)
         }
@@ -184,6 +217,7 @@ pub fn answer(
             clock_rate: events.clock_rate,
             receive_payload_types: vec![events.payload_type],
         }),
+        rtcp: remote.rtcp,
     };
     Ok((bytes, negotiated))
 }
@@ -215,6 +249,7 @@ pub fn accept(
         direction: remote.direction.reversed().and(direction),
         opus: format.opus,
         telephone_events: remote.telephone_events(format.codec, codecs),
+        rtcp: remote.rtcp,
     })
 }
 
@@ -224,6 +259,7 @@ struct RemoteAudio {
     direction: Direction,
     formats: Vec<Format>,
     events: Vec<EventFormat>,
+    rtcp: RtcpParameters,
     offered: String,
 }
 
@@ -240,6 +276,7 @@ impl RemoteAudio {
             direction,
             formats: format::read(media),
             events: format::read_events(media),
+            rtcp: rtcp(media, address),
             offered: format::names(media),
         })
     }
@@ -319,6 +356,29 @@ fn direction_of(session: &Session, media: &Media) -> Direction {
         .unwrap_or_default()
 }
 
+/// `a=rtcp-mux`, `a=rtcp:PORT [IN IP4 ADDRESS]` and `a=rtcp-xr:...` of a stream.
+fn rtcp(media: &Media, rtp: SocketAddr) -> RtcpParameters {
+    let value = |name: &str| {
+        let named = |attribute: &&Attribute| attribute.attribute == name;
+        media.attributes.iter().find(named)?.value.as_deref()
+    };
+    let remote = value("rtcp").and_then(|text| {
+        let mut words = text.split_ascii_whitespace();
+        let port = words.next()?.parse().ok().filter(|port| *port != 0)?;
+        let ip = match words.nth(2) {
+            Some(address) => address.parse().ok()?,
+            None => rtp.ip(),
+        };
+        Some(SocketAddr::new(ip, port))
+    });
+    let mut names = media.attributes.iter();
+    RtcpParameters {
+        mux: names.any(|attribute| attribute.attribute == "rtcp-mux"),
+        remote,
+        voip_metrics: value("rtcp-xr").is_some_and(|blocks| blocks.contains(VOIP_METRICS)),
+    }
+}
+
 fn write(local: &Local, medias: Vec<Media>) -> Vec<u8> {
     let ip = local.rtp.ip();
     let mut origin = Origin::with_ip_addr(local.session_id, local.session_version, ip);
@@ -333,28 +393,37 @@ fn write(local: &Local, medias: Vec<Media>) -> Vec<u8> {
     bytes
 }
 
-fn audio(
-    local: &Local,
-    proto: &str,
-    formats: &[Format],
-    events: &[EventFormat],
+/// Our own audio line.
+struct Audio<'a> {
+    proto: &'a str,
+    formats: &'a [Format],
+    events: &'a [EventFormat],
     direction: Direction,
-) -> Media {
-    let sound = formats.iter().map(|format| format.payload_type);
-    let numbers: Vec<String> = sound
-        .chain(events.iter().map(|format| format.payload_type))
-        .map(|number| number.to_string())
-        .collect();
-    let mut media = empty("audio", local.rtp.port(), proto, &numbers.join(" "));
-    for format in formats {
-        format.write(&mut media);
+    rtcp_mux: bool,
+}
+
+impl Audio<'_> {
+    fn describe(&self, local: &Local) -> Media {
+        let sound = self.formats.iter().map(|format| format.payload_type);
+        let numbers: Vec<String> = sound
+            .chain(self.events.iter().map(|format| format.payload_type))
+            .map(|number| number.to_string())
+            .collect();
+        let mut media = empty("audio", local.rtp.port(), self.proto, &numbers.join(" "));
+        for format in self.formats {
+            format.write(&mut media);
+        }
+        for format in self.events {
+            format.write(&mut media);
+        }
+        media.add_attribute_with_value("ptime", PTIME_MS);
+        media.add_attribute_from_str(self.direction);
+        if self.rtcp_mux {
+            media.add_attribute_from_str("rtcp-mux");
+        }
+        media.add_attribute_with_value("rtcp-xr", VOIP_METRICS);
+        media
     }
-    for format in events {
-        format.write(&mut media);
-    }
-    media.add_attribute_with_value("ptime", PTIME_MS);
-    media.add_attribute_from_str(direction);
-    media
 }
 
 /// The same line with port 0: not taken.
@@ -376,6 +445,9 @@ fn empty(media: &str, port: u16, proto: &str, fmt: &str) -> Media {
         attributes: Vec::new(),
     }
 }
+
+/// The extended report that we understand.
+const VOIP_METRICS: &str = "voip-metrics";
 
 /// Sound in each packet we send, in milliseconds.
 const PTIME_MS: u32 = 20;

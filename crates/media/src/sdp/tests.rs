@@ -31,7 +31,7 @@ fn an_offer_names_codecs_ptime_and_direction() {
          a=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
          a=rtpmap:102 telephone-event/48000\r\na=fmtp:102 0-15\r\n\
-         a=ptime:20\r\na=sendonly\r\n"
+         a=ptime:20\r\na=sendonly\r\na=rtcp-mux\r\na=rtcp-xr:voip-metrics\r\n"
     );
 }
 
@@ -114,6 +114,34 @@ fn keys_may_come_under_our_numbers_and_under_theirs() {
         assert!(negotiated.is_telephone_event(number), "{number}");
     }
     assert!(!negotiated.is_telephone_event(0));
+}
+
+#[test]
+fn reports_share_the_port_only_where_both_sides_say_so() {
+    let (text, negotiated) = answer_to("m=audio 7000 RTP/AVP 0\r\n").unwrap();
+    assert!(!text.contains("rtcp-mux"), "{text}");
+    assert_eq!(negotiated.rtcp, RtcpParameters::default());
+    let (text, negotiated) = answer_to(
+        "m=audio 7000 RTP/AVP 0\r\na=rtcp-mux\r\na=rtcp-xr:rcvr-rtt=all voip-metrics\r\n",
+    )
+    .unwrap();
+    assert!(text.contains("a=rtcp-mux\r\n"), "{text}");
+    assert!(negotiated.rtcp.mux && negotiated.rtcp.voip_metrics);
+}
+
+#[test]
+fn reports_go_where_the_other_side_wants_them() {
+    for (line, expected) in [
+        ("a=rtcp:7005\r\n", Some("192.0.2.7:7005")),
+        ("a=rtcp:7005 IN IP4 192.0.2.9\r\n", Some("192.0.2.9:7005")),
+        ("a=rtcp:0\r\n", None),
+        ("a=rtcp:7005 IN IP4 nowhere\r\n", None),
+        ("a=rtcp\r\n", None),
+    ] {
+        let (_, negotiated) = answer_to(&format!("m=audio 7000 RTP/AVP 0\r\n{line}")).unwrap();
+        let expected = expected.map(|address| address.parse().unwrap());
+        assert_eq!(negotiated.rtcp.remote, expected, "{line}");
+    }
 }
 
 #[test]

@@ -36,11 +36,13 @@ pub struct Counters {
     pub reordered: u64,
     /// Dropped unplayed to keep the delay down.
     pub discarded: u64,
-    /// Datagrams that are not RTP.
+    /// Datagrams that are neither RTP nor RTCP.
     pub malformed: u64,
     /// RTP whose payload the codec refuses.
     pub malformed_payload: u64,
-    /// RTP from an address that is not the call's source.
+    /// RTCP compounds received from the call's source, the malformed not among them.
+    pub reports: u64,
+    /// RTP or RTCP from an address that is not the call's source.
     pub foreign: u64,
     /// With a payload type nobody agreed on.
     pub unknown_payload: u64,
@@ -52,6 +54,8 @@ pub struct Counters {
     pub malformed_events: u64,
     /// Numbered so far off that they were not believed.
     pub suspect: u64,
+    /// How often the packets began to come from another address.
+    pub source_changes: u64,
     /// How often the stream began anew: another SSRC, or numbers that jumped.
     pub restarts: u64,
     /// Samples at 48 kHz left out so as to play sooner.

@@ -3,6 +3,7 @@
 //! Owns everything between the datagrams of the RTP socket and the samples of the media tick.
 //! Opens nothing and waits for nothing; whoever owns the socket calls in.
 
+mod control;
 mod counters;
 mod event;
 mod receive;
@@ -19,9 +20,11 @@ use rand::Rng;
 use crate::codec::CodecError;
 use crate::dtmf::{Digit, EventReceiver};
 use crate::jitter::{AdaptiveJitterBuffer, JitterBuffer};
+use crate::rtcp;
 use crate::rtp::Received;
 use crate::sdp::Negotiated;
 use crate::source::SourceLock;
+use control::Controlling;
 use receive::Receiving;
 use send::Sending;
 
@@ -39,6 +42,8 @@ pub struct Config {
     pub first_sequence: u16,
     /// First timestamp we send.
     pub first_timestamp: u32,
+    /// Draws the name and the times of our reports.
+    pub control_seed: u64,
 }
 
 impl Config {
@@ -49,6 +54,7 @@ impl Config {
             ssrc: random.random(),
             first_sequence: random.random(),
             first_timestamp: random.random(),
+            control_seed: random.random(),
         }
     }
 }
@@ -61,7 +67,7 @@ const MAX_EVENTS: usize = 64;
 pub struct Transmit<'a> {
     /// Where to.
     pub destination: SocketAddr,
-    /// The RTP packet.
+    /// The RTP or RTCP packet.
     pub bytes: &'a [u8],
 }
 
@@ -77,6 +83,7 @@ pub struct Session {
     sending: Sending,
     receiving: Receiving,
     keys: EventReceiver,
+    control: Controlling,
     /// Told and not yet taken.
     events: VecDeque<SessionEvent>,
     counters: Counters,
@@ -101,6 +108,7 @@ impl Session {
             sending: Sending::new(&config)?,
             receiving: Receiving::new(config.negotiated.codec, jitter)?,
             keys: EventReceiver::default(),
+            control: Controlling::new(&config),
             events: VecDeque::new(),
             counters: Counters::default(),
             negotiated: config.negotiated,
@@ -110,14 +118,20 @@ impl Session {
     /// Take in a datagram from the call's RTP socket. Whatever it is, it is judged, counted, and
     /// harms nothing.
     pub fn handle_packet(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        if rtcp::is_rtcp(bytes) {
+            return self.handle_control(now, from, bytes);
+        }
         let Some(packet) = crate::rtp::read(bytes) else {
             self.counters.malformed += 1;
             return;
         };
+        let before = self.source.heard();
         if !self.source.admits(now, from, packet.ssrc, packet.sequence) {
             self.counters.foreign += 1;
             return;
         }
+        self.counters.source_changes += u64::from(before.is_some_and(|before| before != from));
+        self.control.heard(now, packet.ssrc, packet.sequence);
         self.counters.received += 1;
         self.counters.received_octets += packet.payload.len() as u64;
         if self.negotiated.direction.receives() {
@@ -185,6 +199,7 @@ impl Session {
         if other_codec || before.opus != negotiated.opus {
             self.sending
                 .change_codec(negotiated.codec, &negotiated.opus)?;
+            self.control.use_codec(negotiated.codec);
         }
         if other_codec {
             let jitter = adaptive_buffer(&negotiated);

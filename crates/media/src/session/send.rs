@@ -114,6 +114,11 @@ impl Sending {
         self.rtp.advance(self.frame_ticks());
     }
 
+    /// Where the media clock stands.
+    pub(super) fn timestamp(&self) -> u32 {
+        self.rtp.timestamp()
+    }
+
     /// The packet of the last [`Sending::code`].
     pub(super) fn packet(&self) -> &[u8] {
         &self.packet

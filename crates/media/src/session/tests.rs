@@ -23,16 +23,11 @@ fn negotiated(codec: Codec, remote: u16) -> Negotiated {
         Codec::Pcma => 8,
     };
     Negotiated {
-        codec,
-        send_payload_type: payload_type,
-        receive_payload_type: payload_type,
-        remote: address(remote),
-        direction: Direction::SendRecv,
         opus: OpusParameters {
             inband_fec: true,
             ..OpusParameters::default()
         },
-        telephone_events: None,
+        ..Negotiated::plain(codec, payload_type, address(remote))
     }
 }
 
