@@ -1,7 +1,7 @@
 //! The engine's calls: SIP's events on one side, SDP, RTP sockets and sound on the other.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use rollcall_sip::message::{HeadersView, Request, uri_text};
 use rollcall_sip::{CallId, EndReason, Event, InviteRequest};
 
 use crate::driver::Driver;
+use crate::ports::MediaSockets;
 use crate::sound::{Cue, SoundCommand};
 use crate::{CallEnd, CallRef, EndKind, PhoneEvent, Target};
 
@@ -25,8 +26,8 @@ pub(crate) struct Lines {
 struct Line {
     call: CallRef,
     phase: Phase,
-    /// The bound RTP socket, until the media thread takes it.
-    rtp: Option<UdpSocket>,
+    /// The bound sockets, until the media thread takes them.
+    rtp: Option<MediaSockets>,
     local: Local,
     /// What was agreed on, once it was.
     negotiated: Option<Negotiated>,
@@ -361,9 +362,9 @@ impl Driver {
             return;
         };
         self.sound.ask(match line.rtp.take() {
-            Some(socket) => SoundCommand::Start {
+            Some(sockets) => SoundCommand::Start {
                 call: id,
-                socket,
+                sockets,
                 negotiated,
             },
             None => SoundCommand::Update {
@@ -400,7 +401,8 @@ impl Driver {
     /// Tells the end of a call, once.
     fn end_line(&mut self, id: CallId, end: CallEnd) {
         if let Some(line) = self.lines.lines.remove(&id) {
-            self.sound.ask(SoundCommand::Stop(id));
+            let call = line.call;
+            self.sound.ask(SoundCommand::Stop { id, call });
             self.tell(PhoneEvent::Ended {
                 call: line.call,
                 end,
@@ -411,7 +413,7 @@ impl Driver {
 }
 
 impl Line {
-    fn new(call: CallRef, phase: Phase, rtp: UdpSocket, local: Local) -> Self {
+    fn new(call: CallRef, phase: Phase, rtp: MediaSockets, local: Local) -> Self {
         Self {
             call,
             phase,
@@ -424,27 +426,11 @@ impl Line {
     }
 }
 
-/// An RTP socket at an even port, as RFC 3550 section 11 wants it, before anything is offered.
-fn bind_rtp(local: IpAddr) -> Result<(UdpSocket, Local), String> {
-    const ATTEMPTS: usize = 32;
-    let mut odd = Vec::new();
-    for _ in 0..ATTEMPTS {
-        let bound =
-            UdpSocket::bind((local, 0)).and_then(|socket| Ok((socket.local_addr()?, socket)));
-        let (address, socket) =
-            bound.map_err(|error| format!("There is no port for the call's sound: {error}."))?;
-        if address.port() % 2 == 0 {
-            socket
-                .set_nonblocking(true)
-                .map_err(|error| error.to_string())?;
-            return Ok((
-                socket,
-                Local::new(address, u64::from(rand::random::<u32>())),
-            ));
-        }
-        odd.push(socket); // held, so that the system gives another one
-    }
-    Err("There is no even port for the call's sound.".to_owned())
+/// A call's ports, and how its descriptions begin.
+fn bind_rtp(local: IpAddr) -> Result<(MediaSockets, Local), String> {
+    let (sockets, address) = MediaSockets::bind(local)?;
+    let session_id = u64::from(rand::random::<u32>());
+    Ok((sockets, Local::new(address, session_id)))
 }
 
 fn end_of(reason: EndReason) -> CallEnd {

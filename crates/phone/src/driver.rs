@@ -17,6 +17,8 @@ use crate::{
 
 /// How long calls and the registration may take to end at shutdown.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How long the media thread may take to tell of the calls that ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// First and longest wait before a name is looked up again.
 const LOOKUP_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32));
 /// Largest SIP datagram.
@@ -114,7 +116,18 @@ impl Driver {
             }
         }
         self.sound.ask(SoundCommand::Quit);
+        self.hear_last(&mut reports).await;
         self.tell(PhoneEvent::Stopped);
+    }
+
+    /// The records of calls that ended with us: the media thread tells them before it ends.
+    async fn hear_last(&mut self, reports: &mut mpsc::UnboundedReceiver<SoundReport>) {
+        let deadline = tokio::time::Instant::now() + LAST_WORDS;
+        while let Ok(Some(report)) = tokio::time::timeout_at(deadline, reports.recv()).await {
+            if matches!(report, SoundReport::Over { .. }) {
+                self.hear(report);
+            }
+        }
     }
 
     /// A reader that is slow misses vitals, and so lets its lease lapse; half of the room is for what must be heard.
@@ -410,6 +423,9 @@ impl Driver {
                 }
             }
             SoundReport::CallFailed { call, message } => self.fail_call(call, message),
+            SoundReport::Over { call, quality } => {
+                self.tell(PhoneEvent::Quality { call, quality });
+            }
             SoundReport::Digit { call, digit } => self.hear_digit(call, digit),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rollcall_media::codec::Codec;
 use rollcall_media::dtmf::Digit;
+use rollcall_media::quality::Quality;
 use rollcall_media::session::Counters;
 use rollcall_sip::Refusals;
 
@@ -81,12 +82,19 @@ pub enum PhoneEvent {
         /// The key.
         digit: Digit,
     },
-    /// The call is over; its reference means nothing any more.
+    /// The call is over; its reference means nothing any more, but for its record.
     Ended {
         /// The call.
         call: CallRef,
         /// Why.
         end: CallEnd,
+    },
+    /// The record of a call whose sound has ended: once, after [`PhoneEvent::Ended`]. A call without sound has none.
+    Quality {
+        /// The call that was.
+        call: CallRef,
+        /// What was measured.
+        quality: Box<Quality>,
     },
     /// What works of the sound devices. Told when they are open, and again whenever it changes; not when neither
     /// side works, of which [`PhoneEvent::AudioProblem`] tells alone.

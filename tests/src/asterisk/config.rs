@@ -37,6 +37,8 @@ pub struct Settings {
     pub codecs: String,
     /// Whether a hold by one side of a call is passed on to the other, instead of music.
     pub pass_hold: bool,
+    /// More lines of every endpoint, such as `rtcp_mux = yes`.
+    pub endpoint: String,
     /// The manager's name and secret, for the server.
     pub manager: (String, String),
     /// Where contacts are kept.
@@ -60,6 +62,7 @@ impl Default for Settings {
             expiration_check: 1,
             codecs: "opus,ulaw".to_owned(),
             pass_hold: false,
+            endpoint: String::new(),
             manager: ("rollcall".to_owned(), "secret-of-the-manager".to_owned()),
             ari: ("rollcall".to_owned(), "secret-of-ari".to_owned()),
             contacts: Contacts::default(),
@@ -314,6 +317,7 @@ fn endpoint(
         qualify_frequency,
         codecs,
         pass_hold,
+        endpoint,
         ..
     }: &Settings,
 ) -> String {
@@ -333,6 +337,7 @@ rtp_symmetric = yes
 force_rport = yes
 rewrite_contact = yes
 moh_passthrough = {pass_hold}
+{endpoint}
 
 [{extension}]
 type = auth

@@ -80,6 +80,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Makes up for drawing at random (RFC 3550 section 6.3.1: e - 3/2).
 const COMPENSATION: f64 = 1.218_28;
 
+/// A millisecond, in 65,536ths of a second.
+const ROUNDING: i32 = -66;
+
 /// A longer round trip is a clock that jumped or a report that lies.
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(30);
 
@@ -233,7 +236,11 @@ impl Control {
             let trip = middle
                 .wrapping_sub(block.last_report)
                 .wrapping_sub(block.delay);
-            let trip = Duration::from_secs_f64(f64::from(trip) / 65_536.0);
+            // Three roundings can make a short trip seem to end before it began.
+            let trip = match trip as i32 {
+                ROUNDING..0 => Duration::ZERO,
+                _ => Duration::from_secs_f64(f64::from(trip) / 65_536.0),
+            };
             if trip <= MAX_ROUND_TRIP {
                 self.remote.round_trip = Some(trip);
             }

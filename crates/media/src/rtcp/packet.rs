@@ -107,22 +107,25 @@ pub(crate) fn read(bytes: &[u8]) -> Result<impl Iterator<Item = Packet<'_>>, Mal
     }))
 }
 
-/// Kind, count and body of each packet; a `None` where the compound breaks off.
-fn parts(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u8, u8, &[u8])>> {
+/// Kind, count and body of a packet.
+type Part<'a> = (u8, u8, &'a [u8]);
+
+/// Each packet; a `None` where the compound breaks off.
+fn parts(mut bytes: &[u8]) -> impl Iterator<Item = Option<Part<'_>>> {
     std::iter::from_fn(move || {
         if bytes.is_empty() {
             return None;
         }
-        let Some(((kind, count, body), rest)) = split(bytes) else {
+        let Some((part, rest)) = split(bytes) else {
             bytes = &[];
             return Some(None);
         };
         bytes = rest;
-        Some(Some((kind, count, body)))
+        Some(Some(part))
     })
 }
 
-fn split(bytes: &[u8]) -> Option<((u8, u8, &[u8]), &[u8])> {
+fn split(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
     let ([first, kind, high, low], rest) = bytes.split_first_chunk()?;
     let length = 4 * usize::from(u16::from_be_bytes([*high, *low]));
     let (body, rest) = rest.split_at_checked(length)?;
@@ -350,7 +353,7 @@ impl<'a> Writer<'a> {
         let start = self.0.len();
         self.0.extend([0x80 | count, kind, 0, 0]);
         body(self.0);
-        while (self.0.len() - start) % 4 != 0 {
+        while !(self.0.len() - start).is_multiple_of(4) {
             self.0.push(0);
         }
         let words = ((self.0.len() - start) / 4 - 1) as u16;

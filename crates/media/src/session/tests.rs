@@ -230,7 +230,7 @@ fn what_carries_no_sound_of_ours_ends_no_stream() {
     let mut stray = Vec::new();
     let mut heard = Vec::new();
     for ssrc in 1..=50 {
-        crate::rtp::Sender::new(ssrc, 7 * ssrc as u16, 0).write(77, &[0x55; 160], &mut stray);
+        crate::rtp::Sender::new(ssrc, 7 * ssrc as u16, 0).write(97, &[0x55; 160], &mut stray);
         call.bob.handle_packet(call.now, address(1000), &stray);
         heard.extend(call.tick(true));
     }
@@ -303,6 +303,90 @@ fn a_frame_of_another_length_is_not_sent() {
     let mut call = Call::new(Codec::Pcmu);
     assert!(call.ann.send_frame(&[0.0; 100]).is_none());
     assert_eq!(call.ann.counters().sent, 0);
+}
+
+/// Both sides speak, and report over the shared port.
+fn converse(call: &mut Call, frames: u32, lost: impl Fn(u32) -> bool) {
+    for n in 0..frames {
+        call.tick(!lost(n));
+        let answer = call
+            .bob
+            .send_frame(&[0.1; FRAME])
+            .map(|sent| sent.bytes.to_vec());
+        if let Some(packet) = answer {
+            call.ann.handle_packet(call.now, address(2000), &packet);
+        }
+        call.ann.play_frame(call.now, &mut [0.0; FRAME]);
+        if let Some(report) = call.ann.poll_control(call.now) {
+            let report = report.bytes.to_vec();
+            call.bob.handle_packet(call.now, address(1000), &report);
+        }
+        if let Some(report) = call.bob.poll_control(call.now) {
+            let report = report.bytes.to_vec();
+            call.ann.handle_packet(call.now, address(2000), &report);
+        }
+    }
+}
+
+#[test]
+fn what_one_side_loses_the_other_is_told_and_the_score_shows_it() {
+    let mut call = Call::new(Codec::Pcmu);
+    converse(&mut call, 1_500, |_| false);
+    let clean = call.bob.quality(call.now);
+    assert_eq!(clean.received.loss, Some(0.0));
+    assert!(clean.mos.unwrap().last > 4.2, "{:?}", clean.mos);
+    converse(&mut call, 1_500, |n| n % 10 == 3);
+    let (ann, bob) = (call.ann.quality(call.now), call.bob.quality(call.now));
+    assert!((bob.received.loss.unwrap() - 0.05).abs() < 0.01, "{bob:?}");
+    assert!((ann.sent.loss.unwrap() - 0.05).abs() < 0.015, "{ann:?}");
+    assert!(bob.mos.unwrap().least < 3.6 && ann.mos.unwrap().least > 4.2);
+    assert!(bob.scores.len() > 8 && bob.duration >= Duration::from_secs(59));
+    let trip = ann.round_trip.unwrap().most;
+    assert!(trip < Duration::from_millis(1), "the wire has no delay");
+    assert!(call.ann.counters().reports > 8);
+    assert_eq!(call.ann.counters().malformed, 0);
+}
+
+#[test]
+fn reports_go_above_the_rtp_port_unless_it_is_shared_or_another_was_named() {
+    let mut call = Call::new(Codec::Pcmu);
+    let after = call.now + Duration::from_secs(30);
+    let mut to = |change: fn(&mut Negotiated)| {
+        let mut agreed = negotiated(Codec::Pcmu, 2000);
+        change(&mut agreed);
+        call.ann.update(agreed).unwrap();
+        call.ann.goodbye(after).map(|sent| sent.destination)
+    };
+    assert_eq!(to(|_| {}), Some(address(2001)));
+    assert_eq!(to(|agreed| agreed.rtcp.mux = true), Some(address(2000)));
+    assert_eq!(
+        to(|agreed| agreed.rtcp.remote = Some(address(7))),
+        Some(address(7))
+    );
+    let nowhere = |agreed: &mut Negotiated| agreed.remote = SocketAddr::from(([0, 0, 0, 0], 9));
+    assert_eq!(to(nowhere), None);
+}
+
+#[test]
+fn reports_from_elsewhere_change_nothing() {
+    let mut call = Call::new(Codec::Pcmu);
+    converse(&mut call, 400, |_| false);
+    let before = call.ann.quality(call.now);
+    let lie = call.bob.goodbye(call.now).unwrap().bytes.to_vec();
+    let stranger = SocketAddr::from(([198, 51, 100, 1], 2001));
+    call.ann.handle_control(call.now, stranger, &lie);
+    assert_eq!(call.ann.counters().foreign, 1);
+    assert_eq!(call.ann.quality(call.now).sent, before.sent);
+}
+
+#[test]
+fn a_good_bye_on_the_wire_ends_no_call() {
+    let mut call = Call::new(Codec::Pcmu);
+    converse(&mut call, 50, |_| false);
+    let bye = call.ann.goodbye(call.now).unwrap().bytes.to_vec();
+    call.bob.handle_packet(call.now, address(1000), &bye);
+    let heard = call.run(20, |_| true);
+    assert!(tone_level(&heard[5 * FRAME..]) > -14.0);
 }
 
 proptest! {

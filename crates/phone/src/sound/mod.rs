@@ -10,20 +10,22 @@
 //! tick, for it opens on a thread of its own.
 
 mod devices;
+mod line;
 mod thread;
 
-use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rollcall_audio::{AudioChoice, AudioError};
 use rollcall_media::dtmf::Digit;
+use rollcall_media::quality::Quality;
 use rollcall_media::sdp::Negotiated;
 use rollcall_sip::CallId;
 use tokio::sync::mpsc;
 
-use crate::RtpRefusals;
+use crate::ports::MediaSockets;
+use crate::{CallRef, RtpRefusals};
 
 /// What the media thread is asked.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub(crate) enum SoundCommand {
     /// Let a call's sound flow.
     Start {
         call: CallId,
-        socket: UdpSocket,
+        sockets: MediaSockets,
         negotiated: Negotiated,
     },
     /// Offer and answer agreed on something else.
@@ -39,8 +41,11 @@ pub(crate) enum SoundCommand {
         call: CallId,
         negotiated: Negotiated,
     },
-    /// The call is over.
-    Stop(CallId),
+    /// The call is over; its record is told under the name that outlives it.
+    Stop {
+        id: CallId,
+        call: CallRef,
+    },
     /// Press keys in a call.
     Press {
         call: CallId,
@@ -74,6 +79,11 @@ pub(crate) enum SoundReport {
     },
     /// A call's sound cannot be coded.
     CallFailed { call: CallId, message: String },
+    /// A call's sound has ended.
+    Over {
+        call: CallRef,
+        quality: Box<Quality>,
+    },
     /// The other side of a call pressed a key.
     Digit { call: CallId, digit: Digit },
 }

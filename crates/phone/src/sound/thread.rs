@@ -1,9 +1,6 @@
 //! The 20 ms tick.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::UdpSocket;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,21 +8,20 @@ use std::time::{Duration, Instant};
 use rollcall_audio::AudioChoice;
 use rollcall_media::FRAME;
 use rollcall_media::sdp::Negotiated;
-use rollcall_media::session::{Config, Session, SessionEvent};
+use rollcall_media::session::SessionEvent;
 use rollcall_media::tone::{Region, Tone, ToneGenerator};
 use rollcall_sip::CallId;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::devices::Devices;
+use super::line::Line;
 use super::{Cue, Pulse, SoundCommand, SoundReport};
-use crate::RtpRefusals;
+use crate::ports::MediaSockets;
+use crate::{CallRef, RtpRefusals};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Later than this, missed ticks are skipped rather than caught up with.
 const MAX_LAG: Duration = Duration::from_millis(200);
-/// Larger than any RTP packet we expect on Ethernet.
-const MAX_PACKET: usize = 2048;
 
 /// Everything the media thread owns.
 pub(super) struct Thread {
@@ -41,19 +37,6 @@ pub(super) struct Thread {
     heard: Vec<f32>,
     mixed: Vec<f32>,
     spoken: Vec<f32>,
-}
-
-/// One call's sound.
-struct Line {
-    session: Rc<RefCell<Session>>,
-    socket: Rc<tokio::net::UdpSocket>,
-    reader: JoinHandle<()>,
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.reader.abort();
-    }
 }
 
 impl Thread {
@@ -95,26 +78,21 @@ impl Thread {
         match command {
             SoundCommand::Start {
                 call,
-                socket,
+                sockets,
                 negotiated,
-            } => self.start(call, socket, negotiated),
+            } => self.start(call, sockets, negotiated),
             SoundCommand::Update { call, negotiated } => self.update(call, negotiated),
-            SoundCommand::Stop(call) => {
-                if let Some(line) = self.lines.remove(&call) {
-                    self.refused += RtpRefusals::from(&line.session.borrow().counters());
-                    self.count_refusals();
-                }
-            }
+            SoundCommand::Stop { id, call } => self.stop(id, call),
             SoundCommand::Press { call, digits } => {
                 if let Some(line) = self.lines.get(&call) {
-                    line.session.borrow_mut().press(&digits);
+                    line.session().press(&digits);
                 }
             }
             SoundCommand::Tone(cue) => self.tone = cue.map(|cue| ToneGenerator::new(tone_of(cue))),
             SoundCommand::Mute(muted) => {
                 self.muted = muted;
                 for line in self.lines.values() {
-                    line.session.borrow_mut().set_muted(muted);
+                    line.session().set_muted(muted);
                 }
             }
             SoundCommand::Choose(choice) => self.devices.choose(choice),
@@ -122,9 +100,10 @@ impl Thread {
         }
     }
 
-    fn start(&mut self, call: CallId, socket: UdpSocket, negotiated: Negotiated) {
-        match self.line(socket, negotiated) {
+    fn start(&mut self, call: CallId, sockets: MediaSockets, negotiated: Negotiated) {
+        match Line::open(sockets, negotiated) {
             Ok(line) => {
+                line.session().set_muted(self.muted);
                 if self.lines.is_empty() {
                     // The first packet leaves now, not up to a tick later.
                     self.next_tick = Instant::now();
@@ -135,26 +114,21 @@ impl Thread {
         }
     }
 
-    fn line(&self, socket: UdpSocket, negotiated: Negotiated) -> Result<Line, String> {
-        let config = Config::new(negotiated, &mut rand::rng());
-        let mut session = Session::new(config).map_err(|error| error.to_string())?;
-        session.set_muted(self.muted);
-        let session = Rc::new(RefCell::new(session));
-        let socket = tokio::net::UdpSocket::from_std(socket).map_err(|error| error.to_string())?;
-        let socket = Rc::new(socket);
-        let reader = tokio::task::spawn_local(read(socket.clone(), session.clone()));
-        Ok(Line {
-            session,
-            socket,
-            reader,
-        })
+    fn stop(&mut self, id: CallId, call: CallRef) {
+        let Some(line) = self.lines.remove(&id) else {
+            return;
+        };
+        let quality = Box::new(line.close(Instant::now()));
+        self.refused += RtpRefusals::from(&line.session().counters());
+        self.count_refusals();
+        self.tell(SoundReport::Over { call, quality });
     }
 
     fn update(&mut self, call: CallId, negotiated: Negotiated) {
         let Some(line) = self.lines.get(&call) else {
             return;
         };
-        if let Err(error) = line.session.borrow_mut().update(negotiated) {
+        if let Err(error) = line.session().update(negotiated) {
             self.tell(SoundReport::CallFailed {
                 call,
                 message: error.to_string(),
@@ -178,7 +152,7 @@ impl Thread {
         self.tell_events();
         self.devices.play(&self.mixed);
         self.devices.capture(&mut self.spoken);
-        self.speak();
+        self.speak(now);
         self.count_refusals();
     }
 
@@ -202,7 +176,7 @@ impl Thread {
             tone.fill(&mut self.mixed);
         }
         for line in self.lines.values() {
-            line.session.borrow_mut().play_frame(now, &mut self.heard);
+            line.session().play_frame(now, &mut self.heard);
             for (mixed, heard) in self.mixed.iter_mut().zip(&self.heard) {
                 *mixed = (*mixed + heard).clamp(-1.0, 1.0);
             }
@@ -212,7 +186,7 @@ impl Thread {
     /// Passes on what the sessions noticed since the last turn.
     fn tell_events(&self) {
         for (call, line) in &self.lines {
-            while let Some(event) = line.session.borrow_mut().poll_event() {
+            while let Some(event) = line.session().poll_event() {
                 match event {
                     SessionEvent::Digit(digit) => {
                         self.tell(SoundReport::Digit { call: *call, digit });
@@ -222,47 +196,22 @@ impl Thread {
         }
     }
 
-    fn speak(&self) {
+    fn speak(&self, now: Instant) {
         for line in self.lines.values() {
-            if let Some(transmit) = line.session.borrow_mut().send_frame(&self.spoken) {
-                // A full socket buffer loses a packet, as the network would.
-                let _ = line
-                    .socket
-                    .try_send_to(transmit.bytes, transmit.destination);
-            }
+            line.send(now, &self.spoken);
         }
     }
 
     fn count_refusals(&self) {
         let mut all = self.refused;
         for line in self.lines.values() {
-            all += RtpRefusals::from(&line.session.borrow().counters());
+            all += RtpRefusals::from(&line.session().counters());
         }
         self.pulse.set_rtp_refusals(all);
     }
 
     fn tell(&self, report: SoundReport) {
         let _ = self.reports.send(report);
-    }
-}
-
-/// Feeds a session with what its socket receives.
-async fn read(socket: Rc<tokio::net::UdpSocket>, session: Rc<RefCell<Session>>) {
-    let mut packet = vec![0; MAX_PACKET];
-    loop {
-        match socket.recv_from(&mut packet).await {
-            Ok((length, from)) => {
-                let bytes = packet.get(..length).unwrap_or_default();
-                session
-                    .borrow_mut()
-                    .handle_packet(Instant::now(), from, bytes);
-            }
-            // ICMP errors surface here; the next packet may be fine.
-            Err(error) => {
-                tracing::debug!(%error, "RTP socket");
-                tokio::time::sleep(TICK).await;
-            }
-        }
     }
 }
 

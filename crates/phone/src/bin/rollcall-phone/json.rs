@@ -1,6 +1,8 @@
 //! Events as JSON lines (`--json`) and as words for a person.
 
-use rollcall_phone::{PhoneEvent, Vitals};
+use std::time::Duration;
+
+use rollcall_phone::{CallRef, PhoneEvent, Quality, Vitals};
 use serde_json::{Map, Value, json};
 
 /// One event as a JSON object; `event` names it. Times are in seconds.
@@ -47,6 +49,7 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
             "event": "ended", "call": call.0, "reason": end.kind.as_str(), "sip_code": end.sip_code,
             "message": end.message,
         }),
+        PhoneEvent::Quality { call, quality } => quality_object(*call, quality),
         PhoneEvent::AudioReady {
             microphone,
             speaker,
@@ -101,11 +104,60 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
         PhoneEvent::HeldByOther { held: false, .. } => "taken off hold".to_owned(),
         PhoneEvent::DtmfReceived { digit, .. } => format!("the other side pressed {digit}"),
         PhoneEvent::Ended { end, .. } => end.message.clone(),
+        PhoneEvent::Quality { quality, .. } => quality_words(quality),
         PhoneEvent::AudioReady { .. } => "sound is ready".to_owned(),
         PhoneEvent::AudioProblem { message, .. } => message.clone(),
         PhoneEvent::Vitals(_) => return None,
         PhoneEvent::Stopped => "stopped".to_owned(),
     })
+}
+
+/// What nobody measured is null.
+fn quality_object(call: CallRef, quality: &Quality) -> Value {
+    let codecs: Vec<String> = quality.codecs.iter().map(ToString::to_string).collect();
+    let seconds = |time: Duration| time.as_secs_f64();
+    let (received, sent) = (&quality.received, &quality.sent);
+    let scores: Vec<[f64; 2]> = quality
+        .scores
+        .iter()
+        .map(|(at, mos)| [seconds(*at), *mos])
+        .collect();
+    json!({
+        "event": "quality", "call": call.0, "codecs": codecs, "duration": seconds(quality.duration),
+        "received": {
+            "packets": received.packets, "loss": received.loss, "unplayed": received.unplayed,
+            "jitter": received.jitter.map(|jitter| seconds(jitter.last)),
+            "most_jitter": received.jitter.map(|jitter| seconds(jitter.most)),
+            "burst_density": received.burst_density, "burst": received.burst.map(seconds),
+        },
+        "sent": {
+            "packets": sent.packets, "loss": sent.loss, "jitter": sent.jitter.map(seconds), "mos": sent.mos,
+        },
+        "round_trip": quality.round_trip.map(|trip| seconds(trip.last)),
+        "most_round_trip": quality.round_trip.map(|trip| seconds(trip.most)),
+        "mos": quality.mos.map(|score| score.last), "least_mos": quality.mos.map(|score| score.least),
+        "scores": scores, "source_changes": quality.source_changes, "restarts": quality.restarts,
+        "encrypted": quality.encrypted,
+    })
+}
+
+fn quality_words(quality: &Quality) -> String {
+    let share = |loss: Option<f64>| match loss {
+        Some(loss) => format!("{:.1} %", 100.0 * loss),
+        None => "an unknown share".to_owned(),
+    };
+    let mut words = format!(
+        "of the sound {} was lost on its way here and {} on its way there",
+        share(quality.received.loss),
+        share(quality.sent.loss)
+    );
+    if let Some(trip) = quality.round_trip {
+        words += &format!("; round trip {} ms", trip.last.as_millis());
+    }
+    if let Some(score) = quality.mos {
+        words += &format!("; score {:.1} of 4.5", score.last);
+    }
+    words
 }
 
 fn vitals_object(vitals: &Vitals) -> Value {

@@ -1,0 +1,120 @@
+//! One call's sound: its session, its sockets, and the tasks that read them.
+
+use std::cell::{RefCell, RefMut};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use rollcall_media::quality::Quality;
+use rollcall_media::sdp::Negotiated;
+use rollcall_media::session::{Config, Session, Transmit};
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+
+use crate::ports::MediaSockets;
+
+/// Larger than any RTP packet we expect on Ethernet.
+const MAX_PACKET: usize = 2048;
+
+/// How long a socket that fails is left alone.
+const RECOVERY: Duration = Duration::from_millis(20);
+
+pub(super) struct Line {
+    session: Rc<RefCell<Session>>,
+    rtp: Rc<UdpSocket>,
+    rtcp: Option<Rc<UdpSocket>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        for reader in &self.readers {
+            reader.abort();
+        }
+    }
+}
+
+impl Line {
+    /// Let a call's sound flow. Belongs to a `LocalSet`.
+    pub(super) fn open(sockets: MediaSockets, negotiated: Negotiated) -> Result<Line, String> {
+        let config = Config::new(negotiated, &mut rand::rng());
+        let session = Session::new(config).map_err(|error| error.to_string())?;
+        let session = Rc::new(RefCell::new(session));
+        let socket = |socket| UdpSocket::from_std(socket).map(Rc::new);
+        let rtp = socket(sockets.rtp).map_err(|error| error.to_string())?;
+        // Without reports a call is still a call.
+        let rtcp = sockets.rtcp.and_then(|rtcp| socket(rtcp).ok());
+        let read = |socket: &Rc<UdpSocket>, take: Take| {
+            tokio::task::spawn_local(read(Rc::clone(socket), Rc::clone(&session), take))
+        };
+        let mut readers = vec![read(&rtp, Session::handle_packet)];
+        readers.extend(
+            rtcp.as_ref()
+                .map(|rtcp| read(rtcp, Session::handle_control)),
+        );
+        Ok(Line {
+            session,
+            rtp,
+            rtcp,
+            readers,
+        })
+    }
+
+    pub(super) fn session(&self) -> RefMut<'_, Session> {
+        self.session.borrow_mut()
+    }
+
+    /// Sends 20 ms of what was spoken, and the report that is due.
+    pub(super) fn send(&self, now: Instant, spoken: &[f32]) {
+        let mut session = self.session.borrow_mut();
+        if let Some(transmit) = session.send_frame(spoken) {
+            put(&self.rtp, transmit);
+        }
+        let socket = self.control_socket(&session);
+        if let (Some(transmit), Some(socket)) = (session.poll_control(now), socket) {
+            put(socket, transmit);
+        }
+    }
+
+    /// Says good-bye to the other side; the record of the call.
+    pub(super) fn close(&self, now: Instant) -> Quality {
+        let mut session = self.session.borrow_mut();
+        let socket = self.control_socket(&session);
+        if let (Some(transmit), Some(socket)) = (session.goodbye(now), socket) {
+            put(socket, transmit);
+        }
+        session.quality(now)
+    }
+
+    fn control_socket(&self, session: &Session) -> Option<&UdpSocket> {
+        match session.negotiated().rtcp.mux {
+            true => Some(&self.rtp),
+            false => self.rtcp.as_deref(),
+        }
+    }
+}
+
+/// A full socket buffer loses a packet, as the network would.
+fn put(socket: &UdpSocket, transmit: Transmit<'_>) {
+    let _ = socket.try_send_to(transmit.bytes, transmit.destination);
+}
+
+type Take = fn(&mut Session, Instant, SocketAddr, &[u8]);
+
+/// Feeds a session with what a socket receives.
+async fn read(socket: Rc<UdpSocket>, session: Rc<RefCell<Session>>, take: Take) {
+    let mut packet = vec![0; MAX_PACKET];
+    loop {
+        match socket.recv_from(&mut packet).await {
+            Ok((length, from)) => {
+                let bytes = packet.get(..length).unwrap_or_default();
+                take(&mut session.borrow_mut(), Instant::now(), from, bytes);
+            }
+            // ICMP errors surface here; the next packet may be fine.
+            Err(error) => {
+                tracing::debug!(%error, "RTP or RTCP socket");
+                tokio::time::sleep(RECOVERY).await;
+            }
+        }
+    }
+}
