@@ -9,6 +9,7 @@ pub mod agent;
 pub mod asterisk;
 pub mod baresip;
 pub mod board;
+pub mod database;
 pub mod desktop;
 pub mod display;
 pub mod far_end;

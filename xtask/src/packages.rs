@@ -35,6 +35,10 @@ pub(crate) const TEST: &[&str] = &[
     "pulseaudio-utils",
     "dbus",
     "sqlite3",
+    // Not mariadb-server, which would start a service.
+    "postgresql",
+    "mariadb-server-core",
+    "mariadb-client-core",
     "baresip-core",
     "sip-tester",
 ];

@@ -205,3 +205,18 @@ async fn release(db: &mut Connection) -> Result<(), DbError> {
 fn now() -> i64 {
     i64::try_from(clock::now_ms()).unwrap_or(i64::MAX)
 }
+
+/// Begins a migration and is cut after so many of its statements.
+#[cfg(test)]
+pub(super) async fn cut(db: &mut Connection, migration: &Migration, statements_made: usize) {
+    let dialect = db.dialect();
+    if dialect.ddl_in_transactions() {
+        db.run(dialect.begin()).await.unwrap();
+    } else {
+        record(db, migration, BEGUN).await.unwrap();
+    }
+    let text = dialect.migration(&migration.texts);
+    for statement in statements(text).take(statements_made) {
+        db.run(statement).await.unwrap();
+    }
+}

@@ -1,0 +1,201 @@
+//! People, their sessions and their tokens.
+
+use rollcall_alignment::{DeviceId, EndReason, LeaseKind, SessionRow, SessionState};
+
+use super::*;
+use crate::auth::SessionId;
+
+const LATER: u64 = 1_000_000;
+
+fn tokens(of: u8) -> TokenPair {
+    TokenPair {
+        access: [of; 32],
+        access_expires: LATER,
+        refresh: [of + 100; 32],
+        refresh_expires: LATER,
+    }
+}
+
+async fn sign_in(scene: &Scene, of: u8) -> SessionId {
+    let person = scene.database.credentials("ann").await.unwrap().unwrap();
+    let id = SessionId::from_u128(of.into());
+    scene
+        .commit(vec![Write::StartSession(NewSession {
+            id,
+            user_id: person.user_id,
+            device_id: "device-1".into(),
+            at: u64::from(of),
+            tokens: tokens(of),
+        })])
+        .await;
+    id
+}
+
+fn session_row(id: SessionId, state: SessionState) -> Write {
+    Write::Core(alignment::Write::Session(SessionRow {
+        id: alignment::SessionId::new(&id.to_string()).unwrap(),
+        extension: Extension::new("1001").unwrap(),
+        device: DeviceId::new("device-1").unwrap(),
+        state,
+        claim: Some("1001-abc".into()),
+        lease: LeaseKind::Heartbeat,
+        started_unix_ms: 1,
+        online_unix_ms: Some(2),
+        ended_unix_ms: matches!(state, SessionState::Ended(_)).then_some(3),
+    }))
+}
+
+pub(super) async fn a_name_is_one_persons_whatever_its_case(scene: Scene) {
+    scene.commit(vec![user("Ann", "1001")]).await;
+    let found = scene.database.credentials("aNN").await.unwrap().unwrap();
+    assert_eq!(found.username, "Ann");
+    assert_eq!(found.sip_secret, Some(vec![0, 255, 39]));
+    let again = scene.database.commit(vec![user("ANN", "1002")]).await;
+    assert!(matches!(&again, Err(WriteError::Conflict(what)) if what == "username"));
+    assert!(scene.database.credentials("an").await.unwrap().is_none());
+}
+
+pub(super) async fn the_last_administrator_stays_one(scene: Scene) {
+    let change = |username: &str, change| Write::ChangePerson {
+        username: username.into(),
+        change,
+    };
+    scene
+        .commit(vec![user("ann", "1001"), user("bob", "1002")])
+        .await;
+    scene
+        .commit(vec![change("ANN", PersonChange::Role(Role::Admin))])
+        .await;
+    let last = change("ann", PersonChange::Disable { at: 7 });
+    let refused = scene.database.commit(vec![last.clone()]).await;
+    assert!(matches!(refused, Err(WriteError::LastAdmin)), "{refused:?}");
+    let audit = Write::Audit(AuditEntry {
+        at: 8,
+        actor: "ann".into(),
+        address: None,
+        action: "disable",
+        target: Some("ann".into()),
+        detail: "{}".into(),
+    });
+    let admin = change("bob", PersonChange::Role(Role::Admin));
+    scene.commit(vec![admin, last, audit]).await;
+    let people = scene.database.everybody().await.unwrap();
+    assert_eq!(people.iter().filter(|person| person.disabled).count(), 1);
+    assert_eq!(scene.database.acts(10).await.unwrap().len(), 1);
+    let gone = Write::RemovePerson {
+        username: "ann".into(),
+    };
+    scene.commit(vec![gone]).await;
+    assert_eq!(scene.database.everybody().await.unwrap().len(), 1);
+}
+
+pub(super) async fn a_session_lives_from_login_to_logout(scene: Scene) {
+    scene.commit(vec![user("ann", "1001")]).await;
+    let id = sign_in(&scene, 1).await;
+    let of_access = async |now| {
+        let session = scene.database.session_of_access(&[1; 32], now).await;
+        session.unwrap().map(|session| session.id)
+    };
+    assert_eq!(of_access(5).await, Some(id));
+    assert_eq!(of_access(LATER).await, None, "its token has ended");
+    assert!(scene.database.lapsed_sessions(5).await.unwrap().is_empty());
+    assert_eq!(
+        scene.database.lapsed_sessions(LATER).await.unwrap()[0].id,
+        id
+    );
+    scene
+        .commit(vec![presence(true), session_row(id, SessionState::Online)])
+        .await;
+    let restored = scene.database.restore().await.unwrap();
+    assert_eq!(restored.sessions.len(), 1);
+    assert_eq!(restored.sessions[0].state, SessionState::Online);
+    assert_eq!(restored.sessions[0].claim.as_deref(), Some("1001-abc"));
+    assert_eq!(restored.sessions[0].online_unix_ms, Some(2));
+    let key = [9; 32];
+    let named = Write::NameLogout {
+        token: [1; 32],
+        key,
+    };
+    let ended = session_row(id, SessionState::Ended(EndReason::LoggedOut));
+    scene.commit(vec![named, ended]).await;
+    assert_eq!(of_access(5).await, None);
+    assert!(scene.database.logged_out(&[1; 32], &key, 2).await.unwrap());
+    assert!(
+        !scene
+            .database
+            .logged_out(&[1; 32], &[8; 32], 2)
+            .await
+            .unwrap()
+    );
+    assert!(!scene.database.logged_out(&[1; 32], &key, 3).await.unwrap());
+    let ends = scene.database.ended_of(&[id]).await.unwrap();
+    assert_eq!(ends, [(id, EndReason::LoggedOut)]);
+    // Said again, late: what is over stays as it was.
+    scene
+        .commit(vec![session_row(id, SessionState::Online)])
+        .await;
+    assert!(scene.database.restore().await.unwrap().sessions.is_empty());
+}
+
+pub(super) async fn a_refresh_token_is_traded_once(scene: Scene) {
+    scene.commit(vec![user("ann", "1001")]).await;
+    let session = sign_in(&scene, 1).await;
+    let rotation = |of| {
+        Write::RotateTokens(Rotation {
+            session,
+            used: [101; 32],
+            tokens: tokens(of),
+            answer: Some(KeptAnswer {
+                key: [7; 32],
+                sealed: vec![0, 1, 255],
+            }),
+            at: 6,
+        })
+    };
+    scene.commit(vec![rotation(2)]).await;
+    let again = scene.database.commit(vec![rotation(3)]).await;
+    assert!(matches!(again, Err(WriteError::Conflict(_))), "{again:?}");
+    let (_, traded) = scene
+        .database
+        .session_of_refresh(&[101; 32], 7)
+        .await
+        .unwrap()
+        .unwrap();
+    let traded = traded.unwrap();
+    assert_eq!(
+        (traded.at, traded.answer.unwrap().sealed),
+        (6, vec![0, 1, 255])
+    );
+    let (found, unused) = scene
+        .database
+        .session_of_refresh(&[102; 32], 7)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(found.id == session && unused.is_none());
+    let old = scene.database.session_of_access(&[1; 32], 7).await.unwrap();
+    assert!(old.is_none());
+}
+
+pub(super) async fn the_newest_end_of_an_extension_is_the_one_that_counts(scene: Scene) {
+    scene.commit(vec![user("ann", "1001")]).await;
+    let newest = EndReason::Forced;
+    for (of, at, reason) in [
+        (1, 30, "expired"),
+        (2, 50, newest.as_str()),
+        (3, 40, "logout"),
+        (4, 60, "refused"),
+    ] {
+        let session = sign_in(&scene, of).await;
+        let reason = reason.into();
+        scene
+            .commit(vec![Write::EndSession {
+                session,
+                at,
+                reason,
+            }])
+            .await;
+    }
+    let ends = scene.database.restore().await.unwrap().last_ends;
+    assert_eq!(ends, [(Extension::new("1001").unwrap(), newest)]);
+}

@@ -1,0 +1,124 @@
+//! Migrations: idempotent, complete, and whole whatever cuts them.
+
+use super::*;
+use crate::db::migrate::{self, MIGRATIONS};
+
+/// All tables with their columns and types.
+async fn schema(scene: &Scene) -> Vec<String> {
+    let mut db = scene.raw().await;
+    let catalogue = db.dialect().columns();
+    let mut all = Vec::new();
+    for table in TABLES.iter().chain(&["ps_contacts", "rollcall_migrations"]) {
+        let rows = query(catalogue).bind(*table).fetch_all(&mut db).await;
+        let rows = rows.unwrap();
+        assert!(!rows.is_empty(), "{table} is there");
+        for row in rows {
+            let (name, kind): (String, String) = (row.try_get(0).unwrap(), row.try_get(1).unwrap());
+            all.push(format!("{table}.{name} {kind}"));
+        }
+    }
+    all
+}
+
+/// Ours, those that others point at first.
+const TABLES: &[&str] = &[
+    "users",
+    "sessions",
+    "tokens",
+    "ledger",
+    "last_contacts",
+    "audit",
+];
+
+pub(super) async fn opening_twice_changes_nothing(scene: Scene) {
+    let before = schema(&scene).await;
+    let scene = scene.reopened(|_| {}).await;
+    assert_eq!(schema(&scene).await, before);
+    assert_eq!(
+        scene
+            .count("SELECT COUNT(*) FROM rollcall_migrations")
+            .await,
+        MIGRATIONS.len() as i64
+    );
+}
+
+pub(super) async fn servers_that_start_together_migrate_once(scene: Scene) {
+    scene.database.close().await;
+    empty(&mut scene.raw().await).await;
+    let opened = (0..4).map(|_| Database::open(&scene.config));
+    for database in futures_util::future::join_all(opened).await {
+        database.unwrap().close().await;
+    }
+    schema(&scene).await;
+}
+
+/// As before the first start.
+async fn empty(db: &mut Connection) {
+    for table in TABLES
+        .iter()
+        .rev()
+        .chain(&["ps_contacts", "rollcall_migrations"])
+    {
+        db.run(&format!("DROP TABLE {table}")).await.unwrap();
+    }
+}
+
+pub(super) async fn nothing_is_lost_from_the_first_migration_to_the_newest(scene: Scene) {
+    scene.database.close().await;
+    let mut db = scene.raw().await;
+    empty(&mut db).await;
+    migrate::up_to(&mut db, &MIGRATIONS[..1]).await.unwrap();
+    for filling in [
+        "INSERT INTO users (username, extension, role, password_hash, created_at) VALUES ('ann', '1001', 'agent', 'hash', 5)",
+        "INSERT INTO sessions (id, user_id, device_id, state, claim, lease, started_at, online_at)
+         SELECT '00000000-0000-0000-0000-000000000001', id, 'device-1', 'online', '1001-abc', 'heartbeat', 6, 7 FROM users",
+    ] {
+        db.run(filling).await.unwrap();
+    }
+    query(
+        "INSERT INTO tokens (hash, session_id, kind, expires_at) VALUES (?1, ?2, 'access', 1000)",
+    )
+    .bind(&[3; 32][..])
+    .bind("00000000-0000-0000-0000-000000000001")
+    .execute(&mut db)
+    .await
+    .unwrap();
+    db.close().await.unwrap();
+    let scene = Scene::open(scene.config).await;
+    let restored = scene.database.restore().await.unwrap();
+    assert_eq!(restored.sessions[0].claim.as_deref(), Some("1001-abc"));
+    let ann = scene.database.credentials("ann").await.unwrap().unwrap();
+    assert_eq!(ann.password_hash, "hash");
+    let of_token = scene.database.session_of_access(&[3; 32], 8).await.unwrap();
+    assert_eq!(of_token.unwrap().username, "ann");
+    scene
+        .commit(vec![user("bob", "1002"), presence(true)])
+        .await;
+}
+
+/// Cut after each statement of the newest migration in turn, as far as the database can be cut there.
+pub(super) async fn a_migration_that_was_cut_is_run_again(scene: Scene) {
+    let whole = schema(&scene).await;
+    scene.database.close().await;
+    let mut db = scene.raw().await;
+    for cut in 0..4 {
+        empty(&mut db).await;
+        let (newest, before) = MIGRATIONS.split_last().unwrap();
+        migrate::up_to(&mut db, before).await.unwrap();
+        migrate::cut(&mut db, newest, cut).await;
+        // The server that was cut is gone, and its locks with it.
+        db.close().await.unwrap();
+        let again = Scene::open(scene.config.clone()).await;
+        assert_eq!(schema(&again).await, whole, "after {cut} statements");
+        again.database.close().await;
+        db = scene.raw().await;
+    }
+}
+
+pub(super) async fn tables_of_a_newer_server_are_refused(scene: Scene) {
+    scene.database.close().await;
+    let newer = "INSERT INTO rollcall_migrations VALUES (999, 'of_tomorrow', 1)";
+    scene.raw().await.run(newer).await.unwrap();
+    let refused = Database::open(&scene.config).await.unwrap_err();
+    assert!(refused.to_string().contains("newer"), "{refused}");
+}
