@@ -1,5 +1,5 @@
-//! Server, Asterisk, pocket PBX and app are restarted in every order, by TERM and by KILL: the seed's flows work after
-//! each without anybody's help.
+//! Server, registrar (Asterisk, or the pocket PBX in its place) and app are restarted in every order, by TERM and by
+//! KILL: the seed's flows work after each without anybody's help.
 
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ const RIGHT_AGAIN: Duration = Duration::from_secs(40);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Server,
-    Asterisk,
+    Registrar,
     App,
 }
+use Who::{App, Registrar, Server as TheServer};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
@@ -25,106 +26,171 @@ enum How {
     Kill,
 }
 
+const ORDERS: [[Who; 3]; 6] = [
+    [TheServer, Registrar, App],
+    [TheServer, App, Registrar],
+    [Registrar, TheServer, App],
+    [Registrar, App, TheServer],
+    [App, TheServer, Registrar],
+    [App, Registrar, TheServer],
+];
+
 #[tokio::test]
-async fn the_server_first() {
-    let mut house = House::open().await;
-    use {How::*, Who::*};
-    house
-        .restart([(Server, Kill), (Asterisk, Term), (App, Kill)])
-        .await;
-    house
-        .restart([(Server, Term), (App, Kill), (Asterisk, Kill)])
-        .await;
+async fn beside_asterisk_every_order_by_term() {
+    let house = House::open(Place::beside_asterisk().await).await;
+    house.restart_in_every_order(|_| How::Term).await;
 }
 
 #[tokio::test]
-async fn asterisk_first() {
-    let mut house = House::open().await;
-    use {How::*, Who::*};
-    house
-        .restart([(Asterisk, Kill), (Server, Term), (App, Term)])
-        .await;
-    house
-        .restart([(Asterisk, Term), (App, Kill), (Server, Kill)])
-        .await;
+async fn beside_asterisk_every_order_by_kill() {
+    let house = House::open(Place::beside_asterisk().await).await;
+    house.restart_in_every_order(|_| How::Kill).await;
 }
 
 #[tokio::test]
-async fn the_app_first() {
-    let mut house = House::open().await;
-    use {How::*, Who::*};
-    house
-        .restart([(App, Kill), (Server, Kill), (Asterisk, Term)])
-        .await;
-    house
-        .restart([(App, Term), (Asterisk, Kill), (Server, Term)])
-        .await;
+async fn beside_the_pocket_pbx_every_order_by_term() {
+    let house = House::open(Place::beside_the_pocket_pbx().await).await;
+    house.restart_in_every_order(|_| How::Term).await;
 }
 
 #[tokio::test]
-async fn server_and_asterisk_down_together_come_back_in_either_order() {
-    let mut house = House::open().await;
-    let epoch = house.scene.board.epoch();
-    house.scene.server.kill();
-    house.scene.asterisk.kill();
-    house.scene.asterisk.boot().await;
-    house.scene.server.serve().await;
-    house.is_right_again(epoch).await;
-    let epoch = house.scene.board.epoch();
-    house.scene.asterisk.stop().await;
-    house.scene.server.stop().await;
-    house.scene.server.serve().await;
-    house.scene.asterisk.boot().await;
-    house.is_right_again(epoch).await;
+async fn beside_the_pocket_pbx_every_order_by_kill() {
+    let house = House::open(Place::beside_the_pocket_pbx().await).await;
+    house.restart_in_every_order(|_| How::Kill).await;
+}
+
+#[tokio::test]
+async fn one_killed_while_the_others_end_in_peace() {
+    let mut house = House::open(Place::beside_the_pocket_pbx().await).await;
+    for killed in [TheServer, Registrar, App] {
+        let how = |who| if who == killed { How::Kill } else { How::Term };
+        house.restart([Registrar, TheServer, App], how).await;
+    }
+}
+
+#[tokio::test]
+async fn server_and_registrar_down_together_come_back_in_either_order() {
+    let mut house = House::open(Place::beside_asterisk().await).await;
+    for (how, back) in [
+        (How::Kill, [Registrar, TheServer]),
+        (How::Term, [TheServer, Registrar]),
+    ] {
+        let epoch = house.place.board().epoch();
+        for who in [TheServer, Registrar] {
+            house.end(who, how).await;
+        }
+        for who in back {
+            house.begin(who).await;
+        }
+        house.is_right_again(epoch).await;
+    }
     house.the_seeds_flows_work().await;
 }
 
 #[tokio::test]
-async fn the_pocket_pbx_in_asterisks_place_forgets_its_contacts_and_nobody_has_to_help() {
-    let mut pbx = PocketPbx::start(Settings::default()).await;
-    let mut server = Server::start(&pbx).await;
-    let board = server.board(SUPERVISOR).await;
-    let person = Agent::new("1001");
-    let mut app = person.start(&server);
-    board.shows("1001", "Available", PROMPTLY).await;
-    let again = async |pbx: &mut PocketPbx, how: How| {
-        end_pbx(pbx, how).await;
-        board.shows("1001", "Unknown", PROMPTLY).await;
-        pbx.boot().await;
+async fn a_registrar_that_forgets_its_contacts_is_told_again_without_anybodys_help() {
+    let mut house = House::open(Place::beside_the_pocket_pbx().await).await;
+    for how in [How::Kill, How::Term] {
+        house.end(Registrar, how).await;
+        house.place.board().shows("1001", "Unknown", PROMPTLY).await;
+        house.begin(Registrar).await;
+        let board = house.place.board();
         board.shows("1001", "Available", RIGHT_AGAIN).await;
-    };
-    again(&mut pbx, How::Kill).await;
-    again(&mut pbx, How::Term).await;
-    let epoch = board.epoch();
-    end_pbx(&mut pbx, How::Kill).await;
-    server.kill();
-    app.kill();
-    pbx.boot().await;
-    server.serve().await;
-    let mut app = person.start(&server);
-    of_another_epoch(&board, epoch).await;
-    board.shows("1001", "Available", RIGHT_AGAIN).await;
-    assert!(app.terminate().await.success());
-    board.shows("1001", "Offline", PROMPTLY).await;
+    }
 }
 
-/// What the board said before the server's restart counts no more.
-async fn of_another_epoch(board: &Board, before: Option<String>) {
-    eventually("a snapshot of another epoch", RIGHT_AGAIN, async || {
-        let epoch = board.epoch();
-        if epoch == before {
-            Err(format!("{epoch:?}"))
-        } else {
-            Ok(())
+/// What the app stands beside.
+enum Place {
+    Asterisk(Box<Scene>),
+    Pocket {
+        board: Board,
+        server: Server,
+        pbx: PocketPbx,
+    },
+}
+
+impl Place {
+    async fn beside_asterisk() -> Place {
+        Place::Asterisk(Box::new(Scene::start(Mode::Mirror).await))
+    }
+
+    async fn beside_the_pocket_pbx() -> Place {
+        let pbx = PocketPbx::start(Settings::default()).await;
+        let server = Server::start(&pbx).await;
+        let board = server.board(SUPERVISOR).await;
+        Place::Pocket { board, server, pbx }
+    }
+
+    fn board(&self) -> &Board {
+        match self {
+            Place::Asterisk(scene) => &scene.board,
+            Place::Pocket { board, .. } => board,
         }
-    })
-    .await;
-}
+    }
 
-async fn end_pbx(pbx: &mut PocketPbx, how: How) {
-    match how {
-        How::Term => pbx.stop().await,
-        How::Kill => pbx.kill(),
+    fn server(&self) -> &Server {
+        match self {
+            Place::Asterisk(scene) => &scene.server,
+            Place::Pocket { server, .. } => server,
+        }
+    }
+
+    fn server_mut(&mut self) -> &mut Server {
+        match self {
+            Place::Asterisk(scene) => &mut scene.server,
+            Place::Pocket { server, .. } => server,
+        }
+    }
+
+    async fn end_registrar(&mut self, how: How) {
+        match (self, how) {
+            (Place::Asterisk(scene), How::Term) => scene.asterisk.stop().await,
+            (Place::Asterisk(scene), How::Kill) => scene.asterisk.kill(),
+            (Place::Pocket { pbx, .. }, How::Term) => pbx.stop().await,
+            (Place::Pocket { pbx, .. }, How::Kill) => pbx.kill(),
+        }
+    }
+
+    async fn begin_registrar(&mut self) {
+        match self {
+            Place::Asterisk(scene) => scene.asterisk.boot().await,
+            Place::Pocket { pbx, .. } => pbx.boot().await,
+        }
+    }
+
+    /// The registrar where it can be asked, the tables and the board.
+    async fn all_say_available(&self, extension: &str) {
+        match self {
+            Place::Asterisk(scene) => scene.all_say_available(extension).await,
+            Place::Pocket { .. } => self.tables_say(extension, "Reachable", true).await,
+        }
+    }
+
+    async fn all_say_offline(&self, extension: &str) {
+        match self {
+            Place::Asterisk(scene) => scene.all_say_offline(extension).await,
+            Place::Pocket { .. } => self.tables_say(extension, "Expired", false).await,
+        }
+    }
+
+    /// A contact of this status, and (when offline) none of another; the user's two columns; the board.
+    async fn tables_say(&self, extension: &str, status: &str, signed_in: bool) {
+        let board = if signed_in { "Available" } else { "Offline" };
+        self.board().shows(extension, board, RIGHT_AGAIN).await;
+        let what = format!("the tables say {status} of {extension}");
+        eventually(&what, PROMPTLY, async || {
+            let rows = self.server().rows(extension).await;
+            let of_it = rows.contacts.iter().filter(|(_, found)| found == status);
+            let found = of_it.count();
+            let others = rows.contacts.len() - found;
+            let right = found > 0 && (signed_in || others == 0);
+            if right && rows.user == (signed_in, signed_in) {
+                Ok(())
+            } else {
+                Err(format!("{rows:?}"))
+            }
+        })
+        .await;
     }
 }
 
@@ -132,56 +198,79 @@ async fn end_pbx(pbx: &mut PocketPbx, how: How) {
 struct House {
     app: Program,
     person: Agent,
-    scene: Scene,
+    place: Place,
 }
 
 impl House {
-    async fn open() -> House {
-        let scene = Scene::start(Mode::Mirror).await;
+    async fn open(place: Place) -> House {
         let person = Agent::new("1001");
-        let app = person.start(&scene.server);
-        scene.board.shows("1001", "Available", PROMPTLY).await;
-        House { app, person, scene }
+        let app = person.start(place.server());
+        place.board().shows("1001", "Available", PROMPTLY).await;
+        House { app, person, place }
+    }
+
+    async fn restart_in_every_order(mut self, how: impl Fn(Who) -> How) {
+        for order in ORDERS {
+            self.restart(order, &how).await;
+        }
     }
 
     /// One after the other, waiting for nobody to recover in between.
-    async fn restart(&mut self, order: [(Who, How); 3]) {
-        let epoch = self.scene.board.epoch();
-        for (who, how) in order {
-            match (who, how) {
-                (Who::Server, How::Term) => self.scene.server.stop().await,
-                (Who::Server, How::Kill) => self.scene.server.kill(),
-                (Who::Asterisk, How::Term) => self.scene.asterisk.stop().await,
-                (Who::Asterisk, How::Kill) => self.scene.asterisk.kill(),
-                // Its sign-out may find somebody away: then it says so, and ends all the same.
-                (Who::App, How::Term) => drop(self.app.terminate().await),
-                (Who::App, How::Kill) => self.app.kill(),
-            }
-            match who {
-                Who::Server => self.scene.server.serve().await,
-                Who::Asterisk => self.scene.asterisk.boot().await,
-                Who::App => self.app = self.person.start(&self.scene.server),
-            }
+    async fn restart(&mut self, order: [Who; 3], how: impl Fn(Who) -> How) {
+        let epoch = self.place.board().epoch();
+        for who in order {
+            self.end(who, how(who)).await;
+            self.begin(who).await;
         }
         self.is_right_again(epoch).await;
         self.the_seeds_flows_work().await;
     }
 
-    /// The agent who was signed in is Available, and every view says so.
-    async fn is_right_again(&self, epoch: Option<String>) {
-        of_another_epoch(&self.scene.board, epoch).await;
-        self.scene
-            .board
-            .shows("1001", "Available", RIGHT_AGAIN)
-            .await;
-        self.scene.all_say_available("1001").await;
+    async fn end(&mut self, who: Who, how: How) {
+        match (who, how) {
+            (TheServer, How::Term) => self.place.server_mut().stop().await,
+            (TheServer, How::Kill) => self.place.server_mut().kill(),
+            (Registrar, how) => self.place.end_registrar(how).await,
+            // Its sign-out may find somebody away: then it says so, and ends all the same.
+            (App, How::Term) => drop(self.app.terminate().await),
+            (App, How::Kill) => self.app.kill(),
+        }
+    }
+
+    async fn begin(&mut self, who: Who) {
+        match who {
+            TheServer => self.place.server_mut().serve().await,
+            Registrar => self.place.begin_registrar().await,
+            App => self.app = self.person.start(self.place.server()),
+        }
+    }
+
+    /// The agent who was signed in is Available, and every view says so; what the board said before the server's restart
+    /// counts no more.
+    async fn is_right_again(&self, before: Option<String>) {
+        let board = self.place.board();
+        eventually("a snapshot of another epoch", RIGHT_AGAIN, async || {
+            let epoch = board.epoch();
+            if epoch == before {
+                Err(format!("{epoch:?}"))
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+        board.shows("1001", "Available", RIGHT_AGAIN).await;
+        self.place.all_say_available("1001").await;
     }
 
     /// Somebody else signs in and out, and every view says so.
     async fn the_seeds_flows_work(&self) {
-        let mut other = self.scene.signed_in("1002").await;
-        self.scene.all_say_available("1002").await;
+        let mut other = Agent::new("1002").start(self.place.server());
+        self.place
+            .board()
+            .shows("1002", "Available", PROMPTLY)
+            .await;
+        self.place.all_say_available("1002").await;
         assert!(other.terminate().await.success());
-        self.scene.all_say_offline("1002").await;
+        self.place.all_say_offline("1002").await;
     }
 }
