@@ -160,6 +160,8 @@ impl Driver {
             | Event::OfferAnswered { .. }
             | Event::OfferRefused { .. }
             | Event::OfferDue { .. }
+            | Event::Transfer { .. }
+            | Event::Referred { .. }
             | Event::Redirected { .. }
             | Event::Request { .. }
             | Event::Outgoing { .. }
@@ -442,6 +444,11 @@ fn end_of(reason: EndReason) -> CallEnd {
             EndKind::TimedOut,
             None,
             "The telephone server did not answer the call.".to_owned(),
+        ),
+        EndReason::Replaced => (
+            EndKind::Remote,
+            None,
+            "Somebody else took the call over.".to_owned(),
         ),
         EndReason::Lost => (
             EndKind::TimedOut,

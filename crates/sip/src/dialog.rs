@@ -106,6 +106,16 @@ impl Dialog {
         self.remote.tag().unwrap_or_default()
     }
 
+    /// Our own address in this dialog, with our tag.
+    pub(crate) fn local(&self) -> &NameAddr {
+        &self.local
+    }
+
+    /// The other side's Contact.
+    pub(crate) fn remote_target(&self) -> &Uri {
+        &self.remote_target
+    }
+
     /// Where the other side's messages come from and ours go.
     pub fn peer(&self) -> SocketAddr {
         self.peer

@@ -127,11 +127,7 @@ impl Call {
 impl Pbx {
     pub(super) fn handle_call_event(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Incoming {
-                call,
-                request,
-                source: _,
-            } => self.handle_invite(now, call, &request),
+            Event::Incoming { call, request, .. } => self.handle_invite(now, call, &request),
             Event::Progress { call, code, .. } if code >= 180 => self.handle_ringing(now, call),
             Event::Answered { call, sdp } => self.handle_answer(now, call, &sdp),
             Event::Offer { call, sdp } => self.handle_offer(now, call, &sdp),

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::Reply;
 use super::redirect::Redirects;
 use super::session_timer::SessionTimer;
+use super::transfer::{Asked, Transfer};
+use super::{CallId, Reply};
 use crate::dialog::{Dialog, DialogKey};
 use crate::digest::{ClientDigest, Credentials};
 use crate::message::Request;
@@ -54,6 +55,14 @@ pub(super) struct Call {
     pub(super) last_ack: Option<(u32, Transmit)>,
     pub(super) session: Option<SessionTimer>,
     pub(super) redirects: Redirects,
+    /// A transfer that we asked for.
+    pub(super) transfer: Option<Transfer>,
+    /// A transfer that the other side asks for, until it is decided.
+    pub(super) asked: Option<Asked>,
+    /// Transfers followed so far.
+    pub(super) referrals: u32,
+    /// The call whose place this one takes when it is answered.
+    pub(super) replaces: Option<CallId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +177,10 @@ impl Call {
             last_ack: None,
             session: None,
             redirects: Redirects::default(),
+            transfer: None,
+            asked: None,
+            referrals: 0,
+            replaces: None,
         }
     }
 

@@ -24,22 +24,10 @@ impl UserAgent {
         source: SocketAddr,
     ) {
         let tag = self.random.token();
-        let dialog = match (
-            Dialog::of_callee(&request, &tag, source),
-            self.refusal_of(&request),
-        ) {
-            (Ok(dialog), None) => dialog,
-            (Ok(_), Some((reply, kind))) => {
+        let (dialog, replaces) = match self.admit(&request, &tag, source) {
+            Ok(admitted) => admitted,
+            Err((reply, kind)) => {
                 self.refusals.count(kind);
-                self.respond_in(now, server, &request, reply, Some(&tag));
-                return;
-            }
-            (Err(unusable), _) => {
-                self.refusals.count(RefusalKind::UnusableInvite);
-                let reply = Reply {
-                    reason: Some(unusable.reason),
-                    ..Reply::new(unusable.code)
-                };
                 self.respond_in(now, server, &request, reply, Some(&tag));
                 return;
             }
@@ -59,12 +47,14 @@ impl UserAgent {
         call.dialog = Some(dialog);
         call.takes_update = request.headers.lists("Allow", "UPDATE");
         call.ring_until = Some(now + LONGEST_RING);
+        call.replaces = replaces;
         self.calls.insert(id, call);
         self.invites.insert(server, id);
         self.events.push_back(Event::Incoming {
             call: id,
             request: Box::new(request),
             source,
+            replaces,
         });
     }
 
@@ -105,6 +95,9 @@ impl UserAgent {
             call.unacked = Some(unacked);
             if !sdp.is_empty() {
                 call.described = sdp;
+            }
+            if let Some(old) = call.replaces {
+                self.give_way(now, old);
             }
         }
     }
@@ -237,8 +230,30 @@ impl UserAgent {
         self.layer.respond(now, server, &response)
     }
 
-    /// Why an INVITE cannot become a call here.
-    fn refusal_of(&self, request: &Request) -> Option<(Reply, RefusalKind)> {
+    /// The dialog of an INVITE and the call that it replaces, or why it cannot become a call here.
+    fn admit(
+        &mut self,
+        request: &Request,
+        tag: &str,
+        source: SocketAddr,
+    ) -> Result<(Dialog, Option<CallId>), (Reply, RefusalKind)> {
+        let dialog = Dialog::of_callee(request, tag, source).map_err(|unusable| {
+            let reply = Reply {
+                reason: Some(unusable.reason),
+                ..Reply::new(unusable.code)
+            };
+            (reply, RefusalKind::UnusableInvite)
+        })?;
+        let replaces = self
+            .replaced_by(request)
+            .map_err(|code| (Reply::new(code), RefusalKind::UnknownDialog))?;
+        match self.refusal_of(request, replaces.is_some()) {
+            Some(refusal) => Err(refusal),
+            None => Ok((dialog, replaces)),
+        }
+    }
+
+    fn refusal_of(&self, request: &Request, replaces: bool) -> Option<(Reply, RefusalKind)> {
         if self.is_merged(request) {
             return Some((Reply::new(482), RefusalKind::UnusableInvite));
         }
@@ -246,6 +261,8 @@ impl UserAgent {
             return Some((reply, RefusalKind::UnusableInvite));
         }
         let most = self.config.max_calls;
+        // One that takes another's place needs no room of its own.
+        let most = most.saturating_add(replaces.into());
         let is_full = self.calls.len() >= most && self.call_count() >= most;
         is_full.then(|| (Reply::new(486), RefusalKind::Busy))
     }

@@ -219,6 +219,7 @@ impl UserAgent {
                 code,
                 sdp,
             });
+            self.tell_referrer(now, id, code);
         }
     }
 
@@ -294,6 +295,7 @@ impl UserAgent {
                     call: id,
                     sdp: response.body.clone().into(),
                 });
+                self.tell_referrer(now, id, 200);
             }
             State::Calling {
                 cancelled: true, ..

@@ -14,7 +14,7 @@ use crate::transaction::{ClientId, ServerId, Transmit};
 
 /// Methods a user agent acts upon.
 pub(super) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY, MESSAGE";
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, REFER, INFO, NOTIFY, MESSAGE";
 /// Challenges answered in one chain: the server's, two proxies', and one more of each for a nonce that was old.
 const MAX_CHALLENGES: u8 = 6;
 
@@ -190,9 +190,11 @@ impl UserAgent {
 
     /// The extensions we speak, for Supported and Require.
     pub(super) fn supported(&self) -> &'static str {
-        match self.config.session_expires {
-            Some(_) => "100rel, timer",
-            None => "100rel",
+        match (self.config.session_expires, self.config.takes_replaces) {
+            (Some(_), true) => "100rel, timer, replaces",
+            (Some(_), false) => "100rel, timer",
+            (None, true) => "100rel, replaces",
+            (None, false) => "100rel",
         }
     }
 
@@ -219,7 +221,7 @@ impl UserAgent {
         );
         let refreshes_target = matches!(
             request.method,
-            Method::Invite | Method::Update | Method::Subscribe
+            Method::Invite | Method::Update | Method::Subscribe | Method::Refer | Method::Notify
         );
         if refreshes_target && headers.text("Contact").is_none() {
             headers.add("Contact", format!("<{}>", self.contact_uri()));

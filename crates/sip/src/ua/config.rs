@@ -31,6 +31,9 @@ pub struct Config {
     /// How often a call is refreshed so that it does not outlive its other side (RFC 4028): the interval to ask for, 90 s
     /// at least. Without it session timers are not spoken of.
     pub session_expires: Option<Duration>,
+    /// Whether a new call may take the place of one that is going on (Replaces, RFC 3891). Whoever is heard may do that
+    /// to any call whose tags they know.
+    pub takes_replaces: bool,
     /// Out-of-dialog methods handed up as [`super::Event::Request`] and answered by
     /// [`super::UserAgent::respond`]. OPTIONS is answered here unless listed; other methods get 405.
     pub handed_up: Vec<Method>,
@@ -55,6 +58,7 @@ impl Config {
             max_calls: 2,
             max_transactions: 1_024,
             session_expires: Some(Duration::from_secs(1_800)),
+            takes_replaces: true,
             handed_up: Vec::new(),
         }
     }
@@ -67,6 +71,7 @@ impl Config {
             max_calls: usize::MAX,
             max_transactions: 65_536,
             session_expires: None,
+            takes_replaces: false,
             handed_up: vec![
                 Method::Register,
                 Method::Options,

@@ -34,6 +34,8 @@ pub enum Event {
         request: Box<Request>,
         /// Where it came from.
         source: SocketAddr,
+        /// The call whose place it takes when it is answered (RFC 3891); nobody needs to be rung for that.
+        replaces: Option<CallId>,
     },
     /// A provisional answer above 100 to our INVITE. `sdp` is early media, empty when there is none.
     Progress {
@@ -106,6 +108,26 @@ pub enum Event {
         /// Its body.
         body: Bytes,
     },
+    /// How a transfer of ours goes ([`super::UserAgent::transfer`]).
+    Transfer {
+        /// The call whose other side is handed on.
+        call: CallId,
+        /// The answer to REFER (202 when it is taken), then what whom we handed on has met: 180, 200, 486 ...
+        code: u16,
+        /// Nothing follows. Below 300 it is done, and the call can be hung up; else it failed, and the call goes on.
+        is_final: bool,
+    },
+    /// The other side asks us to call somebody else. Continue with `accept_referral` or `refuse_referral`.
+    Referred {
+        /// The call.
+        call: CallId,
+        /// Whom to call.
+        target: Uri,
+        /// The dialog to take over there: the Replaces header of the new call.
+        replaces: Option<String>,
+        /// Who says so, as it came.
+        referred_by: Option<String>,
+    },
     /// The call is over; its id means nothing any more.
     Ended {
         /// The call.
@@ -160,6 +182,8 @@ pub enum EndReason {
     },
     /// Our INVITE got no answer within 64 T1 (Timer B).
     TimedOut,
+    /// Another call took its place.
+    Replaced,
     /// Our 200 was never acknowledged within 64 T1, or an in-dialog request of ours got none.
     Lost,
 }

@@ -31,6 +31,10 @@ impl UserAgent {
                 return self.handle_offer(now, server, id, request);
             }
             Method::PRack => return self.handle_prack(now, server, id, request),
+            Method::Refer => return self.handle_refer(now, server, id, request),
+            Method::Notify if is_about(&request, "refer") => {
+                self.handle_transfer_news(id, &request)
+            }
             Method::Info | Method::Notify | Method::Message => {
                 self.tell_in_dialog(id, &request);
                 Reply::new(200)
@@ -227,6 +231,13 @@ impl UserAgent {
             body: request.body.clone().into(),
         });
     }
+}
+
+/// Whether a NOTIFY or SUBSCRIBE is of this event package.
+pub(super) fn is_about(request: &Request, package: &str) -> bool {
+    let event = request.headers.text("Event").unwrap_or_default();
+    let own = event.split(';').next().unwrap_or_default().trim();
+    own.eq_ignore_ascii_case(package)
 }
 
 /// Whose offer waits for an answer.

@@ -18,6 +18,7 @@ mod registering;
 mod reliable;
 mod reoffer;
 mod session_timer;
+mod transfer;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ use crate::random::Random;
 use crate::registration::{Account, Registration};
 use crate::transaction::{ClientId, ResponseFate, ServerId, TransactionLayer, Transmit};
 use calls::Calls;
+use transfer::Referrer;
 
 /// A SIP user agent (RFC 3261 sections 8 to 15) without I/O.
 ///
@@ -56,6 +58,8 @@ pub struct UserAgent {
     /// Whose INVITE or re-INVITE a server transaction carries.
     invites: HashMap<ServerId, CallId>,
     pending: HashMap<ClientId, Pending>,
+    /// By the calls that we were asked to make.
+    referrers: HashMap<CallId, Referrer>,
     /// Handed-up requests that wait for their answer.
     requests: HashMap<ServerId, Request>,
     events: VecDeque<Event>,
@@ -79,6 +83,7 @@ enum Purpose {
     /// A re-INVITE or UPDATE.
     Change(CallId),
     Prack(CallId),
+    Refer(CallId),
     Cancel,
     Single(OutgoingId),
     /// Ends a branch of a fork that we do not want; nobody waits for it.
@@ -113,6 +118,7 @@ impl UserAgent {
             calls: Calls::default(),
             invites: HashMap::new(),
             pending: HashMap::new(),
+            referrers: HashMap::new(),
             requests: HashMap::new(),
             events: VecDeque::new(),
             refusals: Refusals::default(),
@@ -233,6 +239,37 @@ impl UserAgent {
         self.refuse_their_offer(now, call, Reply::new(code));
     }
 
+    /// Hands the other side of a call on to another address (blind transfer, RFC 5589 section 6): REFER.
+    /// [`Event::Transfer`] tells how that goes; the call goes on until somebody hangs up. False when the call is not
+    /// up, or a transfer is under way.
+    pub fn transfer(&mut self, now: Instant, call: CallId, target: &NameAddr) -> bool {
+        self.begin_transfer(now, call, &target.to_string())
+    }
+
+    /// Hands the other side of a call on to the other side of a second one (attended transfer, RFC 5589 section 7).
+    /// The same as [`Self::transfer`] otherwise; when it is done the second call ends, replaced.
+    pub fn transfer_to_call(&mut self, now: Instant, call: CallId, other: CallId) -> bool {
+        let place = self.place_in(other).filter(|_| call != other);
+        place.is_some_and(|place| self.begin_transfer(now, call, &place))
+    }
+
+    /// Follows [`Event::Referred`]: makes the call that it asks for, and tells whoever asked how that call goes. Give
+    /// `replaces` as the event has it. None when there is nothing to follow any more.
+    pub fn accept_referral(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        replaces: Option<String>,
+        invite: InviteRequest,
+    ) -> Option<CallId> {
+        self.follow_referral(now, call, replaces, invite)
+    }
+
+    /// Refuses [`Event::Referred`] (603 as a rule); the call goes on.
+    pub fn refuse_referral(&mut self, now: Instant, call: CallId, code: u16) {
+        self.refuse_referral_in(now, call, code);
+    }
+
     /// Sends a single out-of-dialog request.
     pub fn request(&mut self, now: Instant, request: OutgoingRequest) -> OutgoingId {
         let id = OutgoingId(self.fresh_id());
@@ -325,6 +362,9 @@ impl UserAgent {
             Purpose::Change(call) => {
                 self.handle_change_response(now, call, client, pending, response, source)
             }
+            Purpose::Refer(call) if is_final => {
+                self.handle_refer_response(now, call, client, pending, response)
+            }
             Purpose::Prack(call) if is_final => {
                 // Unauthorised, the provisional answer stays unacknowledged; its sender gives the call up.
                 self.answers_challenge(now, call, client, pending, response);
@@ -343,6 +383,7 @@ impl UserAgent {
             Some(Purpose::Invite(call)) => self.finish(now, call, EndReason::TimedOut),
             Some(Purpose::Bye(call)) => self.forget_call(call),
             Some(Purpose::Change(call)) => self.lose_call(now, call),
+            Some(Purpose::Refer(call)) => self.handle_refer_timeout(call),
             Some(Purpose::Single(id)) => {
                 self.events.push_back(Event::Outgoing {
                     id,
@@ -365,12 +406,15 @@ impl UserAgent {
         }
     }
 
-    fn tell_end(&mut self, _now: Instant, call: CallId, reason: EndReason) {
+    fn tell_end(&mut self, now: Instant, call: CallId, reason: EndReason) {
+        self.tell_referrer_of_end(now, call, &reason);
         self.events.push_back(Event::Ended { call, reason });
     }
 
     fn forget_call(&mut self, id: CallId) {
-        self.calls.remove(id);
+        if let Some(call) = self.calls.remove(id) {
+            self.keep_dialog_for_news(id, call.dialog.as_ref());
+        }
     }
 
     fn forget_ended_transactions(&mut self) {
