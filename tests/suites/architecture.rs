@@ -38,7 +38,11 @@ const DOORS: &[(&str, &[&str], &str)] = &[
     ("rsip", &["rsip::", "use rsip"], "crates/sip/src/message"),
     ("cpal", &["cpal::", "use cpal"], "crates/audio/src/device"),
     ("opus", &["opus::", "use opus"], "crates/media/src/codec"),
-    ("opusic-c", &["opusic_c::", "use opusic_c"], "crates/media/src/codec"),
+    (
+        "opusic-c",
+        &["opusic_c::", "use opusic_c"],
+        "crates/media/src/codec",
+    ),
     (
         "audio-codec",
         &["audio_codec::", "use audio_codec"],

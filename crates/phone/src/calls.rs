@@ -7,10 +7,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use rollcall_media::dtmf::Digit;
 use rollcall_media::sdp::{self, Direction, Local, Negotiated};
-use rollcall_sip::message::{HeadersView, Request, uri_text};
+use rollcall_sip::message::{HeadersView, Request, Uri, uri_text};
 use rollcall_sip::{CallId, EndReason, Event, InviteRequest};
 
 use crate::driver::Driver;
+use crate::hold::Hold;
+use crate::info;
 use crate::ports::MediaSockets;
 use crate::sound::{Cue, SoundCommand};
 use crate::{CallEnd, CallRef, EndKind, PhoneEvent, Target};
@@ -23,14 +25,15 @@ pub(crate) struct Lines {
 
 /// One call.
 #[derive(Debug)]
-struct Line {
-    call: CallRef,
+pub(crate) struct Line {
+    pub(crate) call: CallRef,
     phase: Phase,
     /// The bound sockets, until the media thread takes them.
     rtp: Option<MediaSockets>,
-    local: Local,
+    pub(crate) local: Local,
     /// What was agreed on, once it was.
-    negotiated: Option<Negotiated>,
+    pub(crate) negotiated: Option<Negotiated>,
+    pub(crate) hold: Hold,
     /// Our SDP for the 200, made when the call came in.
     prepared: Bytes,
     /// We offered in a 200 and the answer comes with ACK.
@@ -49,6 +52,27 @@ enum Phase {
 impl Lines {
     pub(crate) fn len(&self) -> usize {
         self.lines.len()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: CallId) -> Option<&mut Line> {
+        self.lines.get_mut(&id)
+    }
+
+    /// The call of this name, if it is answered.
+    pub(crate) fn answered(&self, call: CallRef) -> Option<CallId> {
+        let (id, phase) = self.find(call)?;
+        (phase == Phase::Answered).then_some(id)
+    }
+
+    pub(crate) fn insert_dialing(
+        &mut self,
+        id: CallId,
+        call: CallRef,
+        rtp: MediaSockets,
+        local: Local,
+    ) {
+        let line = Line::new(call, Phase::Dialing, rtp, local);
+        self.lines.insert(id, line);
     }
 
     fn find(&self, call: CallRef) -> Option<(CallId, Phase)> {
@@ -150,22 +174,39 @@ impl Driver {
 
     pub(crate) fn handle_call_event(&mut self, event: Event) {
         match event {
-            Event::Incoming { call, request, .. } => self.handle_incoming(call, &request),
+            Event::Incoming {
+                call,
+                request,
+                replaces,
+                ..
+            } => self.handle_incoming(call, &request, replaces.is_some()),
             Event::Progress { call, code, sdp } => self.handle_progress(call, code, &sdp),
             Event::Answered { call, sdp } => self.handle_answered(call, &sdp),
             Event::Confirmed { call, sdp } => self.handle_confirmed(call, &sdp),
             Event::Offer { call, sdp } => self.handle_offer(call, &sdp),
             Event::Ended { call, reason } => self.end_line(call, end_of(reason)),
-            Event::InDialog { .. }
-            | Event::OfferAnswered { .. }
-            | Event::OfferRefused { .. }
-            | Event::OfferDue { .. }
-            | Event::Transfer { .. }
-            | Event::Referred { .. }
-            | Event::Redirected { .. }
-            | Event::Request { .. }
-            | Event::Outgoing { .. }
-            | Event::Registration(_) => {}
+            Event::OfferAnswered { call, sdp } => self.handle_offer_answered(call, &sdp),
+            Event::OfferRefused { call, code } => self.handle_offer_refused(call, code),
+            Event::OfferDue { call } => self.offer_hold(call),
+            Event::Transfer {
+                call,
+                code,
+                is_final,
+            } => self.handle_transfer(call, code, is_final),
+            Event::Referred {
+                call,
+                target,
+                replaces,
+                ..
+            } => self.handle_referral(call, target, replaces),
+            Event::Redirected { call, target } => self.handle_redirected(call, &target),
+            Event::InDialog {
+                call,
+                content_type,
+                body,
+                ..
+            } => self.handle_info(call, &content_type, &body),
+            Event::Request { .. } | Event::Outgoing { .. } | Event::Registration(_) => {}
         }
         self.sound.set_cue(self.lines.cue());
     }
@@ -188,14 +229,12 @@ impl Driver {
             headers: Vec::new(),
         };
         let id = link.ua.invite(Instant::now(), invite);
-        self.lines
-            .lines
-            .insert(id, Line::new(call, Phase::Dialing, rtp, local));
+        self.lines.insert_dialing(id, call, rtp, local);
         Ok(())
     }
 
     /// Answers with media ready, or refuses at once what we could never talk over.
-    fn handle_incoming(&mut self, id: CallId, request: &Request) {
+    fn handle_incoming(&mut self, id: CallId, request: &Request, replaces: bool) {
         let codecs = self.config.codecs.clone();
         let Some(link) = &mut self.link else {
             return;
@@ -231,7 +270,8 @@ impl Driver {
                 .unwrap_or_default(),
             from_uri: from.map(|from| uri_text(&from.uri)).unwrap_or_default(),
         });
-        if self.config.auto_answer {
+        // One that takes the place of a call going on is for whoever answered that.
+        if self.config.auto_answer || replaces {
             self.answer_line(id);
         } else if let Some(link) = &mut self.link {
             link.ua.ring(Instant::now(), id, None);
@@ -333,16 +373,15 @@ impl Driver {
         line.local.session_version += 1;
         if offer.is_empty() {
             line.awaits_answer = true;
-            let offer = sdp::offer(&line.local, &codecs, Direction::SendRecv);
+            let offer = sdp::offer(&line.local, &codecs, line.hold.direction());
             return link.ua.answer_offer(Instant::now(), id, offer.into());
         }
-        match sdp::answer(offer, &line.local, &codecs, Direction::SendRecv) {
+        match sdp::answer(offer, &line.local, &codecs, line.hold.direction()) {
             Ok((answer, negotiated)) => {
                 link.ua.answer_offer(Instant::now(), id, answer.into());
-                let before = line.negotiated.replace(negotiated.clone());
-                let held = !negotiated.direction.sends();
-                let was_held = before.is_some_and(|before| !before.direction.sends());
-                let call = line.call;
+                let was_held = line.is_held_by_other();
+                line.negotiated = Some(negotiated);
+                let (call, held) = (line.call, line.is_held_by_other());
                 self.open_sound(id);
                 if held != was_held {
                     self.tell(PhoneEvent::HeldByOther { call, held });
@@ -355,14 +394,31 @@ impl Driver {
         }
     }
 
+    fn handle_redirected(&mut self, id: CallId, target: &Uri) {
+        if let Some(call) = self.lines.get_mut(id).map(|line| line.call) {
+            let target = uri_text(target);
+            self.tell(PhoneEvent::Redirected { call, target });
+        }
+    }
+
+    /// Keys pressed at the other side that come as INFO, as some PBXs send them.
+    fn handle_info(&mut self, id: CallId, content_type: &str, body: &[u8]) {
+        if let Some(digit) = info::digit_of(content_type, body) {
+            self.hear_digit(id, digit);
+        }
+    }
+
     /// Starts the call's sound, or changes it to what was agreed on last.
-    fn open_sound(&mut self, id: CallId) {
+    pub(crate) fn open_sound(&mut self, id: CallId) {
         let Some(line) = self.lines.lines.get_mut(&id) else {
             return;
         };
-        let Some(negotiated) = line.negotiated.clone() else {
+        let Some(mut negotiated) = line.negotiated.clone() else {
             return;
         };
+        if line.hold.rests() {
+            negotiated.direction = Direction::Inactive;
+        }
         self.sound.ask(match line.rtp.take() {
             Some(sockets) => SoundCommand::Start {
                 call: id,
@@ -385,7 +441,7 @@ impl Driver {
     }
 
     /// The other side's SDP answer cannot be used: the call is up, so it takes a BYE.
-    fn end_for_sdp(&mut self, id: CallId, error: &sdp::SdpError) {
+    pub(crate) fn end_for_sdp(&mut self, id: CallId, error: &sdp::SdpError) {
         if let Some(link) = &mut self.link {
             link.ua.hangup(Instant::now(), id);
         }
@@ -424,12 +480,18 @@ impl Line {
             negotiated: None,
             prepared: Bytes::new(),
             awaits_answer: false,
+            hold: Hold::default(),
         }
+    }
+
+    pub(crate) fn is_held_by_other(&self) -> bool {
+        let agreed = self.negotiated.as_ref();
+        agreed.is_some_and(|agreed| !agreed.direction.sends())
     }
 }
 
 /// A call's ports, and how its descriptions begin.
-fn bind_rtp(local: IpAddr) -> Result<(MediaSockets, Local), String> {
+pub(crate) fn bind_rtp(local: IpAddr) -> Result<(MediaSockets, Local), String> {
     let (sockets, address) = MediaSockets::bind(local)?;
     let session_id = u64::from(rand::random::<u32>());
     Ok((sockets, Local::new(address, session_id)))

@@ -86,6 +86,32 @@ pub enum PhoneCommand {
         /// What to press; [`crate::digits`] reads them from a text.
         digits: Vec<Digit>,
     },
+    /// Put a call on hold: the other side hears nothing of us, and we nothing of it. [`crate::PhoneEvent::Held`] follows.
+    Hold(CallRef),
+    /// Take a call off hold.
+    Resume(CallRef),
+    /// Hand a call on to a number or address (blind transfer). [`crate::PhoneEvent::Transfer`] tells how it goes; when
+    /// it is done the call ends.
+    Transfer {
+        /// The call.
+        call: CallRef,
+        /// As in [`PhoneCommand::Dial`].
+        target: String,
+    },
+    /// The same with a Refer-To value as it is, `<sip:...?Replaces=...>`.
+    Refer {
+        /// The call.
+        call: CallRef,
+        /// The value of Refer-To.
+        refer_to: String,
+    },
+    /// Connect the other sides of two answered calls with each other and leave both (attended transfer).
+    Connect {
+        /// The call whose other side is handed on.
+        call: CallRef,
+        /// The call whose other side it is handed on to.
+        other: CallRef,
+    },
     /// Send silence on every call.
     SetMuted(bool),
     /// Use other sound devices, also during calls.

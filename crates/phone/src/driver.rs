@@ -157,6 +157,11 @@ impl Driver {
             PhoneCommand::Decline(call) => self.decline(call),
             PhoneCommand::Hangup(call) => self.hang_up(call),
             PhoneCommand::Dtmf { call, digits } => self.press(call, digits),
+            PhoneCommand::Hold(call) => self.hold(call, true),
+            PhoneCommand::Resume(call) => self.hold(call, false),
+            PhoneCommand::Transfer { call, target } => self.transfer(call, &target),
+            PhoneCommand::Refer { call, refer_to } => self.refer(call, &refer_to),
+            PhoneCommand::Connect { call, other } => self.connect(call, other),
             PhoneCommand::SetMuted(muted) => self.sound.ask(SoundCommand::Mute(muted)),
             PhoneCommand::SetAudio(choice) => self.sound.ask(SoundCommand::Choose(choice)),
             PhoneCommand::Shutdown => {

@@ -68,6 +68,45 @@ pub enum PhoneEvent {
         /// What the sound is coded with.
         codec: Codec,
     },
+    /// Our INVITE was redirected to another address.
+    Redirected {
+        /// The call.
+        call: CallRef,
+        /// The address that is called now.
+        target: String,
+    },
+    /// We put the call on hold, or took it off, and the other side agreed.
+    Held {
+        /// The call.
+        call: CallRef,
+        /// Whether it is held now.
+        held: bool,
+    },
+    /// What was asked of a call cannot be done, or the other side refused it; the call goes on as it was.
+    Refused {
+        /// The call.
+        call: CallRef,
+        /// For a person.
+        message: String,
+    },
+    /// How a transfer of ours goes.
+    Transfer {
+        /// The call whose other side is handed on.
+        call: CallRef,
+        /// 202 when it is asked to go, then the SIP code it has met: 180, 200, 486 ...
+        code: u16,
+        /// Nothing follows. Below 300 it is done and the call ends; else it failed and the call goes on.
+        is_final: bool,
+    },
+    /// The other side handed us on: we call somebody else, and it hangs up when that is answered.
+    Referred {
+        /// The call of before.
+        call: CallRef,
+        /// The call that is made now.
+        new: CallRef,
+        /// Whom it goes to.
+        target: String,
+    },
     /// The other side put the call on hold, or took it off.
     HeldByOther {
         /// The call.

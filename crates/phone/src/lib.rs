@@ -11,11 +11,14 @@ mod driver;
 mod engine;
 mod event;
 mod failure;
+mod hold;
+mod info;
 mod link;
 mod ports;
 mod resolve;
 mod sound;
 mod target;
+mod transfer;
 
 pub use command::{Account, CallRef, PhoneCommand};
 pub use config::EngineConfig;

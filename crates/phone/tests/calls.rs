@@ -397,3 +397,60 @@ async fn what_is_refused_is_counted_by_kind_in_the_vitals() {
     assert_eq!(refused.sip.total(), 1, "{:?}", refused.sip);
     phone.engine.send(PhoneCommand::Shutdown);
 }
+
+#[tokio::test]
+async fn a_call_is_held_and_resumed_from_our_side_and_the_room_is_not_heard_meanwhile() {
+    let exchange = Exchange::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = EngineConfig {
+        auto_answer: true,
+        ..silent()
+    };
+    let mut callee = Phone::registered("1002", &exchange, config).await;
+    let mut caller =
+        Phone::registered("1001", &exchange, speaking(folder.path(), "caller", 440.0)).await;
+    let call = caller.dial("1002");
+    caller.answered().await;
+    let theirs = callee.incoming().await;
+
+    caller.engine.send(PhoneCommand::Hold(call));
+    let held = |wanted: bool| {
+        move |event: &PhoneEvent| (*event == PhoneEvent::Held { call, held: wanted }).then_some(())
+    };
+    let held_by = |wanted: bool| {
+        move |event: &PhoneEvent| {
+            let told = PhoneEvent::HeldByOther {
+                call: theirs,
+                held: wanted,
+            };
+            (*event == told).then_some(())
+        }
+    };
+    caller.expect(held(true)).await;
+    callee.expect(held_by(true)).await;
+    caller.engine.send(PhoneCommand::Resume(call));
+    caller.expect(held(false)).await;
+    callee.expect(held_by(false)).await;
+
+    // Changed her mind before the answer came: what was wanted last is what comes about.
+    for command in [
+        PhoneCommand::Hold(call),
+        PhoneCommand::Resume(call),
+        PhoneCommand::Hold(call),
+    ] {
+        caller.engine.send(command);
+    }
+    caller.expect(held(true)).await;
+    caller.engine.send(PhoneCommand::Hangup(call));
+    caller.ended().await;
+    callee.ended().await;
+
+    caller.engine.send(PhoneCommand::Hold(call));
+    let refused = caller
+        .expect(|event| match event {
+            PhoneEvent::Refused { message, .. } => Some(message.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(refused, "The call is not answered.");
+}

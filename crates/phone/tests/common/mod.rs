@@ -186,6 +186,19 @@ impl Switch {
             Event::Answered { call, sdp } => {
                 self.on_other_leg(call, |ua, other| ua.answer(now, other, sdp))
             }
+            Event::Offer { call, sdp } => {
+                self.on_other_leg(call, |ua, other| {
+                    if !ua.reoffer(now, other, sdp) {
+                        ua.refuse_offer(now, call, 491);
+                    }
+                });
+            }
+            Event::OfferAnswered { call, sdp } => {
+                self.on_other_leg(call, |ua, other| ua.answer_offer(now, other, sdp))
+            }
+            Event::OfferRefused { call, code } => {
+                self.on_other_leg(call, |ua, other| ua.refuse_offer(now, other, code))
+            }
             Event::Ended { call, reason } => {
                 if let Some(other) = self.legs.remove(&call) {
                     self.legs.remove(&other);

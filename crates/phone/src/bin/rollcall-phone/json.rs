@@ -39,6 +39,25 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
         PhoneEvent::Answered { call, codec } => {
             json!({ "event": "answered", "call": call.0, "codec": codec.to_string() })
         }
+        PhoneEvent::Redirected { call, target } => {
+            json!({ "event": "redirected", "call": call.0, "target": target })
+        }
+        PhoneEvent::Held { call, held } => {
+            json!({ "event": "held", "call": call.0, "held": held })
+        }
+        PhoneEvent::Refused { call, message } => {
+            json!({ "event": "refused", "call": call.0, "message": message })
+        }
+        PhoneEvent::Transfer {
+            call,
+            code,
+            is_final,
+        } => {
+            json!({ "event": "transfer", "call": call.0, "sip_code": code, "final": is_final })
+        }
+        PhoneEvent::Referred { call, new, target } => {
+            json!({ "event": "referred", "call": call.0, "new": new.0, "target": target })
+        }
         PhoneEvent::HeldByOther { call, held } => {
             json!({ "event": "held_by_other", "call": call.0, "held": held })
         }
@@ -62,6 +81,11 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
         PhoneEvent::Vitals(vitals) => vitals_object(vitals),
         PhoneEvent::Stopped => json!({ "event": "stopped" }),
     }
+}
+
+/// A command line that was not understood, or cannot be followed now.
+pub(crate) fn refused_command(line: &str, message: &str) -> Value {
+    json!({ "event": "command_refused", "command": line, "message": message })
 }
 
 /// One event for a person; nothing for those that come every second.
@@ -100,6 +124,18 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
         PhoneEvent::Ringing { .. } => "ringing".to_owned(),
         PhoneEvent::EarlyMedia { .. } => "sound before the answer".to_owned(),
         PhoneEvent::Answered { codec, .. } => format!("answered, {codec}"),
+        PhoneEvent::Redirected { target, .. } => format!("redirected to {target}"),
+        PhoneEvent::Held { held: true, .. } => "holding".to_owned(),
+        PhoneEvent::Held { held: false, .. } => "taken off hold by us".to_owned(),
+        PhoneEvent::Refused { message, .. } => message.clone(),
+        PhoneEvent::Transfer {
+            code,
+            is_final: false,
+            ..
+        } => format!("transfer: {code}"),
+        PhoneEvent::Transfer { code, .. } if *code < 300 => "transferred".to_owned(),
+        PhoneEvent::Transfer { code, .. } => format!("not transferred: {code}"),
+        PhoneEvent::Referred { target, .. } => format!("handed on to {target}"),
         PhoneEvent::HeldByOther { held: true, .. } => "put on hold".to_owned(),
         PhoneEvent::HeldByOther { held: false, .. } => "taken off hold".to_owned(),
         PhoneEvent::DtmfReceived { digit, .. } => format!("the other side pressed {digit}"),

@@ -1,5 +1,6 @@
 //! `rollcall-phone`: a pure SIP phone without a window, and a judge of SIP messages in files.
 
+mod control;
 mod json;
 mod parse;
 mod run;

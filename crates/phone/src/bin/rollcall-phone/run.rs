@@ -1,6 +1,6 @@
 //! `rollcall-phone run`: one account, until interrupted or a time is over.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use rollcall_phone::{
     NotADigit, PhoneCommand, PhoneEvent, digits,
 };
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{self, Receiver};
 
+use crate::control::{Calls, command};
 use crate::json;
 
 /// Register an account, call or be called, until interrupted.
@@ -42,6 +43,10 @@ pub(crate) struct RunArguments {
     /// End after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     for_seconds: Option<f64>,
+    /// Take commands from standard input, one a line; a wrong one is answered by the event command_refused. The end of
+    /// the input ends nothing.
+    #[arg(long)]
+    control: bool,
     /// Print one JSON event a line.
     #[arg(long)]
     json: bool,
@@ -90,11 +95,14 @@ async fn watch(
     let mut asked_to_stop = false;
     let mut was_registered = false;
     let mut to_dial = arguments.dial.clone();
+    let mut lines = lines(arguments.control);
+    let mut calls = Calls::default();
     loop {
         let stop = tokio::select! {
             event = events.recv() => {
                 let Some(event) = event else { break };
                 print(arguments.json, &event)?;
+                calls.note(&event);
                 if matches!(event, PhoneEvent::Registered { .. }) {
                     was_registered = true;
                     if let Some(target) = to_dial.take() {
@@ -109,6 +117,16 @@ async fn watch(
                 }
                 false
             }
+            Some(line) = lines.recv() => match command(&line, &calls) {
+                Ok(Some(PhoneCommand::Shutdown)) => true,
+                Ok(command) => {
+                    command.is_some_and(|command| !engine.send(command))
+                }
+                Err(message) => {
+                    refuse(arguments.json, &line, &message)?;
+                    false
+                }
+            },
             _ = interrupt.recv() => true,
             _ = terminate.recv() => true,
             () = &mut time_is_over, if !asked_to_stop => true,
@@ -123,6 +141,32 @@ async fn watch(
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Standard input's lines, from a thread of its own: nothing else can wait for them without keeping the program from
+/// ending.
+fn lines(wanted: bool) -> mpsc::UnboundedReceiver<String> {
+    let (read, lines) = mpsc::unbounded_channel();
+    if wanted {
+        std::thread::spawn(move || {
+            let input = std::io::stdin().lock();
+            for line in input.lines().map_while(Result::ok) {
+                if read.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    lines
+}
+
+fn refuse(json: bool, line: &str, message: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match json {
+        true => writeln!(out, "{}", json::refused_command(line, message))?,
+        false => writeln!(out, "{message}")?,
+    }
+    Ok(out.flush()?)
 }
 
 /// The account of the command line. The device is this process: a phone without a window has no lasting identity.
