@@ -78,7 +78,8 @@ impl Agent {
             max_calls: 1,
             ..EngineConfig::default()
         })?;
-        Ok(start_with(config, RealServer::default(), engine, events))
+        let server = RealServer::new(&config.device_id);
+        Ok(start_with(config, server, engine, events))
     }
 }
 

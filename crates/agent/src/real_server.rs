@@ -16,12 +16,21 @@ use crate::{
 };
 
 /// Keeps the connections to the server that was spoken with last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RealServer {
+    device_id: String,
     last: Mutex<Option<(String, Client)>>,
 }
 
 impl RealServer {
+    /// Its sessions are this device's.
+    pub(crate) fn new(device_id: impl Into<String>) -> Self {
+        Self {
+            device_id: device_id.into(),
+            last: Mutex::default(),
+        }
+    }
+
     fn client(&self, server: &str) -> Result<Client, Failure> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((address, client)) = &*last
@@ -29,7 +38,7 @@ impl RealServer {
         {
             return Ok(client.clone());
         }
-        let client = Client::new(server)?;
+        let client = Client::new(server)?.of_device(&self.device_id);
         *last = Some((server.to_owned(), client.clone()));
         Ok(client)
     }

@@ -7,7 +7,7 @@ use reqwest::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use rollcall_wire::{
-    IDEMPOTENCY_KEY_HEADER, WIRE_VERSION, WIRE_VERSION_HEADER,
+    DEVICE_HEADER, IDEMPOTENCY_KEY_HEADER, OLDEST_WIRE_VERSION, WIRE_VERSION, WIRE_VERSION_HEADER,
     http::{
         AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
         AgentOnlineResponse, ErrorBody, HEALTHZ, LOGIN, LoginRequest, LoginResponse, REFRESH,
@@ -58,6 +58,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     timing: Timing,
+    device: Option<String>,
 }
 
 impl Client {
@@ -80,7 +81,22 @@ impl Client {
             .user_agent(concat!("rollcall/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| ClientError::ServerAway(words(&error)))?;
-        Ok(Self { http, base, timing })
+        Ok(Self {
+            http,
+            base,
+            timing,
+            device: None,
+        })
+    }
+
+    /// The same, speaking for one device: sessions it opens are bound to that device, and their
+    /// tokens good through such a client only.
+    #[must_use]
+    pub fn of_device(self, device_id: impl Into<String>) -> Self {
+        Self {
+            device: Some(device_id.into()),
+            ..self
+        }
     }
 
     /// Signs in.
@@ -142,6 +158,10 @@ impl Client {
         url
     }
 
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
     pub(crate) fn timing(&self) -> &Timing {
         &self.timing
     }
@@ -153,6 +173,9 @@ impl Client {
             .timeout(self.timing.request)
             .header(WIRE_VERSION_HEADER, WIRE_VERSION)
             .json(body);
+        if let Some(device) = &self.device {
+            request = request.header(DEVICE_HEADER, device);
+        }
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -270,6 +293,11 @@ async fn once<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failed>
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map_or(Duration::ZERO, Duration::from_secs);
+    if let Some(version) = version_of(&response)
+        && version < OLDEST_WIRE_VERSION
+    {
+        return Err(ClientError::ServerTooOld(version).into());
+    }
     let kind = response
         .headers()
         .get(CONTENT_TYPE)
@@ -302,6 +330,12 @@ async fn once<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Failed>
         }),
         Err(_) => Err(strange("an error of another kind came back")),
     }
+}
+
+/// The version that the server names; the first servers named none.
+fn version_of(response: &Response) -> Option<u32> {
+    let named = response.headers().get(WIRE_VERSION_HEADER)?;
+    named.to_str().ok()?.parse().ok()
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {

@@ -20,6 +20,9 @@ pub enum ClientError {
         /// What, why and what next.
         body: ErrorBody,
     },
+    /// The server speaks a version of the wire that this app no longer does.
+    #[error("the server is too old for this app: it speaks version {0} of Rollcall's wire")]
+    ServerTooOld(u32),
     /// Something else answers at this address.
     #[error("what answers at this address is no Rollcall server: {0}")]
     NotRollcall(String),
@@ -33,6 +36,7 @@ impl ClientError {
             Self::BadAddress(_) => "bad_address",
             Self::ServerAway(_) => "server_away",
             Self::Refused { body, .. } => &body.code,
+            Self::ServerTooOld(_) => "server_too_old",
             Self::NotRollcall(_) => "not_rollcall",
         }
     }
@@ -44,6 +48,7 @@ impl ClientError {
             Self::Refused { body, .. } => return body.clone(),
             Self::BadAddress(_) => "Write it as https://host or http://host:port.",
             Self::ServerAway(_) => "Check the network and the server's address, then try again.",
+            Self::ServerTooOld(_) => "Ask an administrator to update the server.",
             Self::NotRollcall(_) => "Check the server's address and port.",
         };
         ErrorBody {
@@ -60,7 +65,7 @@ impl ClientError {
         match self {
             Self::ServerAway(_) => true,
             Self::Refused { status, .. } => *status == 503,
-            Self::BadAddress(_) | Self::NotRollcall(_) => false,
+            Self::BadAddress(_) | Self::ServerTooOld(_) | Self::NotRollcall(_) => false,
         }
     }
 

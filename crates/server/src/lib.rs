@@ -31,7 +31,9 @@ mod people;
 mod realtime;
 mod routes;
 mod running;
+mod tls;
 
 pub use config::Config;
 pub use people::{Actor, NewPerson, Office, PersonError, add_person, prepare};
 pub use running::{Running, StartError, start};
+pub use tls::TlsError;

@@ -1,19 +1,22 @@
 //! Accepting connections: bounded in number, and closed when they do not speak or do not listen.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
 use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt as _;
+use tower::{ServiceExt as _, util::BoxCloneService};
 
 use crate::{
     config::LimitsConfig,
@@ -30,9 +33,13 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// The pause after the system had no descriptor to give.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// What answers the requests of one connection.
+type App = BoxCloneService<Request<Incoming>, Response, Infallible>;
+
 /// What holds for every connection of a listener.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Limits {
+    tls: Option<TlsAcceptor>,
     connections: usize,
     /// How long a connection may take to say a request's headers, the wait for it included.
     headers: Duration,
@@ -43,10 +50,18 @@ pub(crate) struct Limits {
 impl From<&LimitsConfig> for Limits {
     fn from(config: &LimitsConfig) -> Self {
         Self {
+            tls: None,
             connections: config.connections,
             headers: Duration::from_millis(config.headers_timeout_ms),
             unread: Duration::from_millis(config.unread_timeout_ms),
         }
+    }
+}
+
+impl Limits {
+    /// The same over TLS, if there is an acceptor.
+    pub(crate) fn over(self, tls: Option<TlsAcceptor>) -> Self {
+        Self { tls, ..self }
     }
 }
 
@@ -70,8 +85,8 @@ pub(crate) async fn serve(
             Ok((stream, peer, place)) => {
                 let line = Line::new(stream, limits.unread, metrics.clone());
                 let connection = Connection::new(&line, place, metrics.connection());
-                let (app, stop) = (app.clone(), stop.clone());
-                under_way.spawn(converse(line, peer, connection, app, limits.headers, stop));
+                let service = named(app.clone(), peer, connection);
+                under_way.spawn(converse(line, service, limits.clone(), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -121,27 +136,49 @@ impl Connection {
     }
 }
 
-async fn converse(
-    line: Line,
-    peer: SocketAddr,
-    connection: Connection,
-    app: Router,
-    headers: Duration,
-    stop: CancellationToken,
-) {
-    let (state, metrics) = (line.state(), line.metrics());
-    let service = app.map_request(move |request: Request<Incoming>| {
+/// The app, told with each request who asks.
+fn named(app: Router, peer: SocketAddr, connection: Connection) -> App {
+    BoxCloneService::new(app.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(connection.clone());
         request
-    });
+    }))
+}
+
+async fn converse(line: Line, app: App, limits: Limits, stop: CancellationToken) {
+    let Some(tls) = &limits.tls else {
+        let (state, metrics) = (line.state(), line.metrics());
+        return speak(line, app, (&state, &metrics), limits.headers, stop).await;
+    };
+    let (state, metrics) = (line.state(), line.metrics());
+    let shaken = tokio::select! {
+        shaken = timeout(limits.headers, tls.accept(line)) => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => speak(stream, app, (&state, &metrics), limits.headers, stop).await,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection spoke no TLS");
+            metrics.refused(Door::Connection, "not_tls");
+        }
+        Err(_) => metrics.refused(Door::Connection, "silent"),
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: App,
+    (state, metrics): (&line::State, &Metrics),
+    headers: Duration,
+    stop: CancellationToken,
+) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(headers)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADER_COUNT)
-        .serve_connection(TokioIo::new(line), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
         .with_upgrades();
     tokio::pin!(served);
     let ended = tokio::select! {
@@ -152,7 +189,7 @@ async fn converse(
         }
     };
     if let Err(error) = ended
-        && let Some(kind) = refusal(&error, &state)
+        && let Some(kind) = refusal(&error, state)
     {
         tracing::debug!(%error, kind, "a connection ended badly");
         metrics.refused(Door::Connection, kind);

@@ -1,6 +1,6 @@
 //! Starting a server, and ending it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use socketioxide::SocketIo;
@@ -18,6 +18,7 @@ use crate::{
     people::{Actor, NewPerson, Office, PersonError},
     realtime,
     routes::{self, Edge, Replays},
+    tls::{Tls, TlsError},
 };
 
 /// Why a server did not start.
@@ -40,6 +41,9 @@ pub enum StartError {
     /// The configuration asks for what is not there.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// TLS is asked for and cannot be spoken.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// Passwords cannot be checked.
     #[error("passwords cannot be hashed on this machine: {0}")]
     Passwords(String),
@@ -64,6 +68,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let metrics = Metrics::default();
     let database = Database::open_counted(&config, metrics.commits()).await?;
     let seal = Seal::open(&config.data_dir)?;
+    let tls = config.tls.as_ref().map(Tls::open).transpose()?;
     let (listener, address) = bind(config.listen).await?;
     let figures = match config.metrics.listen {
         Some(address) => Some(bind(address).await?),
@@ -80,10 +85,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         core: core.clone(),
         passwords,
         office: office.clone(),
-        guesses: Guesses::new(
-            config.auth.failures_allowed,
-            Duration::from_millis(config.auth.lockout_ms),
-        ),
+        guesses: Guesses::new(&config.auth),
         seal,
         replays: Replays::default(),
         metrics: metrics.clone(),
@@ -93,7 +95,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let stop_core = CancellationToken::new();
     let (sockets, layer, board) = realtime::edge(Arc::clone(&edge), stop_core.clone());
     let app = routes::router(Arc::clone(&edge)).layer(layer);
+    let app = routes::for_origins(app, &edge.config.origins);
     let limits = listen::Limits::from(&edge.config.limits);
+    let acceptor = tls.as_ref().map(Tls::acceptor);
     let core_task = driver::run(
         config,
         database.clone(),
@@ -104,7 +108,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let edge_task = serve(
         listener,
         app,
-        (limits.clone(), metrics.clone()),
+        (limits.clone().over(acceptor), metrics.clone()),
         sockets,
         stop.clone(),
         stop_core,
@@ -115,6 +119,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(expiry::run(edge, stop.clone())),
         tokio::spawn(core_task),
     ];
+    if let Some(tls) = tls {
+        tasks.push(tokio::spawn(tls.watch(stop.clone())));
+    }
     if let Some((listener, _)) = figures {
         let routes = routes::figures(metrics.clone());
         // Counted apart: scrapes are no clients.

@@ -18,11 +18,25 @@ pub mod people;
 pub mod realtime;
 pub mod ui;
 
-/// The version of this vocabulary; app and server name it at login.
-pub const WIRE_VERSION: u32 = 1;
+/// The version of this vocabulary; app and server name it to each other.
+///
+/// | version | what is new |
+/// |---|---|
+/// | 1 | |
+/// | 2 | sessions bound to their device ([`DEVICE_HEADER`]); the server names its version |
+pub const WIRE_VERSION: u32 = 2;
 
-/// The request header that carries [`WIRE_VERSION`].
+/// The oldest version that app and server still speak with each other: the one before. A client
+/// that names an older one is answered 426.
+pub const OLDEST_WIRE_VERSION: u32 = WIRE_VERSION - 1;
+
+/// The header of requests and answers that carries [`WIRE_VERSION`]. Who names none is taken for a
+/// client that was written to version 1 and by nobody of ours.
 pub const WIRE_VERSION_HEADER: &str = "rollcall-wire";
+
+/// The request header that names the device. A session that was opened with it is that device's:
+/// its tokens are good with this header only.
+pub const DEVICE_HEADER: &str = "rollcall-device";
 
 /// The request header that carries an idempotency key (a UUID in text form).
 pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";

@@ -43,6 +43,7 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(super) struct Link {
     url: Url,
+    device: Option<String>,
     connect: Duration,
     tokens: watch::Receiver<String>,
     heartbeats: mpsc::Receiver<DeviceHeartbeat>,
@@ -72,6 +73,7 @@ impl Link {
     ) -> Self {
         Self {
             url: client.socket_url(),
+            device: client.device().map(Into::into),
             connect: client.timing().connect,
             tokens,
             heartbeats,
@@ -122,7 +124,7 @@ impl Link {
         };
         let token = self.tokens.borrow_and_update().clone();
         let silence = tokio::select! {
-            welcomed = timeout(WELCOME, welcome(&mut socket, &token)) => match welcomed {
+            welcomed = timeout(WELCOME, welcome(&mut socket, &token, self.device.as_deref())) => match welcomed {
                 Ok(Ok(silence)) => silence,
                 Ok(Err(end)) => return end,
                 Err(_) => return lost("the server did not answer in time".into()),
@@ -326,7 +328,7 @@ async fn open(url: &Url, limit: Duration) -> Result<Socket, String> {
 }
 
 /// Opens the namespace; answers how long the server may be silent from now on.
-async fn welcome(socket: &mut Socket, token: &str) -> Result<Duration, End> {
+async fn welcome(socket: &mut Socket, token: &str, device: Option<&str>) -> Result<Duration, End> {
     let lost = |why: &str| End::Lost {
         stood: false,
         why: why.to_owned(),
@@ -340,7 +342,7 @@ async fn welcome(socket: &mut Socket, token: &str) -> Result<Duration, End> {
         match (packet::parse(&text), silence) {
             (Some(Packet::Open { ping }), None) => {
                 silence = Some(ping);
-                send(socket, packet::connect(token))
+                send(socket, packet::connect(token, device))
                     .await
                     .map_err(|why| lost(&why))?;
             }
@@ -359,7 +361,7 @@ async fn welcome(socket: &mut Socket, token: &str) -> Result<Duration, End> {
 /// A `connect_error` carries `code: words`. Only a bad token is the end of trying.
 fn refused(words: &str) -> End {
     let (code, message) = words.split_once(": ").unwrap_or(("refused", words));
-    if !matches!(code, "missing_token" | "invalid_token") {
+    if !matches!(code, "missing_token" | "invalid_token" | "wrong_device") {
         return End::Lost {
             stood: false,
             why: message.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rollcall_wire::WIRE_VERSION;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -90,9 +91,13 @@ fn event(text: &str) -> Option<Packet> {
     Some(Packet::Event(name, values.next().unwrap_or(Value::Null)))
 }
 
-/// Opens the namespace with the token.
-pub(super) fn connect(token: &str) -> String {
-    format!("40{}", serde_json::json!({ "token": token }))
+/// Opens the namespace with the token, naming the device that it is bound to.
+pub(super) fn connect(token: &str, device: Option<&str>) -> String {
+    let mut auth = serde_json::json!({ "token": token, "wire": WIRE_VERSION });
+    if let Some(device) = device {
+        auth["device"] = device.into();
+    }
+    format!("40{auth}")
 }
 
 /// An event with one argument.
@@ -169,7 +174,11 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_json_whatever_the_token_holds() {
-        assert_eq!(connect("a\"b"), r#"40{"token":"a\"b"}"#);
+        assert_eq!(
+            connect("a\"b", None),
+            format!(r#"40{{"token":"a\"b","wire":{WIRE_VERSION}}}"#)
+        );
+        assert!(connect("a", Some("d\"e")).contains(r#""device":"d\"e""#));
         assert_eq!(emit("e", &json!(1)), r#"42["e",1]"#);
         assert_eq!(emit_bare("e"), r#"42["e"]"#);
     }

@@ -27,6 +27,8 @@ pub struct Session {
     pub extension: Option<String>,
     /// What the user may do.
     pub role: Role,
+    /// Whether its tokens are good together with the device's name only.
+    pub bound: bool,
     /// The device: as named at login, or made up by the server where none was.
     pub device_id: String,
 }

@@ -13,11 +13,13 @@ use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Mode, Secret, Transpor
 use crate::db;
 
 /// The first part of every variable of ours is one of these.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "listen",
     "data_dir",
     "mode",
     "trusted",
+    "origins",
+    "tls",
     "database",
     "ami",
     "ari",
@@ -122,6 +124,24 @@ impl Config {
         if self.auth.hash_threads == 0 || self.auth.hash_queue == 0 {
             return invalid("auth.hash_threads and auth.hash_queue must be above 0");
         }
+        let allowed = [
+            self.auth.failures_allowed,
+            self.auth.account_failures_allowed,
+            self.auth.address_failures_allowed,
+        ];
+        if allowed.contains(&0) || self.auth.lockout_ms == 0 {
+            return invalid("auth.lockout_ms and the failures allowed in [auth] must be above 0");
+        }
+        if self.auth.address_failures_allowed < self.auth.failures_allowed {
+            return invalid(
+                "auth.address_failures_allowed must not be below failures_allowed, or who guesses one account locks its site out",
+            );
+        }
+        if let Some(odd) = self.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(ConfigError::Invalid(format!(
+                "origins: {odd:?} is none; write it as https://host or https://host:port"
+            )));
+        }
         let limits = &self.limits;
         let none = limits.connections == 0 || limits.body_bytes == 0;
         let no_time = limits.request_timeout_ms == 0
@@ -185,6 +205,15 @@ impl AriConfig {
             self.secret_env.as_deref(),
         )
     }
+}
+
+/// Scheme, host and port as a browser names them: nothing after the host.
+fn is_origin(text: &str) -> bool {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b".-:[]".contains(&b);
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(allowed))
 }
 
 fn secret(

@@ -38,6 +38,10 @@ pub struct Config {
     /// Asterisk's REST interface, for evictions at once; without it they wait for Asterisk's next
     /// check of expired contacts.
     pub ari: Option<AriConfig>,
+    /// Pages of these origins may call the server from a browser; none unless named.
+    pub origins: Vec<String>,
+    /// TLS of the server's own; without it a proxy in front has to speak it.
+    pub tls: Option<TlsConfig>,
     /// What login answers tell phones.
     pub sip: SipConfig,
     /// Times and policies of the alignment core.
@@ -117,6 +121,16 @@ pub struct AriConfig {
     /// The environment variable that holds it.
     #[serde(default)]
     pub secret_env: Option<String>,
+}
+
+/// TLS of the server's own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate and what it rests on, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
 }
 
 /// What login answers tell phones about the registrar.
@@ -229,7 +243,13 @@ pub struct AuthConfig {
     pub hash_queue: usize,
     /// Wrong passwords for one account from one address before it has to wait.
     pub failures_allowed: u32,
-    /// How long it then waits, ms.
+    /// Wrong passwords for one account from all addresses it never signed in from, within a lock-out's
+    /// time.
+    pub account_failures_allowed: u32,
+    /// Wrong passwords from one address for all accounts that never signed in from there, within a
+    /// lock-out's time.
+    pub address_failures_allowed: u32,
+    /// How long who failed too often waits, ms.
     pub lockout_ms: u64,
 }
 
@@ -358,6 +378,8 @@ impl Default for Config {
             data_dir: "/var/lib/rollcall".into(),
             mode: Mode::default(),
             trusted: Vec::new(),
+            origins: Vec::new(),
+            tls: None,
             database: DatabaseConfig::default(),
             ami: None,
             ari: None,
@@ -420,6 +442,8 @@ impl Default for AuthConfig {
             hash_threads: 2,
             hash_queue: 1_024,
             failures_allowed: 10,
+            account_failures_allowed: 50,
+            address_failures_allowed: 100,
             lockout_ms: 60_000,
         }
     }

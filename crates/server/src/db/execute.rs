@@ -64,11 +64,12 @@ async fn start_session(db: &mut Connection, new: &NewSession) -> Result<(), Faul
         .execute(&mut *db)
         .await?;
     let started = query(
-        "INSERT INTO sessions (id, user_id, device_id, state, lease, started_at)
-         SELECT ?1, id, ?2, 'signed_in', 'none', ?3 FROM users WHERE id = ?4 AND disabled_at IS NULL",
+        "INSERT INTO sessions (id, user_id, device_id, bound, state, lease, started_at)
+         SELECT ?1, id, ?2, ?3, 'signed_in', 'none', ?4 FROM users WHERE id = ?5 AND disabled_at IS NULL",
     )
     .bind(new.id.to_string())
     .bind(&new.device_id)
+    .bind(new.bound)
     .bind(ms(new.at))
     .bind(new.user_id)
     .execute(&mut *db)

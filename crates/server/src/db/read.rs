@@ -138,7 +138,7 @@ impl Database {
     /// them any more.
     pub(crate) async fn lapsed_sessions(&self, now: u64) -> Result<Vec<Session>, DbError> {
         let rows = query(
-            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id
+            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, s.bound
              FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.ended_at IS NULL AND NOT EXISTS (
                  SELECT 1 FROM tokens t
@@ -157,7 +157,7 @@ impl Database {
         now: u64,
     ) -> Result<Option<Session>, DbError> {
         let row = query(
-            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id
+            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, s.bound
              FROM tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
              WHERE t.hash = ?1 AND t.kind = 'access' AND t.expires_at > ?2 AND s.ended_at IS NULL",
         )
@@ -175,7 +175,7 @@ impl Database {
         now: u64,
     ) -> Result<Option<(Session, Option<Traded>)>, DbError> {
         let row = query(
-            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, t.used_at, t.trade_key, t.answer
+            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, s.bound, t.used_at, t.trade_key, t.answer
              FROM tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
              WHERE t.hash = ?1 AND t.kind = 'refresh' AND t.expires_at > ?2 AND s.ended_at IS NULL",
         )
@@ -251,15 +251,16 @@ fn session(row: &Row) -> Result<Session, DbError> {
         extension: row.try_get(3)?,
         role: role_from_word(&role),
         device_id: row.try_get(5)?,
+        bound: row.try_get(6)?,
     })
 }
 
 fn traded(row: &Row) -> Result<Option<Traded>, DbError> {
-    let Some(at) = row.try_get::<Option<i64>>(6)? else {
+    let Some(at) = row.try_get::<Option<i64>>(7)? else {
         return Ok(None);
     };
-    let key: Option<Vec<u8>> = row.try_get(7)?;
-    let sealed: Option<Vec<u8>> = row.try_get(8)?;
+    let key: Option<Vec<u8>> = row.try_get(8)?;
+    let sealed: Option<Vec<u8>> = row.try_get(9)?;
     let answer = key
         .and_then(|key| key.try_into().ok())
         .zip(sealed)

@@ -114,6 +114,8 @@ pub struct NewSession {
     pub user_id: i64,
     /// On which device.
     pub device_id: String,
+    /// Whether its tokens are good together with the device's name only.
+    pub bound: bool,
     /// When.
     pub at: u64,
     /// The tokens.

@@ -10,7 +10,10 @@ use std::{
 };
 
 use axum::http::header;
-use rollcall_wire::realtime::{DEVICE_HEARTBEAT, DeviceHeartbeat, RESYNC};
+use rollcall_wire::{
+    DEVICE_HEADER,
+    realtime::{DEVICE_HEARTBEAT, DeviceHeartbeat, RESYNC},
+};
 use serde::Deserialize;
 use socketioxide::{
     SocketIo,
@@ -21,10 +24,9 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::{Session, tokens},
-    clock,
     core_link::ConnectionId,
     metrics::{Door, Metrics},
-    routes::Edge,
+    routes::{Bearer, Edge, admit as admit_bearer, is_too_old},
 };
 
 /// What every connection shares.
@@ -61,9 +63,13 @@ impl fmt::Display for NotAdmitted {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Auth {
     token: Option<String>,
+    /// The device, for a session that is bound to one.
+    device: Option<String>,
+    /// The version of the wire that the client speaks.
+    wire: Option<u32>,
 }
 
 impl Desk {
@@ -90,12 +96,23 @@ pub(super) async fn admit(
 }
 
 async fn judge(socket: &SocketRef, desk: &Desk, auth: Option<Auth>) -> Result<(), NotAdmitted> {
-    let named = auth.and_then(|auth| auth.token);
-    let in_header = || {
-        let value = socket.req_parts().headers.get(header::AUTHORIZATION)?;
+    let in_header = |name: &str| {
+        let value = socket.req_parts().headers.get(name)?;
         value.to_str().ok().map(str::to_owned)
     };
-    let Some(token) = named.or_else(in_header) else {
+    let Auth {
+        token,
+        device,
+        wire,
+    } = auth.unwrap_or_default();
+    if wire.is_some_and(is_too_old) {
+        return Err(NotAdmitted(
+            "app_too_old",
+            "The app is too old for this server; update it.",
+        ));
+    }
+    let token = token.or_else(|| in_header(header::AUTHORIZATION.as_str()));
+    let Some(token) = token else {
         return Err(NotAdmitted(
             "missing_token",
             "This needs a signed-in session.",
@@ -103,25 +120,24 @@ async fn judge(socket: &SocketRef, desk: &Desk, auth: Option<Auth>) -> Result<()
     };
     const INVALID: NotAdmitted =
         NotAdmitted("invalid_token", "The session has ended, or never was.");
-    let hash = tokens::hash(tokens::in_header(&token)).ok_or(INVALID)?;
-    match desk
-        .edge
-        .database
-        .session_of_access(&hash, clock::now_ms())
-        .await
-    {
+    let bearer = Bearer {
+        token: tokens::hash(tokens::in_header(&token)).ok_or(INVALID)?,
+        device: device.or_else(|| in_header(DEVICE_HEADER)),
+    };
+    match admit_bearer(&desk.edge, &bearer).await {
         Ok(Some(session)) => {
             socket.extensions.insert(Arc::new(session));
             Ok(())
         }
         Ok(None) => Err(INVALID),
-        Err(error) => {
-            tracing::error!(%error, "a token cannot be looked up");
-            Err(NotAdmitted(
-                "database_down",
-                "The server's database cannot be read now.",
-            ))
-        }
+        Err(refused) if !refused.is_ours() => Err(NotAdmitted(
+            refused.code(),
+            "This session belongs to another device.",
+        )),
+        Err(_) => Err(NotAdmitted(
+            "database_down",
+            "The server's database cannot be read now.",
+        )),
     }
 }
 

@@ -58,6 +58,10 @@ impl ApiError {
         self
     }
 
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The server's own failure, not the request's.
     pub(crate) fn is_ours(&self) -> bool {
         self.status.is_server_error()

@@ -12,19 +12,24 @@ mod refresh;
 mod replay;
 mod signed;
 mod users;
+mod version;
 
 use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, patch, post},
 };
-use rollcall_wire::{http, people as wire};
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use rollcall_wire::{
+    DEVICE_HEADER, IDEMPOTENCY_KEY_HEADER, WIRE_VERSION_HEADER, http, people as wire,
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer, cors::CorsLayer, set_header::SetResponseHeaderLayer,
+};
 
 pub(crate) use error::ApiError;
 
@@ -55,7 +60,9 @@ pub(crate) struct Edge {
 }
 
 pub(crate) use replay::Replays;
+pub(crate) use signed::{Bearer, admit};
 pub(crate) use users::end_own;
+pub(crate) use version::is_too_old;
 
 /// All routes. Whatever goes wrong below is answered in the shape of [`http::ErrorBody`].
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
@@ -84,7 +91,33 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .with_state(edge);
-    guarded(routes).layer(middleware::from_fn_with_state(metrics, counted))
+    guarded(routes.layer(middleware::from_fn(version::spoken)))
+        .layer(middleware::from_fn_with_state(metrics, counted))
+}
+
+/// Lets pages of these origins, and no others, call the app from a browser.
+pub(crate) fn for_origins(app: Router, origins: &[String]) -> Router {
+    let origins: Vec<_> = origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
+    if origins.is_empty() {
+        return app;
+    }
+    let header = HeaderName::from_static;
+    let allowed = [
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        header(IDEMPOTENCY_KEY_HEADER),
+        header(WIRE_VERSION_HEADER),
+        header(DEVICE_HEADER),
+    ];
+    app.layer(
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+            .allow_headers(allowed),
+    )
 }
 
 /// `/metrics`, for a listener of its own.

@@ -13,7 +13,7 @@ use axum::{
 use rollcall_wire::http::{LoginResponse, REFRESH, RefreshRequest};
 use tracing::info;
 
-use super::{ApiError, Edge, body, replay, users};
+use super::{ApiError, Edge, body, replay, signed, users};
 use crate::{
     auth::{Session, seal, tokens},
     clock,
@@ -30,6 +30,7 @@ pub(super) async fn refresh(
     let request: RefreshRequest = body::parse(&headers, &bytes)?;
     let used = tokens::hash(&request.refresh).ok_or_else(ended)?;
     let asked = Asked {
+        device: signed::device(&headers).map(Into::into),
         token: request.refresh,
         used,
         key: key.as_deref().map(replay::hash),
@@ -41,6 +42,7 @@ pub(super) async fn refresh(
 
 /// A token, and the name of the request that trades it.
 struct Asked {
+    device: Option<String>,
     token: String,
     used: TokenHash,
     key: Option<KeyHash>,
@@ -71,6 +73,7 @@ async fn trade(edge: &Edge, asked: Asked) -> Result<Response, ApiError> {
     let now = clock::now_ms();
     let found = edge.database.session_of_refresh(&asked.used, now).await?;
     let (session, traded) = found.ok_or_else(ended)?;
+    signed::on_its_device(&session, asked.device.as_deref())?;
     if let Some(traded) = traded {
         if let Some(answer) = asked.heard_before(&traded, now) {
             info!(device = %session.device_id, "a refresh was answered again to its retry");

@@ -1,10 +1,9 @@
-//! Who asks: the token of a request, and the session behind it.
+//! Who asks: the token of a request, the device it comes from, and the session behind them.
 
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode, header};
-
-use rollcall_wire::http::Role;
+use rollcall_wire::{DEVICE_HEADER, http::Role};
 
 use super::{ApiError, Edge};
 use crate::{
@@ -13,8 +12,17 @@ use crate::{
     db::TokenHash,
 };
 
-/// The hash of the request's token; refuses a request without one.
-pub(super) fn token(headers: &HeaderMap) -> Result<TokenHash, ApiError> {
+/// What a request or a connection shows to speak for a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Bearer {
+    /// The hash of its token.
+    pub(crate) token: TokenHash,
+    /// The device that it names.
+    pub(crate) device: Option<String>,
+}
+
+/// The request's token and device; refuses a request without a token.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Bearer, ApiError> {
     let value = headers
         .get(header::AUTHORIZATION)
         .ok_or_else(missing)?
@@ -24,21 +32,47 @@ pub(super) fn token(headers: &HeaderMap) -> Result<TokenHash, ApiError> {
     if token.is_empty() {
         return Err(missing());
     }
-    tokens::hash(token).ok_or_else(invalid)
+    Ok(Bearer {
+        token: tokens::hash(token).ok_or_else(invalid)?,
+        device: device(headers).map(Into::into),
+    })
 }
 
-/// The session the token speaks for.
-pub(super) async fn session(edge: &Edge, token: &TokenHash) -> Result<Arc<Session>, ApiError> {
-    edge.database
-        .session_of_access(token, clock::now_ms())
-        .await?
-        .map(Arc::new)
-        .ok_or_else(invalid)
+/// The device that the request names.
+pub(super) fn device(headers: &HeaderMap) -> Option<&str> {
+    headers.get(DEVICE_HEADER)?.to_str().ok()
+}
+
+/// The session that the bearer speaks for.
+pub(super) async fn session(edge: &Edge, bearer: &Bearer) -> Result<Arc<Session>, ApiError> {
+    admit(edge, bearer).await?.map(Arc::new).ok_or_else(invalid)
+}
+
+/// The same for whoever has words of their own for a bearer who speaks for nobody.
+pub(crate) async fn admit(edge: &Edge, bearer: &Bearer) -> Result<Option<Session>, ApiError> {
+    let now = clock::now_ms();
+    let found = edge.database.session_of_access(&bearer.token, now).await?;
+    if let Some(session) = &found {
+        on_its_device(session, bearer.device.as_deref())?;
+    }
+    Ok(found)
+}
+
+/// A token that was copied to another device is no good there.
+pub(super) fn on_its_device(session: &Session, device: Option<&str>) -> Result<(), ApiError> {
+    if !session.bound || device == Some(session.device_id.as_str()) {
+        return Ok(());
+    }
+    tracing::warn!(session = %session.id, "a token came from another device than its own");
+    Err(ApiError::unauthorized(
+        "wrong_device",
+        "This session belongs to another device.",
+    ))
 }
 
 /// The session of a request.
 pub(super) async fn in_session(edge: &Edge, headers: &HeaderMap) -> Result<Arc<Session>, ApiError> {
-    session(edge, &token(headers)?).await
+    session(edge, &bearer(headers)?).await
 }
 
 /// The session of a request that only an administrator may make.

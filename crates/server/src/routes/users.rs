@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rollcall_wire::{
-    check,
+    DEVICE_HEADER, check,
     http::{
         AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
         AgentOnlineResponse, LoginRequest, LoginResponse, Pjsip, Tokens, User,
@@ -53,9 +53,7 @@ pub(super) async fn login(
     if credentials.disabled {
         return Err(disabled());
     }
-    let device = request
-        .device_id
-        .unwrap_or_else(|| Uuid::new_v4().to_string());
+    let device = Device::of(request.device_id, &headers)?;
     let answer = whole(async move { open_session(&edge, credentials, device).await }).await?;
     Ok(Json(answer).into_response())
 }
@@ -66,12 +64,13 @@ pub(super) async fn agent_online(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let token = signed::token(&headers)?;
+    let bearer = signed::bearer(&headers)?;
+    let token = bearer.token;
     let key = replay::key(&headers)?;
     let bytes = body::read(body, &edge.config.limits).await?;
     let (with, text, own_key) = (Arc::clone(&edge), bytes.clone(), key.clone());
     let work = async move {
-        let session = signed::session(&with, &token).await?;
+        let session = signed::session(&with, &bearer).await?;
         let request: AgentOnlineRequest = body::parse(&headers, &text)?;
         check::extension(&request.extension).map_err(|why| ApiError::invalid("extension", why))?;
         check::contact_uri(&request.contact_uri)
@@ -87,14 +86,15 @@ pub(super) async fn agent_logout(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let token = signed::token(&headers)?;
+    let bearer = signed::bearer(&headers)?;
+    let token = bearer.token;
     let key = replay::key(&headers)?;
     let bytes = body::read(body, &edge.config.limits).await?;
     let (with, text, own_key) = (Arc::clone(&edge), bytes.clone(), key.clone());
     let work = async move {
-        let session = match signed::session(&with, &token).await {
+        let session = match signed::session(&with, &bearer).await {
             // What the first try was answered may be forgotten; what it did is not.
-            Err(_) if replay::was_logged_out(&with, &token, own_key.as_deref()).await? => {
+            Err(_) if replay::was_logged_out(&with, &bearer.token, own_key.as_deref()).await? => {
                 return Ok(logged_out(Vec::new()));
             }
             session => session?,
@@ -102,7 +102,10 @@ pub(super) async fn agent_logout(
         let request = logout_request(&headers, &text)?;
         if let Some(key) = own_key.as_deref().map(replay::hash) {
             // Not waited for: the writer keeps the order, and this is ahead of what it names.
-            drop(with.database.commit(vec![Write::NameLogout { token, key }]));
+            drop(with.database.commit(vec![Write::NameLogout {
+                token: bearer.token,
+                key,
+            }]));
         }
         logout(&with, session, request, own_key).await
     };
@@ -148,9 +151,9 @@ pub(super) async fn judge(
     edge.guesses.attempt(username, from, now).map_err(wait)?;
     let judged = verify(edge, username, password).await;
     match &judged {
-        Ok(_) => edge.guesses.forget(username, from),
+        Ok(_) => edge.guesses.forget(username, from, now),
         // It was never judged, so it was no guess.
-        Err(error) if error.is_ours() => edge.guesses.take_back(username, from),
+        Err(error) if error.is_ours() => edge.guesses.take_back(username, from, now),
         Err(_) => {}
     }
     judged
@@ -170,10 +173,34 @@ async fn verify(edge: &Edge, username: &str, password: String) -> Result<Credent
     })
 }
 
+/// Where somebody signs in.
+struct Device {
+    id: String,
+    bound: bool,
+}
+
+impl Device {
+    /// As the body names it, or made up. A client that names it in its headers too will do so from
+    /// now on, and the session is bound to that.
+    fn of(in_body: Option<String>, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let in_header = signed::device(headers);
+        if in_header.is_some() && in_header != in_body.as_deref() {
+            return Err(ApiError::invalid(
+                "deviceId",
+                format!("is not the device that the header {DEVICE_HEADER} names"),
+            ));
+        }
+        Ok(Self {
+            bound: in_header.is_some(),
+            id: in_body.unwrap_or_else(|| Uuid::new_v4().to_string()),
+        })
+    }
+}
+
 async fn open_session(
     edge: &Edge,
     credentials: Credentials,
-    device_id: String,
+    device: Device,
 ) -> Result<LoginResponse, ApiError> {
     let now = clock::now_ms();
     let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
@@ -186,12 +213,14 @@ async fn open_session(
         username: credentials.username,
         extension: credentials.extension,
         role: credentials.role,
-        device_id,
+        bound: device.bound,
+        device_id: device.id,
     };
     let start = NewSession {
         id: session.id,
         user_id: session.user_id,
         device_id: session.device_id.clone(),
+        bound: session.bound,
         at: now,
         tokens: pair,
     };
