@@ -73,8 +73,9 @@ impl Guesses {
         Self {
             allowed: config.failures_allowed,
             lockout,
-            by_account: budget(config.account_failures_allowed),
-            by_address: budget(config.address_failures_allowed),
+            // Never below what one pair may: or who guesses one account would lock its site out.
+            by_account: budget(config.account_failures_allowed.max(config.failures_allowed)),
+            by_address: budget(config.address_failures_allowed.max(config.failures_allowed)),
             state: Mutex::default(),
         }
     }

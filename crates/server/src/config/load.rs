@@ -132,11 +132,6 @@ impl Config {
         if allowed.contains(&0) || self.auth.lockout_ms == 0 {
             return invalid("auth.lockout_ms and the failures allowed in [auth] must be above 0");
         }
-        if self.auth.address_failures_allowed < self.auth.failures_allowed {
-            return invalid(
-                "auth.address_failures_allowed must not be below failures_allowed, or who guesses one account locks its site out",
-            );
-        }
         if let Some(odd) = self.origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError::Invalid(format!(
                 "origins: {odd:?} is none; write it as https://host or https://host:port"
