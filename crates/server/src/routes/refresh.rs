@@ -36,7 +36,7 @@ pub(super) async fn refresh(
         key: key.as_deref().map(replay::hash),
     };
     let with = Arc::clone(&edge);
-    let work = async move { trade(&with, asked).await };
+    let work = async move { Box::pin(trade(&with, asked)).await };
     users::answered(edge, used, REFRESH, key, bytes, work).await
 }
 
