@@ -24,6 +24,7 @@ async fn sign_in(scene: &Scene, of: u8) -> SessionId {
             id,
             user_id: person.user_id,
             device_id: "device-1".into(),
+            bound: false,
             at: u64::from(of),
             tokens: tokens(of),
         })])
