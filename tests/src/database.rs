@@ -92,7 +92,7 @@ impl Database {
         let mut program = Program::start(&program, arguments, &[]);
         eventually("the database answers", START, async || {
             assert!(program.is_running(), "it ended: {program:?}");
-            match connect(&self.url_of(self.kind.first())).await {
+            match connect(&self.url(self.kind.first())).await {
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.to_string()),
             }
@@ -141,31 +141,18 @@ impl Database {
     ///
     /// If there is none.
     pub async fn connect(&self, name: &str) -> AnyConnection {
-        let connection = connect(&self.url_of(name)).await;
+        let connection = connect(&self.url(name)).await;
         connection.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// Which it is.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// Its port, on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.port.number()
-    }
-
-    /// Its folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// With the password.
-    fn url_of(&self, name: &str) -> String {
-        let with = format!("{USER}:{PASSWORD}@");
-        self.url(name)
-            .replacen("mariadb:", "mysql:", 1)
-            .replacen(&format!("{USER}@"), &with, 1)
+    /// The database of this name, for who needs to be told where it is.
+    pub fn named(&self, name: &str) -> Named {
+        Named {
+            kind: self.kind,
+            port: self.port.number(),
+            name: name.to_owned(),
+            url: self.url(name),
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -209,6 +196,26 @@ impl Database {
     }
 }
 
+/// Where a database of a server's is.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Which.
+    pub kind: Kind,
+    /// The port of its server, on 127.0.0.1.
+    pub port: u16,
+    /// Its name there.
+    pub name: String,
+    /// The URL, without the password.
+    pub url: String,
+}
+
+/// The URL, in a driver's own form, with our password in it.
+pub fn with_password(url: &str) -> String {
+    let with = format!("{USER}:{PASSWORD}@");
+    url.replacen("mariadb:", "mysql:", 1)
+        .replacen(&format!("{USER}@"), &with, 1)
+}
+
 impl Kind {
     fn scheme(self) -> &'static str {
         match self {
@@ -227,7 +234,7 @@ impl Kind {
     }
 }
 
-/// Connects to whichever of the three a URL names.
+/// Connects, with our password, to whichever of the three a URL names.
 ///
 /// # Errors
 ///
@@ -235,7 +242,7 @@ impl Kind {
 pub async fn connect(url: &str) -> Result<AnyConnection, sqlx::Error> {
     static DRIVERS: Once = Once::new();
     DRIVERS.call_once(sqlx::any::install_default_drivers);
-    AnyConnection::connect(url).await
+    AnyConnection::connect(&with_password(url)).await
 }
 
 /// An initialised data folder, made once a machine and version: every test starts on a copy of its own.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::asterisk::{Asterisk, Contacts, Settings};
 use crate::board::Board;
+use crate::database::{Database, Kind};
 use crate::program::Program;
 use crate::server::{Options, SUPERVISOR, Server, SharedDatabase};
 use crate::waiting::{PROMPTLY, eventually, unix_seconds};
@@ -30,6 +31,8 @@ pub struct Scene {
     mode: Mode,
     /// Kept for as long as both use it.
     shared: Option<SharedDatabase>,
+    /// As well, where the database is a server's.
+    databases: Option<Database>,
 }
 
 impl Scene {
@@ -53,13 +56,29 @@ impl Scene {
         scene
     }
 
+    /// Starts everything in shared mode on a database server of its own.
+    pub async fn shared_on(kind: Kind, settings: Settings) -> Scene {
+        let databases = Database::start(kind).await;
+        databases.make("rollcall").await;
+        let named = databases.named("rollcall");
+        SharedDatabase::migrate_remote(&named);
+        let settings = Settings {
+            contacts: Contacts::Remote(named),
+            ..settings
+        };
+        let asterisk = Asterisk::start(settings).await;
+        let mut scene = Scene::beside(asterisk, Options::default()).await;
+        scene.databases = Some(databases);
+        scene
+    }
+
     /// Starts the server beside an Asterisk that runs.
     pub async fn beside(asterisk: Asterisk, options: Options) -> Scene {
         let server = Server::start_with(&asterisk, options).await;
         let board = server.board(SUPERVISOR).await;
         let mode = match asterisk.settings().contacts {
             Contacts::Astdb => Mode::Mirror,
-            Contacts::Table(_) => Mode::Shared,
+            Contacts::Table(_) | Contacts::Remote(_) => Mode::Shared,
         };
         Scene {
             board,
@@ -67,6 +86,7 @@ impl Scene {
             asterisk,
             mode,
             shared: None,
+            databases: None,
         }
     }
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, MySqlConnection, PgConnection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::asterisk::Contacts;
 use crate::board::Board;
+use crate::database::{self, Kind, Named, PASSWORD as PASSWORD_OF_DATABASES};
 use crate::pbx::Pbx;
 use crate::ports::Port;
 use crate::program::{Program, Resources};
@@ -38,6 +39,8 @@ pub struct Server {
     port: Port,
     ami: Relay,
     database: PathBuf,
+    /// Where the database is instead of in that file.
+    remote: Option<Named>,
 }
 
 /// What a test may want otherwise of a server.
@@ -58,7 +61,8 @@ listen = \"{listen}\"
 data_dir = \"{folder}/data\"
 mode = \"{mode}\"
 [database]
-url = \"sqlite:{database}\"
+url = \"{url}\"
+password_file = \"{folder}/database.secret\"
 [ami]
 host = \"127.0.0.1\"
 port = {ami}
@@ -93,6 +97,43 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// Runs the seed's two queries over a connection of this kind.
+macro_rules! seeds_queries {
+    ($connection:ty, $url:expr, $extension:expr) => {{
+        let read = async {
+            let url = database::with_password($url);
+            let mut database = <$connection>::connect(&url).await?;
+            let contacts = format!(
+                "SELECT endpoint, status, expiration_time
+FROM ps_contacts
+WHERE endpoint = '{}';",
+                $extension
+            );
+            let contacts = sqlx::query(sqlx::AssertSqlSafe(contacts))
+                .fetch_all(&mut database)
+                .await?;
+            let user = format!(
+                "SELECT username, extension, online, sipRegistered
+FROM users
+WHERE extension = '{}';",
+                $extension
+            );
+            let user = sqlx::query(sqlx::AssertSqlSafe(user))
+                .fetch_one(&mut database)
+                .await?;
+            Ok::<_, sqlx::Error>(Rows {
+                contacts: contacts
+                    .iter()
+                    .map(|row| (row.get(0), row.get(1)))
+                    .collect(),
+                expires: contacts.iter().filter_map(|row| row.get(2)).max(),
+                user: (user.get(2), user.get(3)),
+            })
+        };
+        read.await
+    }};
+}
+
 /// What the seed's two queries say of an extension.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rows {
@@ -114,7 +155,7 @@ impl Server {
         Server::start_with(pbx, Options::default()).await
     }
 
-    /// As [`Server::start`], with `options`. Where Asterisk keeps contacts in a table, the server shares that database.
+    /// As [`Server::start`], with `options`. Where Asterisk keeps contacts in a table, the server shares its database.
     ///
     /// # Panics
     ///
@@ -122,8 +163,12 @@ impl Server {
     pub async fn start_with(pbx: &impl Pbx, options: Options) -> Server {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let database = match &pbx.settings().contacts {
-            Contacts::Astdb => folder.path().join("data/rollcall.db"),
+            Contacts::Astdb | Contacts::Remote(_) => folder.path().join("data/rollcall.db"),
             Contacts::Table(file) => file.clone(),
+        };
+        let remote = match &pbx.settings().contacts {
+            Contacts::Remote(named) => Some(named.clone()),
+            _ => None,
         };
         let ami = Relay::to(pbx.ami_port());
         let mut server = Server {
@@ -132,6 +177,7 @@ impl Server {
             port: Port::reserve(),
             ami,
             database,
+            remote,
         };
         server.configure(pbx, &options);
         for person in &pbx.settings().people {
@@ -292,38 +338,27 @@ impl Server {
         answer(http().get(format!("{}{path}", self.url()))).await
     }
 
+    /// The URL of its database, without a password.
+    pub fn database_url(&self) -> String {
+        match &self.remote {
+            Some(named) => named.url.clone(),
+            None => format!("sqlite:{}", self.database.display()),
+        }
+    }
+
     /// Runs the seed's two queries, word for word but for the extension.
     ///
     /// # Panics
     ///
     /// If the database cannot be read.
     pub async fn rows(&self, extension: &str) -> Rows {
-        let mut database = self.database().await;
-        let contacts = sqlx::query(
-            "SELECT endpoint, status, expiration_time FROM ps_contacts WHERE endpoint = ?",
-        )
-        .bind(extension)
-        .fetch_all(&mut database)
-        .await
-        .unwrap_or_else(|error| panic!("ps_contacts: {error}"));
-        let user = sqlx::query(
-            "SELECT username, extension, online, sipRegistered FROM users WHERE extension = ?",
-        )
-        .bind(extension)
-        .fetch_one(&mut database)
-        .await
-        .unwrap_or_else(|error| panic!("users: {error}"));
-        Rows {
-            expires: contacts
-                .iter()
-                .filter_map(|row| row.get("expiration_time"))
-                .max(),
-            contacts: contacts
-                .iter()
-                .map(|row| (row.get("endpoint"), row.get("status")))
-                .collect(),
-            user: (user.get("online"), user.get("sipRegistered")),
-        }
+        let url = self.database_url();
+        let read = match self.remote.as_ref().map(|named| named.kind) {
+            None | Some(Kind::Sqlite) => seeds_queries!(SqliteConnection, &url, extension),
+            Some(Kind::Postgres) => seeds_queries!(PgConnection, &url, extension),
+            Some(Kind::MariaDb) => seeds_queries!(MySqlConnection, &url, extension),
+        };
+        read.unwrap_or_else(|error| panic!("the seed's two queries: {error}"))
     }
 
     /// All that the tables hold, but for what was merely observed: whether something was written on somebody's word.
@@ -390,15 +425,17 @@ impl Server {
         let folder = self.folder.path();
         write_private(&folder.join("ami.secret"), manager_secret);
         write_private(&folder.join("ari.secret"), ari_secret);
+        write_private(&folder.join("database.secret"), PASSWORD_OF_DATABASES);
         let mode = match settings.contacts {
             Contacts::Astdb => "mirror",
-            Contacts::Table(_) => "shared",
+            Contacts::Table(_) | Contacts::Remote(_) => "shared",
         };
         let own = || CONFIG.to_owned() + if options.ari { ARI } else { "" } + &options.more;
         let values = [
             ("{listen}", format!("127.0.0.1:{}", self.port.number())),
             ("{folder}", folder.display().to_string()),
             ("{mode}", mode.to_owned()),
+            ("{url}", self.database_url()),
             ("{database}", self.database.display().to_string()),
             ("{ami}", self.ami.port().to_string()),
             ("{http}", pbx.http_port().unwrap_or_default().to_string()),
@@ -463,6 +500,27 @@ impl SharedDatabase {
         write_private(&config, &text);
         migrate(&config);
         database
+    }
+
+    /// As a server would at its first start, in a database that has none of its tables.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot.
+    pub fn migrate_remote(named: &Named) {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let (config, secret) = (
+            folder.path().join("migrate.toml"),
+            folder.path().join("secret"),
+        );
+        write_private(&secret, PASSWORD_OF_DATABASES);
+        let text = format!(
+            "mode = \"shared\"\ndata_dir = {:?}\n[database]\nurl = {:?}\npassword_file = {secret:?}\n",
+            folder.path().join("data"),
+            named.url
+        );
+        write_private(&config, &text);
+        migrate(&config);
     }
 
     /// The file.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rollcall_e2e::asterisk::{Contacts, Person, Settings};
+use rollcall_e2e::database::Kind;
 use rollcall_e2e::phone::Phone;
 use rollcall_e2e::server::{Options, SUPERVISOR, SharedDatabase};
 use rollcall_e2e::waiting::PROMPTLY;
@@ -18,6 +19,8 @@ use tokio::task::JoinSet;
 
 /// A periodic list, and what the phone takes to register again when it is asked to.
 const AFTER_A_RESYNC: Duration = Duration::from_secs(20);
+/// A boot, back-off, grace, and the phone's retries; and a busy machine.
+const AFTER_A_RESTART: Duration = Duration::from_secs(40);
 
 /// `ps_contacts` as Asterisk 22's own migrations make it.
 const STOCK: &str = "CREATE TABLE ps_contacts (id VARCHAR(255) NOT NULL, uri VARCHAR(511), expiration_time BIGINT,
@@ -59,6 +62,101 @@ async fn a_row_is_asterisks_own_but_for_its_status() {
         (kept.get("endpoint"), kept.get("status")),
         ("1001", "Expired")
     );
+}
+
+#[tokio::test]
+async fn a_shared_day_on_postgresql() {
+    a_day_on(Kind::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_shared_day_on_mariadb() {
+    a_day_on(Kind::MariaDb).await;
+}
+
+/// Register, refresh, expire, log out, evict, restart of either side.
+async fn a_day_on(kind: Kind) {
+    let extensions = ["1001", "1002", "1003"];
+    let settings = Settings {
+        files: vec![("pjsip.conf".to_owned(), open_registrar(&extensions))],
+        ..Settings::default()
+    };
+    let mut scene = Scene::shared_on(kind, settings).await;
+    let mut agent = scene.signed_in("1001").await;
+    scene.all_say_available("1001").await;
+    a_desk_phone_comes_refreshes_and_expires(&scene).await;
+
+    scene.server.kill();
+    scene.server.serve().await;
+    scene
+        .board
+        .shows("1001", "Available", AFTER_A_RESTART)
+        .await;
+    scene.all_say_available("1001").await;
+    scene.asterisk.kill();
+    scene.asterisk.boot().await;
+    scene
+        .board
+        .shows("1001", "Available", AFTER_A_RESTART)
+        .await;
+    scene.all_say_available("1001").await;
+
+    assert!(agent.terminate().await.success());
+    scene.all_say_offline("1001").await;
+    evicted_by_its_logout(&scene, "1003").await;
+    let complaints = scene.asterisk.complaints_of_databases();
+    assert!(complaints.is_empty(), "Asterisk: {complaints:#?}");
+}
+
+/// The row is Asterisk's: it makes it, moves its expiry on and takes it away; our column stays with it meanwhile.
+async fn a_desk_phone_comes_refreshes_and_expires(scene: &Scene) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await;
+    let socket = socket.unwrap_or_else(|error| panic!("{error}"));
+    let to = scene.asterisk.sip();
+    let connected = socket.connect(&to).await;
+    connected.unwrap_or_else(|error| panic!("{error}"));
+    register(&socket, &to, "1002-desk", 1, 60).await;
+    scene
+        .board
+        .shows_where("1002", "its desk phone", PROMPTLY, |agent| {
+            agent["contactStatus"] == "Unreachable"
+        })
+        .await;
+    let rows = scene.server.rows("1002").await;
+    let first = rows.expires.unwrap_or_default();
+    assert_eq!(
+        rows.contacts,
+        [("1002".to_owned(), "Unreachable".to_owned())]
+    );
+    register(&socket, &to, "1002-desk", 2, 600).await;
+    let rows = scene.server.rows("1002").await;
+    assert!(rows.expires > Some(first + 300), "{first}, then {rows:?}");
+    assert_eq!(
+        rows.contacts,
+        [("1002".to_owned(), "Unreachable".to_owned())]
+    );
+    register(&socket, &to, "1002-desk", 3, 2).await;
+    scene.all_say_offline_within("1002", AFTER_A_RESYNC).await;
+}
+
+/// The phone stays registered; its row goes all the same.
+async fn evicted_by_its_logout(scene: &Scene, extension: &str) {
+    let phone = Phone::of(extension, &scene.asterisk).start();
+    let contact = phone.registered().await;
+    let token = scene.server.token(extension).await;
+    let body = json!({ "extension": extension, "contactUri": contact });
+    let online = (scene.server)
+        .post("/api/users/agent-online", Some(&token), &body)
+        .await;
+    assert_eq!(online.status, 200, "{online:?}");
+    scene.a_contact_is_reachable(extension).await;
+    let left = (scene.server)
+        .post("/api/users/agent-logout", Some(&token), &json!({}))
+        .await;
+    assert_eq!(left.status, 200, "{left:?}");
+    scene
+        .all_say_offline_within(extension, AFTER_A_RESYNC)
+        .await;
 }
 
 #[tokio::test]
@@ -215,15 +313,7 @@ async fn no_write_of_either_side_fails_while_both_write() {
         registered >= 240 && days >= 4 && locks >= 2,
         "{registered} REGISTERs, {days} days, {locks} locks"
     );
-    let log = std::fs::read_to_string(scene.asterisk.folder().join("log/full"))
-        .unwrap_or_else(|error| panic!("{error}"));
-    let failed: Vec<&str> = log
-        .lines()
-        .filter(|line| {
-            line.contains("SQL Exec") || line.contains("locked") || line.contains("ODBC")
-        })
-        .filter(|line| line.contains("WARNING") || line.contains("ERROR"))
-        .collect();
+    let failed = scene.asterisk.complaints_of_databases();
     assert!(failed.is_empty(), "Asterisk: {failed:#?}");
     let refused: Vec<String> = scene
         .server
@@ -277,31 +367,34 @@ async fn register_many(to: &str, extension: &str, contacts: u32) -> u32 {
         .connect(to)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    let port = socket.local_addr().map_or(0, |address| address.port());
     let mut sent = 0;
     for contact in 0..contacts {
         let user = format!("{extension}-{contact}");
         let last = if contact % 2 == 0 { 0 } else { 60 };
         for expires in [60, 60, last] {
             sent += 1;
-            let request = format!(
-                "REGISTER sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{user}-{sent}\r\n\
-                 Max-Forwards: 70\r\nFrom: <sip:{extension}@{to}>;tag={sent}\r\nTo: <sip:{extension}@{to}>\r\n\
-                 Call-ID: {user}\r\nCSeq: {sent} REGISTER\r\nContact: <sip:{user}@127.0.0.1:{port}>\r\n\
-                 Expires: {expires}\r\nContent-Length: 0\r\n\r\n"
-            );
-            let sending = socket.send(request.as_bytes()).await;
-            sending.unwrap_or_else(|error| panic!("{error}"));
-            let answer = answer_to(&socket, &format!("CSeq: {sent} REGISTER")).await;
-            assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
-            assert_eq!(
-                answer.contains(&format!("sip:{user}@")),
-                expires > 0,
-                "{answer}"
-            );
+            register(&socket, to, &user, sent, expires).await;
         }
     }
     sent
+}
+
+/// One REGISTER of `EXTENSION-anything`, its 200, and in it the contact if it is to stay.
+async fn register(socket: &UdpSocket, to: &str, user: &str, sequence: u32, expires: u32) {
+    let extension = user.split('-').next().unwrap_or(user);
+    let port = socket.local_addr().map_or(0, |address| address.port());
+    let request = format!(
+        "REGISTER sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{user}-{sequence}\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:{extension}@{to}>;tag={sequence}\r\nTo: <sip:{extension}@{to}>\r\n\
+         Call-ID: {user}\r\nCSeq: {sequence} REGISTER\r\nContact: <sip:{user}@127.0.0.1:{port}>\r\n\
+         Expires: {expires}\r\nContent-Length: 0\r\n\r\n"
+    );
+    let sending = socket.send(request.as_bytes()).await;
+    sending.unwrap_or_else(|error| panic!("{error}"));
+    let answer = answer_to(socket, &format!("CSeq: {sequence} REGISTER")).await;
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+    let listed = answer.contains(&format!("sip:{user}@"));
+    assert_eq!(listed, expires > 0, "{answer}");
 }
 
 /// The final answer to one request; OPTIONS that come meanwhile stay unanswered.
@@ -323,11 +416,12 @@ async fn answer_to(socket: &UdpSocket, cseq: &str) -> String {
 /// A `pjsip.conf` whose endpoints need no password.
 fn open_registrar(extensions: &[&str]) -> String {
     let transport = "[global]\ntype = global\nendpoint_identifier_order = username\n\
+                     contact_expiration_check_interval = 1\n\
                      [udp]\ntype = transport\nprotocol = udp\nbind = 127.0.0.1:{sip}\n";
     extensions.iter().fold(transport.to_owned(), |text, extension| {
         text + &format!(
             "[{extension}]\ntype = endpoint\ncontext = agents\naors = {extension}\n\
-             [{extension}]\ntype = aor\nmax_contacts = 100\nqualify_frequency = 1\nqualify_timeout = 0.5\n"
+             [{extension}]\ntype = aor\nmax_contacts = 100\nminimum_expiration = 1\nqualify_frequency = 1\nqualify_timeout = 0.5\n"
         )
     })
 }

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::database::{Kind, Named, PASSWORD, USER};
+
 /// Someone with an endpoint, an auth and an AOR of the same name.
 #[derive(Clone, Debug)]
 pub struct Person {
@@ -22,6 +24,8 @@ pub enum Contacts {
     Astdb,
     /// In the table `ps_contacts` of this SQLite file, through ODBC (the server's shared mode).
     Table(PathBuf),
+    /// The same of a database server: MariaDB's through ODBC, PostgreSQL's by Asterisk's own driver.
+    Remote(Named),
 }
 
 /// What a test may want otherwise.
@@ -104,6 +108,9 @@ res_srtp res_stasis res_stasis_playback res_stasis_recording res_stasis_answer r
 /// What contacts in a database need besides.
 const ODBC_MODULES: &str = "res_odbc res_odbc_transaction res_config_odbc";
 
+/// What contacts in PostgreSQL need instead.
+const POSTGRES_MODULE: &str = "res_config_pgsql";
+
 /// The name of the connection in `res_odbc.conf` and of the data source in `odbc.ini`.
 const CONNECTION: &str = "contacts";
 
@@ -143,22 +150,24 @@ pub(super) fn write(place: &Place<'_>, settings: &Settings) -> io::Result<()> {
     }
     let save = |name: &str, text: String| fs::write(place.folder.join("etc").join(name), text);
     save("asterisk.conf", asterisk(place))?;
-    save("modules.conf", modules())?;
+    save("modules.conf", modules(settings))?;
     save("odbcinst.ini", odbc_drivers(place))?;
     save("odbc.ini", odbc_sources(settings))?;
-    if let Contacts::Table(_) = settings.contacts {
+    if !matches!(settings.contacts, Contacts::Astdb) {
         save(
             "sorcery.conf",
             "[res_pjsip]\ncontact = realtime,ps_contacts\n".to_owned(),
         )?;
+        let driver = match settings.contacts.in_postgres() {
+            Some(_) => "pgsql,public".to_owned(),
+            None => format!("odbc,{CONNECTION}"),
+        };
         save(
             "extconfig.conf",
-            format!("[settings]\nps_contacts => odbc,{CONNECTION},ps_contacts\n"),
+            format!("[settings]\nps_contacts => {driver},ps_contacts\n"),
         )?;
-        save(
-            "res_odbc.conf",
-            format!("[{CONNECTION}]\nenabled => yes\ndsn => {CONNECTION}\npre-connect => yes\n"),
-        )?;
+        save("res_odbc.conf", odbc_connection(settings))?;
+        save("res_pgsql.conf", postgres(settings))?;
     }
     save(
         "logger.conf",
@@ -198,15 +207,51 @@ pub(super) fn write(place: &Place<'_>, settings: &Settings) -> io::Result<()> {
     Ok(())
 }
 
-/// As Debian's `libsqliteodbc` registers its driver.
+impl Contacts {
+    fn in_postgres(&self) -> Option<&Named> {
+        match self {
+            Contacts::Remote(named) if named.kind == Kind::Postgres => Some(named),
+            _ => None,
+        }
+    }
+}
+
+/// As Debian's `libsqliteodbc` and `odbc-mariadb` register their drivers.
 fn odbc_drivers(place: &Place<'_>) -> String {
-    let driver = place.drivers.join("libsqlite3odbc.so");
-    format!("[SQLite3]\nDriver = {}\n", driver.display())
+    let drivers = place.drivers.display();
+    format!(
+        "[SQLite3]\nDriver = {drivers}/libsqlite3odbc.so\n[MariaDB Unicode]\nDriver = {drivers}/libmaodbc.so\n"
+    )
+}
+
+fn odbc_connection(settings: &Settings) -> String {
+    let who = match &settings.contacts {
+        Contacts::Remote(named) if named.kind == Kind::MariaDb => {
+            format!("username => {USER}\npassword => {PASSWORD}\n")
+        }
+        Contacts::Remote(_) => return String::new(),
+        _ => String::new(),
+    };
+    format!("[{CONNECTION}]\nenabled => yes\ndsn => {CONNECTION}\n{who}pre-connect => yes\n")
+}
+
+fn postgres(settings: &Settings) -> String {
+    let Some(named) = settings.contacts.in_postgres() else {
+        return String::new();
+    };
+    format!(
+        "[general]\ndbhost = 127.0.0.1\ndbport = {}\ndbname = {}\ndbuser = {USER}\ndbpass = {PASSWORD}\nrequirements = warn\n",
+        named.port, named.name
+    )
 }
 
 fn odbc_sources(settings: &Settings) -> String {
     match &settings.contacts {
         Contacts::Astdb => String::new(),
+        Contacts::Remote(named) => format!(
+            "[{CONNECTION}]\nDriver = MariaDB Unicode\nServer = 127.0.0.1\nPort = {}\nDatabase = {}\n",
+            named.port, named.name
+        ),
         Contacts::Table(file) => format!(
             "[{CONNECTION}]\nDriver = SQLite3\nDatabase = {}\nTimeout = 2000\nJournalMode = WAL\n",
             file.display()
@@ -238,10 +283,14 @@ systemname = lab
     )
 }
 
-fn modules() -> String {
+fn modules(settings: &Settings) -> String {
+    let drivers = match settings.contacts.in_postgres() {
+        Some(_) => POSTGRES_MODULE,
+        None => ODBC_MODULES,
+    };
     MODULES
         .split_whitespace()
-        .chain(ODBC_MODULES.split_whitespace())
+        .chain(drivers.split_whitespace())
         .fold("[modules]\nautoload=no\n".to_owned(), |text, module| {
             text + "load = " + module + ".so\n"
         })

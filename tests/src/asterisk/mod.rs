@@ -232,6 +232,24 @@ impl Asterisk {
         )
     }
 
+    /// The lines of its log that tell of a database that did not do what was asked.
+    pub fn complaints_of_databases(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.path().join("log/full")).unwrap_or_default();
+        let of_databases = [
+            "SQL Exec",
+            "locked",
+            "ODBC",
+            "PostgreSQL",
+            "Postgres",
+            "pgsql",
+        ];
+        text.lines()
+            .filter(|line| line.contains("WARNING") || line.contains("ERROR"))
+            .filter(|line| of_databases.iter().any(|word| line.contains(word)))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// The tail of its log.
     pub fn log(&self) -> String {
         let text = std::fs::read_to_string(self.folder.path().join("log/full")).unwrap_or_default();
