@@ -29,6 +29,7 @@ pub struct Baresip {
     codec: Codec,
     spoken: PathBuf,
     answers: bool,
+    encrypts: bool,
 }
 
 /// One of its two codecs here; a module brings it, and without the module it knows no other.
@@ -71,6 +72,7 @@ impl Baresip {
             codec,
             spoken: spoken.to_owned(),
             answers: false,
+            encrypts: false,
         }
     }
 
@@ -78,6 +80,13 @@ impl Baresip {
     #[must_use]
     pub fn answering(mut self) -> Baresip {
         self.answers = true;
+        self
+    }
+
+    /// Encrypts sound with keys in SDP, and takes no other calls.
+    #[must_use]
+    pub fn encrypting(mut self) -> Baresip {
+        self.encrypts = true;
         self
     }
 
@@ -132,6 +141,7 @@ audio_alert aubridge,alert
 ausrc_channels 1
 module_path /usr/lib/baresip/modules
 module {codec}
+module srtp.so
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -143,8 +153,13 @@ snd_path {place}
 "
         );
         let answers = if self.answers { "auto" } else { "manual" };
+        let encryption = if self.encrypts {
+            ";mediaenc=srtp-mand"
+        } else {
+            ""
+        };
         let account = format!(
-            "<sip:{extension}@{registrar};transport=udp>;auth_user={extension};auth_pass={password};regint=60;answermode={answers}\n"
+            "<sip:{extension}@{registrar};transport=udp>;auth_user={extension};auth_pass={password};regint=60;answermode={answers}{encryption}\n"
         );
         fs::write(folder.join("config"), config)?;
         fs::write(folder.join("accounts"), account)?;

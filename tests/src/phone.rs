@@ -92,6 +92,12 @@ impl Phone {
         self.with(["--dial", target])
     }
 
+    /// Encrypts sound: `optional` or `required`.
+    #[must_use]
+    pub fn encrypting(self, policy: &str) -> Phone {
+        self.with(["--srtp", policy])
+    }
+
     /// Presses these keys as soon as a call is answered.
     #[must_use]
     pub fn pressing(self, keys: &str) -> Phone {

@@ -48,6 +48,11 @@ const DOORS: &[(&str, &[&str], &str)] = &[
         &["audio_codec::", "use audio_codec"],
         "crates/media/src/codec/g722.rs",
     ),
+    (
+        "aes, hmac and gcm",
+        &["aes::", "aes_gcm::", "hmac::", "use aes", "use hmac"],
+        "crates/media/src/srtp/cipher.rs",
+    ),
     ("@tauri-apps", &["@tauri-apps/"], "ui/src/platform"),
 ];
 

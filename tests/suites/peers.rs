@@ -37,6 +37,47 @@ async fn we_call_baresip_in_opus_and_both_hear_each_other() {
 }
 
 #[tokio::test]
+async fn baresip_and_we_talk_encrypted_whoever_calls() {
+    let encrypting = || Settings {
+        endpoint: "media_encryption = sdes".to_owned(),
+        ..Settings::default()
+    };
+    for we_call in [true, false] {
+        let (name, codec, tolerance) = PCMU;
+        let asterisk = Asterisk::start(encrypting()).await;
+        let folder = folder();
+        let (ours, theirs) = (
+            Voice::new(&folder, "ours", 440.0),
+            Voice::sampled(&folder, "theirs", 660.0, codec.rate()),
+        );
+        let phone = Phone::of("1001", &asterisk)
+            .codecs(name)
+            .encrypting("required")
+            .speaking(&ours.spoken, &ours.heard);
+        let baresip = Baresip::of("1003", &asterisk, codec, &theirs.spoken).encrypting();
+        let (mut phone, mut baresip) = if we_call {
+            let baresip = baresip.answering().start().await;
+            (phone.dialling("1003").start(), baresip)
+        } else {
+            let phone = phone.answering().start();
+            phone.registered().await;
+            let mut baresip = baresip.start().await;
+            baresip.command("dial", "1001").await;
+            (phone, baresip)
+        };
+        phone.event("answered").await;
+        ours.grows_to(3.0).await;
+        baresip.command("hangup", "").await;
+        phone.event("ended").await;
+        let record = phone.event("quality").await;
+        assert_eq!(record["encrypted"], true, "{record}");
+        assert!(phone.program.terminate().await.success());
+        ours.recorded().is_a_tone_of(660.0, tolerance);
+        Heard::in_file(&baresip.heard().await).is_a_tone_of(440.0, tolerance);
+    }
+}
+
+#[tokio::test]
 async fn baresip_may_hold_us_and_come_back() {
     let pass_hold = Settings {
         pass_hold: true,

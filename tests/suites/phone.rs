@@ -297,6 +297,83 @@ async fn messages_in_files_are_judged_line_by_line() {
     assert!(lines[2].contains("refused 400 "), "{said}");
 }
 
+#[tokio::test]
+async fn encrypted_sound_comes_back_from_an_asterisk_that_requires_it() {
+    for policy in ["required", "optional"] {
+        let asterisk = Asterisk::start(encrypting()).await;
+        let folder = folder();
+        let sound = Voice::new(&folder, policy, 440.0);
+        let mut phone = Phone::of("1001", &asterisk)
+            .codecs("pcmu")
+            .encrypting(policy)
+            .speaking(&sound.spoken, &sound.heard)
+            .dialling("600")
+            .start();
+        phone.event("answered").await;
+        sound.grows_to(3.0).await;
+        assert!(phone.program.terminate().await.success());
+        let record = phone.event("quality").await;
+        assert_eq!(record["encrypted"], true, "{record}");
+        sound.recorded().is_a_tone_of(440.0, 0.05);
+    }
+}
+
+#[tokio::test]
+async fn two_phones_talk_encrypted_through_asterisk() {
+    let asterisk = Asterisk::start(encrypting()).await;
+    let folder = folder();
+    let callee = Voice::new(&folder, "callee", 660.0);
+    let caller = Voice::new(&folder, "caller", 440.0);
+    let mut second = Phone::of("1002", &asterisk)
+        .speaking(&callee.spoken, &callee.heard)
+        .encrypting("required")
+        .answering()
+        .start();
+    second.registered().await;
+    let mut first = Phone::of("1001", &asterisk)
+        .speaking(&caller.spoken, &caller.heard)
+        .encrypting("required")
+        .dialling("1002")
+        .start();
+    second.event("answered").await;
+    caller.grows_to(3.0).await;
+    assert!(first.program.terminate().await.success());
+    second.event("ended").await;
+    assert!(second.program.terminate().await.success());
+    caller.recorded().is_a_tone_of(660.0, 0.15);
+    callee.recorded().is_a_tone_of(440.0, 0.15);
+}
+
+#[tokio::test]
+async fn a_call_that_would_not_be_encrypted_is_none_when_it_must_be() {
+    // Asterisk does not encrypt here: it refuses what we require, and what it offers us we refuse.
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let callee = Phone::of("1002", &asterisk)
+        .encrypting("required")
+        .answering()
+        .start();
+    callee.registered().await;
+    let caller = Phone::of("1001", &asterisk).dialling("1002").start();
+    caller.event("ended").await;
+    let requiring = Phone::of("1003", &asterisk)
+        .encrypting("required")
+        .dialling("600")
+        .start();
+    let ended = requiring.event("ended").await;
+    assert_eq!(ended["reason"], "no_common_codec", "{ended}");
+    for phone in [&callee, &caller, &requiring] {
+        assert_eq!(phone.count("answered"), 0);
+    }
+}
+
+/// An Asterisk that talks to nobody in the open.
+fn encrypting() -> Settings {
+    Settings {
+        endpoint: "media_encryption = sdes\nmedia_encryption_optimistic = no".to_owned(),
+        ..Settings::default()
+    }
+}
+
 /// A 200 that answers any request, as Asterisk's when its database refused the write.
 fn ok_without_contact(request: &str) -> String {
     let kept = ["via:", "from:", "to:", "call-id:", "cseq:"];

@@ -25,6 +25,7 @@ mod rtp;
 pub mod sdp;
 pub mod session;
 mod source;
+pub mod srtp;
 pub mod tone;
 
 /// Samples a second at this crate's interface, in hertz.

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use rollcall_media::dtmf::Digit;
-use rollcall_media::sdp::{self, Direction, Local, Negotiated};
+use rollcall_media::sdp::{self, Direction, Local, Negotiated, Security};
+use rollcall_media::srtp::Policy;
 use rollcall_sip::message::{HeadersView, Request, Uri, uri_text};
 use rollcall_sip::{CallId, EndReason, Event, InviteRequest};
 
@@ -219,7 +220,7 @@ impl Driver {
         };
         let target = Target::parse(target).and_then(|target| target.uri(&link.host));
         let target = target.map_err(|error| format!("{error}."))?;
-        let (rtp, local) = bind_rtp(link.local)?;
+        let (rtp, local) = bind_rtp(link.local, self.config.srtp)?;
         let invite = InviteRequest {
             target,
             destination: link.registrar,
@@ -239,16 +240,16 @@ impl Driver {
         let Some(link) = &mut self.link else {
             return;
         };
-        let bound = bind_rtp(link.local);
+        let bound = bind_rtp(link.local, self.config.srtp);
         let Ok((rtp, local)) = bound else {
             return link.ua.reject(Instant::now(), id, 503);
         };
         let mut line = Line::new(CallRef::fresh(), Phase::Incoming, rtp, local);
         if request.body.is_empty() {
-            line.prepared = sdp::offer(&local, &codecs, Direction::SendRecv).into();
+            line.prepared = sdp::offer(&line.local, &codecs, Direction::SendRecv).into();
             line.awaits_answer = true;
         } else {
-            match sdp::answer(&request.body, &local, &codecs, Direction::SendRecv) {
+            match sdp::answer(&request.body, &line.local, &codecs, Direction::SendRecv) {
                 Ok((answer, negotiated)) => {
                     line.prepared = answer.into();
                     line.negotiated = Some(negotiated);
@@ -298,7 +299,7 @@ impl Driver {
         };
         let call = line.call;
         // A 183 whose SDP cannot be used is no reason to end a call that may still be answered.
-        let early = sdp::accept(answer, codecs, Direction::SendRecv)
+        let early = sdp::accept(answer, &line.local, codecs, Direction::SendRecv)
             .ok()
             .filter(|_| !answer.is_empty());
         match early {
@@ -328,7 +329,7 @@ impl Driver {
         let agreed = match (answer.is_empty(), &line.negotiated) {
             // The answer came with early media already (RFC 3264 section 4).
             (true, Some(early)) => Ok(early.clone()),
-            _ => sdp::accept(answer, codecs, Direction::SendRecv),
+            _ => sdp::accept(answer, &line.local, codecs, Direction::SendRecv),
         };
         match agreed {
             Ok(negotiated) => {
@@ -352,7 +353,7 @@ impl Driver {
         };
         line.awaits_answer = false;
         let is_first = line.negotiated.is_none();
-        match sdp::accept(answer, codecs, Direction::SendRecv) {
+        match sdp::accept(answer, &line.local, codecs, Direction::SendRecv) {
             Ok(negotiated) => {
                 line.negotiated = Some(negotiated);
                 self.open_sound(id);
@@ -491,10 +492,12 @@ impl Line {
 }
 
 /// A call's ports, and how its descriptions begin.
-pub(crate) fn bind_rtp(local: IpAddr) -> Result<(MediaSockets, Local), String> {
+pub(crate) fn bind_rtp(local: IpAddr, policy: Policy) -> Result<(MediaSockets, Local), String> {
     let (sockets, address) = MediaSockets::bind(local)?;
     let session_id = u64::from(rand::random::<u32>());
-    Ok((sockets, Local::new(address, session_id)))
+    let security = Security::new(policy, &mut rand::rng());
+    let local = Local::new(address, session_id).secured(security);
+    Ok((sockets, local))
 }
 
 fn end_of(reason: EndReason) -> CallEnd {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rollcall_audio::AudioChoice;
 use rollcall_media::codec::Codec;
+use rollcall_media::srtp::Policy;
 
 /// An engine's fixed settings.
 #[derive(Debug, Clone)]
@@ -13,6 +14,9 @@ pub struct EngineConfig {
     pub audio: AudioChoice,
     /// Codecs to offer, best first.
     pub codecs: Vec<Codec>,
+    /// Whether sound is encrypted with keys in SDP. Off by default: such keys are as safe as SIP's transport, and not
+    /// every PBX takes them.
+    pub srtp: Policy,
     /// The local address of SIP and RTP. By default the one that routes to the registrar.
     pub bind: Option<IpAddr>,
     /// Program and version in the User-Agent header; the device id follows in brackets.
@@ -33,6 +37,7 @@ impl Default for EngineConfig {
         Self {
             audio: AudioChoice::default(),
             codecs: Codec::DEFAULT.to_vec(),
+            srtp: Policy::Off,
             bind: None,
             product: format!("Rollcall/{}", env!("CARGO_PKG_VERSION")),
             vitals_every: Duration::from_secs(1),

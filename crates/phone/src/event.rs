@@ -252,6 +252,10 @@ pub struct RtpRefusals {
     pub malformed: u64,
     /// From an address that is not the call's source.
     pub foreign: u64,
+    /// Encrypted, as agreed, but not by the other side: forged, damaged, or not encrypted at all.
+    pub unauthentic: u64,
+    /// Encrypted and here before.
+    pub replayed: u64,
     /// Of a payload type that nobody agreed on.
     pub unknown_payload: u64,
     /// Numbered so far off that they were not believed.
@@ -266,6 +270,8 @@ impl RtpRefusals {
         [
             ("malformed", self.malformed),
             ("foreign", self.foreign),
+            ("unauthentic", self.unauthentic),
+            ("replayed", self.replayed),
             ("unknown_payload", self.unknown_payload),
             ("suspect", self.suspect),
             ("discarded", self.discarded),
@@ -277,8 +283,10 @@ impl RtpRefusals {
 impl From<&Counters> for RtpRefusals {
     fn from(counters: &Counters) -> Self {
         Self {
-            malformed: counters.malformed + counters.malformed_payload,
+            malformed: counters.malformed + counters.malformed_payload + counters.malformed_events,
             foreign: counters.foreign,
+            unauthentic: counters.unauthentic,
+            replayed: counters.replayed,
             unknown_payload: counters.unknown_payload,
             suspect: counters.suspect,
             discarded: counters.discarded,
@@ -290,6 +298,8 @@ impl std::ops::AddAssign for RtpRefusals {
     fn add_assign(&mut self, other: Self) {
         self.malformed += other.malformed;
         self.foreign += other.foreign;
+        self.unauthentic += other.unauthentic;
+        self.replayed += other.replayed;
         self.unknown_payload += other.unknown_payload;
         self.suspect += other.suspect;
         self.discarded += other.discarded;

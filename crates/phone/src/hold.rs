@@ -59,7 +59,7 @@ impl Driver {
         if hold.wanted == hold.agreed || hold.offered.is_some() {
             return;
         }
-        let mut local = line.local;
+        let mut local = line.local.clone();
         local.session_version += 1;
         hold.offered = Some(hold.wanted);
         let offer = sdp::offer(&local, &codecs, hold.direction());
@@ -78,7 +78,7 @@ impl Driver {
         };
         let direction = line.hold.direction();
         let offered = line.hold.offered.take();
-        match sdp::accept(answer, &codecs, direction) {
+        match sdp::accept(answer, &line.local, &codecs, direction) {
             Ok(negotiated) => {
                 let was_held = line.is_held_by_other();
                 line.negotiated = Some(negotiated);

@@ -29,5 +29,6 @@ pub use rollcall_audio::AudioChoice;
 pub use rollcall_media::codec::Codec;
 pub use rollcall_media::dtmf::{Digit, NotADigit, digits};
 pub use rollcall_media::quality::Quality;
+pub use rollcall_media::srtp::Policy as SrtpPolicy;
 pub use rollcall_sip::{Credentials, RefusalKind, Refusals};
 pub use target::{BadTarget, Target};

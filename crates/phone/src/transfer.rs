@@ -73,9 +73,8 @@ impl Driver {
             return;
         };
         let call = line.call;
-        let identity = link.identity();
-        let Ok((from, (rtp, local))) = identity.and_then(|from| Ok((from, bind_rtp(link.local)?)))
-        else {
+        let bound = bind_rtp(link.local, self.config.srtp);
+        let Ok((from, (rtp, local))) = link.identity().and_then(|from| Ok((from, bound?))) else {
             return link.ua.refuse_referral(Instant::now(), id, 503);
         };
         let shown = uri_text(&target);

@@ -166,19 +166,16 @@ async fn a_phone_registers_hears_itself_and_the_manager_sees_it() {
     );
 
     let rtp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let local = Local::new(rtp.local_addr().unwrap(), 1);
     phone.dial(
         "600",
-        sdp::offer(
-            &Local::new(rtp.local_addr().unwrap(), 1),
-            &[Codec::Pcmu],
-            Direction::SendRecv,
-        ),
+        sdp::offer(&local, &[Codec::Pcmu], Direction::SendRecv),
     );
     let answer = phone.until(|event| match event {
         Event::Answered { sdp, .. } => Some(sdp),
         _ => None,
     });
-    let agreed = sdp::accept(&answer.await, &[Codec::Pcmu], Direction::SendRecv).unwrap();
+    let agreed = sdp::accept(&answer.await, &local, &[Codec::Pcmu], Direction::SendRecv).unwrap();
     let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4];
     packet.extend_from_slice(&[0x55; 160]);
     let mut back = [0; 2048];

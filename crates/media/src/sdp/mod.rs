@@ -5,6 +5,9 @@
 //! place. Hold is a [`Direction`]: we hold by offering [`Direction::SendOnly`], we are held when
 //! the negotiated direction does not send.
 
+mod crypto;
+#[cfg(test)]
+mod crypto_tests;
 mod direction;
 mod format;
 #[cfg(test)]
@@ -17,12 +20,15 @@ use thiserror::Error;
 
 use crate::codec::Codec;
 use crate::dtmf::TelephoneEvents;
+use crate::srtp::{Keys, Policy};
+use crypto::CryptoLine;
 use format::{EventFormat, Format};
 
+pub use crypto::Security;
 pub use direction::{Direction, NotADirection};
 
 /// Our end of the session description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     /// Where we receive RTP.
     pub rtp: SocketAddr,
@@ -30,16 +36,25 @@ pub struct Local {
     pub session_id: u64,
     /// `o=` version: one more with every changed description of the same call (RFC 3264 section 8).
     pub session_version: u64,
+    /// What we say about encryption.
+    pub security: Security,
 }
 
 impl Local {
-    /// The first description of a call.
+    /// The first description of a call, in the open.
     pub fn new(rtp: SocketAddr, session_id: u64) -> Local {
         Local {
             rtp,
             session_id,
             session_version: 1,
+            security: Security::default(),
         }
+    }
+
+    /// The same with encryption.
+    #[must_use]
+    pub fn secured(self, security: Security) -> Local {
+        Local { security, ..self }
     }
 }
 
@@ -76,6 +91,8 @@ pub struct Negotiated {
     pub telephone_events: Option<TelephoneEvents>,
     /// How reports travel.
     pub rtcp: RtcpParameters,
+    /// The keys of RTP and RTCP; none when they travel in the open.
+    pub srtp: Option<Keys>,
 }
 
 /// What both sides agreed on about RTCP.
@@ -101,6 +118,7 @@ impl Negotiated {
             opus: OpusParameters::default(),
             telephone_events: None,
             rtcp: RtcpParameters::default(),
+            srtp: None,
         }
     }
 
@@ -127,9 +145,15 @@ pub enum SdpError {
     /// No `m=audio` line, or it is switched off with port 0.
     #[error("the session description offers no audio")]
     NoAudio,
-    /// The audio is not plain RTP.
-    #[error("the audio wants {0}, only RTP/AVP is spoken here")]
+    /// The audio's transport is none of RTP's, or one that the policy does not take.
+    #[error("the audio wants {0}, which is not spoken here")]
     UnsupportedTransport(String),
+    /// The audio would travel in the open though the policy says that it must not.
+    #[error("the audio would not be encrypted, and it must be")]
+    NotEncrypted,
+    /// The audio is to be encrypted in a way that we do not know.
+    #[error("no way of encryption in common")]
+    NoCommonCrypto,
     /// No codec in common.
     #[error("no codec in common: the other side offers {0}")]
     NoCommonCodec(String),
@@ -162,9 +186,10 @@ pub fn offer(local: &Local, codecs: &[Codec], direction: Direction) -> Vec<u8> {
     let formats: Vec<Format> = codecs.iter().copied().map(Format::offered).collect();
     let events = EventFormat::offered(codecs);
     let audio = Audio {
-        proto: "RTP/AVP",
+        proto: local.security.transport(),
         formats: &formats,
         events: &events,
+        crypto: &local.security.offered(),
         direction,
         rtcp_mux: true,
     };
@@ -181,7 +206,9 @@ pub fn answer(
     direction: Direction,
 ) -> Result<(Vec<u8>, Negotiated), SdpError> {
     let theirs = parse(offer)?;
-    let (index, remote) = find_audio(&theirs)?;
+    let (index, remote) = find_audio(&theirs, local.security.policy())?;
+    let (crypto, keys) = local.security.answered(&remote.crypto).unzip();
+    remote.check_keys(&keys, local.security.policy())?;
     let format = remote
         .formats
         .iter()
@@ -196,6 +223,7 @@ pub fn answer(
                 proto: &media.proto,
                 formats: &[format.answered()],
                 events: events.as_slice(),
+                crypto: crypto.as_slice(),
                 direction,
                 rtcp_mux: remote.rtcp.mux,
             };
@@ -218,13 +246,15 @@ pub fn answer(
             receive_payload_types: vec![events.payload_type],
         }),
         rtcp: remote.rtcp,
+        srtp: keys,
     };
     Ok((bytes, negotiated))
 }
 
-/// Read the answer to our `offer(_, codecs, direction)`.
+/// Read the answer to our `offer(local, codecs, direction)`.
 pub fn accept(
     answer: &[u8],
+    local: &Local,
     codecs: &[Codec],
     direction: Direction,
 ) -> Result<Negotiated, SdpError> {
@@ -235,7 +265,14 @@ pub fn accept(
             "one media line was offered, {count} came back"
         )));
     }
-    let (_, remote) = find_audio(&theirs)?;
+    let policy = local.security.policy();
+    let (_, remote) = find_audio(&theirs, policy)?;
+    let keys = local.security.settled(&remote.crypto);
+    // What stands in an answer was chosen: a line that fits none of ours is no line to pass over.
+    if keys.is_none() && remote.has_keys && policy != Policy::Off {
+        return Err(SdpError::NoCommonCrypto);
+    }
+    remote.check_keys(&keys, policy)?;
     let format = remote
         .formats
         .iter()
@@ -250,6 +287,7 @@ pub fn accept(
         opus: format.opus,
         telephone_events: remote.telephone_events(format.codec, codecs),
         rtcp: remote.rtcp,
+        srtp: keys,
     })
 }
 
@@ -260,6 +298,12 @@ struct RemoteAudio {
     formats: Vec<Format>,
     events: Vec<EventFormat>,
     rtcp: RtcpParameters,
+    /// Its transport says that it is encrypted.
+    is_secured: bool,
+    /// It says something about keys.
+    has_keys: bool,
+    /// What we can use of that.
+    crypto: Vec<CryptoLine>,
     offered: String,
 }
 
@@ -277,8 +321,21 @@ impl RemoteAudio {
             formats: format::read(media),
             events: format::read_events(media),
             rtcp: rtcp(media, address),
+            is_secured: media.proto.contains("SAVP"),
+            has_keys: crypto::is_offered(media),
+            crypto: crypto::read(media),
             offered: format::names(media),
         })
+    }
+
+    /// Encryption that was promised and cannot be, or that must be and was not promised, is no call.
+    fn check_keys(&self, keys: &Option<Keys>, policy: Policy) -> Result<(), SdpError> {
+        match (keys, policy) {
+            (Some(_), _) => Ok(()),
+            (None, _) if self.is_secured => Err(SdpError::NoCommonCrypto),
+            (None, Policy::Required) => Err(SdpError::NotEncrypted),
+            (None, Policy::Off | Policy::Optional) => Ok(()),
+        }
     }
 
     /// What their answer to our offer of `codecs` says about keys: ours may come under the numbers we offered, and
@@ -312,7 +369,7 @@ fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
 
 /// The first audio stream that we can take, and where it stands. When there is none, the reason
 /// that belongs to the first audio line.
-fn find_audio(session: &Session) -> Result<(usize, RemoteAudio), SdpError> {
+fn find_audio(session: &Session, policy: Policy) -> Result<(usize, RemoteAudio), SdpError> {
     let mut refusal = None;
     let live = |media: &&Media| media.media == "audio" && media.port != 0;
     for (index, media) in session.medias.iter().enumerate() {
@@ -321,6 +378,7 @@ fn find_audio(session: &Session) -> Result<(usize, RemoteAudio), SdpError> {
         }
         let read = match media.proto.as_str() {
             "RTP/AVP" | "RTP/AVPF" => RemoteAudio::read(session, media),
+            "RTP/SAVP" | "RTP/SAVPF" if policy != Policy::Off => RemoteAudio::read(session, media),
             other => Err(SdpError::UnsupportedTransport(other.to_owned())),
         };
         match read {
@@ -398,6 +456,7 @@ struct Audio<'a> {
     proto: &'a str,
     formats: &'a [Format],
     events: &'a [EventFormat],
+    crypto: &'a [CryptoLine],
     direction: Direction,
     rtcp_mux: bool,
 }
@@ -415,6 +474,9 @@ impl Audio<'_> {
         }
         for format in self.events {
             format.write(&mut media);
+        }
+        for line in self.crypto {
+            line.write(&mut media);
         }
         media.add_attribute_with_value("ptime", PTIME_MS);
         media.add_attribute_from_str(self.direction);

@@ -40,7 +40,7 @@ fn our_answer_to_our_offer_agrees_on_both_sides() {
     let codecs = Codec::DEFAULT;
     let offered = offer(&local(4000), &codecs, Direction::SendRecv);
     let (answered, callee) = answer(&offered, &local(5000), &codecs, Direction::SendRecv).unwrap();
-    let caller = accept(&answered, &codecs, Direction::SendRecv).unwrap();
+    let caller = accept(&answered, &local(4000), &codecs, Direction::SendRecv).unwrap();
     assert_eq!(caller.codec, Codec::Opus);
     assert_eq!(caller.remote, local(5000).rtp);
     assert_eq!(callee.remote, local(4000).rtp);
@@ -101,7 +101,13 @@ fn keys_may_come_under_our_numbers_and_under_theirs() {
     let answered = offer_of(
         "m=audio 7000 RTP/AVP 0 96\r\na=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\n",
     );
-    let negotiated = accept(&answered, &Codec::DEFAULT, Direction::SendRecv).unwrap();
+    let negotiated = accept(
+        &answered,
+        &local(4000),
+        &Codec::DEFAULT,
+        Direction::SendRecv,
+    )
+    .unwrap();
     assert_eq!(
         negotiated
             .telephone_events
@@ -170,7 +176,13 @@ fn an_answer_keeps_the_offerers_payload_number() {
 #[test]
 fn an_answer_may_number_a_codec_differently_from_our_offer() {
     let answered = offer_of("m=audio 7000 RTP/AVP 96\r\na=rtpmap:96 opus/48000/2\r\n");
-    let negotiated = accept(&answered, &Codec::DEFAULT, Direction::SendRecv).unwrap();
+    let negotiated = accept(
+        &answered,
+        &local(4000),
+        &Codec::DEFAULT,
+        Direction::SendRecv,
+    )
+    .unwrap();
     assert_eq!(negotiated.send_payload_type, 96);
     assert_eq!(negotiated.receive_payload_type, 111);
 }
@@ -220,7 +232,13 @@ fn a_direction_of_the_session_counts_where_the_stream_has_none() {
 #[test]
 fn while_we_hold_an_answer_cannot_make_us_listen() {
     let answered = offer_of("m=audio 7000 RTP/AVP 0\r\na=sendrecv\r\n");
-    let negotiated = accept(&answered, &Codec::DEFAULT, Direction::SendOnly).unwrap();
+    let negotiated = accept(
+        &answered,
+        &local(4000),
+        &Codec::DEFAULT,
+        Direction::SendOnly,
+    )
+    .unwrap();
     assert_eq!(negotiated.direction, Direction::SendOnly);
 }
 
@@ -267,12 +285,12 @@ fn what_is_not_sdp_is_a_bad_request() {
         b"v=1\r\n",
         b"v=0\r\nm=audio x RTP/AVP 0\r\n",
     ] {
-        let error = accept(bytes, &Codec::DEFAULT, Direction::SendRecv).unwrap_err();
+        let error = accept(bytes, &local(4000), &Codec::DEFAULT, Direction::SendRecv).unwrap_err();
         assert!(matches!(error, SdpError::Malformed(_)), "{error}");
         assert_eq!(error.status(), 400);
     }
     let huge = vec![b'a'; MAX_BYTES + 1];
-    let error = accept(&huge, &Codec::DEFAULT, Direction::SendRecv).unwrap_err();
+    let error = accept(&huge, &local(4000), &Codec::DEFAULT, Direction::SendRecv).unwrap_err();
     assert_eq!(error, SdpError::TooLarge(MAX_BYTES + 1));
 }
 
@@ -286,7 +304,13 @@ fn too_many_media_lines_are_refused() {
 #[test]
 fn an_answer_with_another_number_of_streams_is_not_ours() {
     let answered = offer_of("m=audio 7000 RTP/AVP 0\r\nm=audio 7002 RTP/AVP 0\r\n");
-    let error = accept(&answered, &Codec::DEFAULT, Direction::SendRecv).unwrap_err();
+    let error = accept(
+        &answered,
+        &local(4000),
+        &Codec::DEFAULT,
+        Direction::SendRecv,
+    )
+    .unwrap_err();
     assert!(matches!(error, SdpError::NotOurOffer(_)));
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Config, Session, Transmit};
 use crate::codec::Codec;
 use crate::quality::{Monitor, Quality, Snapshot};
-use crate::rtcp::{Arrived, Control, Reception, SenderInfo};
+use crate::rtcp::{self, Arrived, Control, Reception, SenderInfo};
 
 /// What a session keeps for RTCP.
 #[derive(Debug)]
@@ -51,6 +51,16 @@ impl Controlling {
 impl Session {
     /// Take in a datagram from the call's RTCP socket, where there is one of its own.
     pub fn handle_control(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        if !rtcp::is_rtcp(bytes) {
+            self.counters.malformed += 1;
+            return;
+        }
+        self.opened(bytes, |session, bytes| {
+            session.hear_report(now, from, bytes)
+        });
+    }
+
+    pub(super) fn hear_report(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         // Its port is its own affair: NAT may have changed it, and nothing here moves where we send.
         let expected = [self.destination().ip(), self.negotiated.remote.ip()];
         if !expected.contains(&from.ip()) {
@@ -94,6 +104,9 @@ impl Session {
                 .map(|ssrc| monitor.metrics(ssrc, &snapshot)),
         };
         control.report(now, sent, reception, arrived, packet);
+        if let Some(secured) = &mut self.secured {
+            secured.protect_report(packet)?;
+        }
         Some(Transmit {
             destination,
             bytes: packet,
@@ -115,6 +128,9 @@ impl Session {
             metrics: None,
         };
         control.goodbye(now, sent, reception, arrived, packet);
+        if let Some(secured) = &mut self.secured {
+            secured.protect_report(packet)?;
+        }
         Some(Transmit {
             destination,
             bytes: packet,
@@ -146,6 +162,7 @@ impl Session {
         }
         record.source_changes = counters.source_changes;
         record.restarts = counters.restarts;
+        record.encrypted = self.secured.is_some();
         record
     }
 

@@ -44,6 +44,10 @@ pub struct Counters {
     pub reports: u64,
     /// RTP or RTCP from an address that is not the call's source.
     pub foreign: u64,
+    /// SRTP or SRTCP whose tag is wrong: forged, damaged, in the open, or under another key.
+    pub unauthentic: u64,
+    /// SRTP or SRTCP that was here before, or is too old to tell.
+    pub replayed: u64,
     /// With a payload type nobody agreed on.
     pub unknown_payload: u64,
     /// Comfort noise (RFC 3389): tolerated, played as silence.

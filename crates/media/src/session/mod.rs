@@ -7,6 +7,7 @@ mod control;
 mod counters;
 mod event;
 mod receive;
+mod secure;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::sdp::Negotiated;
 use crate::source::SourceLock;
 use control::Controlling;
 use receive::Receiving;
+use secure::Secured;
 use send::Sending;
 
 pub use counters::Counters;
@@ -84,6 +86,8 @@ pub struct Session {
     receiving: Receiving,
     keys: EventReceiver,
     control: Controlling,
+    /// None while sound travels in the open.
+    secured: Option<Secured>,
     /// Told and not yet taken.
     events: VecDeque<SessionEvent>,
     counters: Counters,
@@ -109,6 +113,7 @@ impl Session {
             receiving: Receiving::new(config.negotiated.codec, jitter)?,
             keys: EventReceiver::default(),
             control: Controlling::new(&config),
+            secured: Secured::follow(None, config.negotiated.srtp.as_ref()),
             events: VecDeque::new(),
             counters: Counters::default(),
             negotiated: config.negotiated,
@@ -118,9 +123,15 @@ impl Session {
     /// Take in a datagram from the call's RTP socket. Whatever it is, it is judged, counted, and
     /// harms nothing.
     pub fn handle_packet(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        if rtcp::is_rtcp(bytes) {
-            return self.handle_control(now, from, bytes);
+        match rtcp::is_rtcp(bytes) {
+            true => self.opened(bytes, |session, bytes| {
+                session.hear_report(now, from, bytes)
+            }),
+            false => self.opened(bytes, |session, bytes| session.hear(now, from, bytes)),
         }
+    }
+
+    fn hear(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         let Some(packet) = crate::rtp::read(bytes) else {
             self.counters.malformed += 1;
             return;
@@ -153,6 +164,9 @@ impl Session {
             return None;
         }
         let octets = self.sending.code(samples, &self.negotiated)?;
+        if let Some(secured) = &mut self.secured {
+            secured.protect(self.sending.packet_mut())?;
+        }
         self.counters.sent += 1;
         self.counters.sent_octets += octets as u64;
         Some(Transmit {
@@ -211,6 +225,9 @@ impl Session {
             self.counters = counters.stretched(before.stretched(), None);
         } else if before.direction.receives() != negotiated.direction.receives() {
             self.receiving.restart();
+        }
+        if before.srtp != negotiated.srtp {
+            self.secured = Secured::follow(self.secured.take(), negotiated.srtp.as_ref());
         }
         if before.remote != negotiated.remote {
             self.source = SourceLock::new(negotiated.remote);

@@ -124,6 +124,11 @@ impl Sending {
         &self.packet
     }
 
+    /// The same, to be sealed.
+    pub(super) fn packet_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.packet
+    }
+
     pub(super) fn set_expected_loss(&mut self, percent: u8) -> Result<(), CodecError> {
         self.expected_loss = percent;
         self.encoder.set_expected_loss(percent)

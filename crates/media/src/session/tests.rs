@@ -8,6 +8,7 @@ use super::*;
 use crate::codec::Codec;
 use crate::measure;
 use crate::sdp::{Direction, OpusParameters};
+use crate::srtp::{Keys, MasterKey, Suite};
 use crate::tone::{Tone, ToneGenerator};
 use crate::{FRAME, SAMPLE_RATE};
 
@@ -377,6 +378,126 @@ fn reports_from_elsewhere_change_nothing() {
     call.ann.handle_control(call.now, stranger, &lie);
     assert_eq!(call.ann.counters().foreign, 1);
     assert_eq!(call.ann.quality(call.now).sent, before.sent);
+}
+
+/// A call whose sides agreed on keys.
+fn secured(suite: Suite) -> Call {
+    let mut random = StdRng::seed_from_u64(3711);
+    let mut key = || MasterKey::random(suite, &mut random);
+    let (anns, bobs) = (key(), key());
+    let mut call = Call::new(Codec::Pcmu);
+    for (side, remote, send, receive) in [
+        (&mut call.ann, 2000, &anns, &bobs),
+        (&mut call.bob, 1000, &bobs, &anns),
+    ] {
+        let agreed = Negotiated {
+            srtp: Some(Keys {
+                send: send.clone(),
+                receive: receive.clone(),
+            }),
+            ..negotiated(Codec::Pcmu, remote)
+        };
+        side.update(agreed).unwrap();
+    }
+    call
+}
+
+#[test]
+fn encrypted_sound_and_reports_arrive_in_every_suite() {
+    for suite in Suite::ALL {
+        let mut call = secured(suite);
+        converse(&mut call, 700, |_| false);
+        let heard = call.run(50, |_| true);
+        assert!(tone_level(&heard) > -14.0, "{suite:?}");
+        let counters = call.bob.counters();
+        assert_eq!(
+            (counters.unauthentic, counters.replayed, counters.malformed),
+            (0, 0, 0)
+        );
+        assert!(counters.reports > 1, "{suite:?}");
+        assert!(call.bob.quality(call.now).encrypted);
+    }
+}
+
+#[test]
+fn replayed_forged_and_plain_packets_never_reach_the_speaker_and_move_nothing() {
+    let mut call = secured(Suite::AesCm128HmacSha1_80);
+    let mut recorded = Vec::new();
+    for _ in 0..50 {
+        let packet = call.speak().unwrap();
+        call.bob.handle_packet(call.now, address(1000), &packet);
+        call.bob.play_frame(call.now, &mut [0.0; FRAME]);
+        call.now += Duration::from_millis(20);
+        recorded.push(packet);
+    }
+    // The line falls silent, and somebody on it speaks instead.
+    let mut played = Vec::new();
+    let mut in_the_open = session(Codec::Pcmu, 2000, 9);
+    let mut stranger = secured(Suite::AesCm128HmacSha1_32).ann;
+    for packet in &recorded {
+        let open = in_the_open
+            .send_frame(&[0.9; FRAME])
+            .unwrap()
+            .bytes
+            .to_vec();
+        let forged = stranger.send_frame(&[0.9; FRAME]).unwrap().bytes.to_vec();
+        for (from, bytes) in [
+            (1000, packet),
+            (6666, packet),
+            (1000, &open),
+            (6666, &forged),
+        ] {
+            call.bob.handle_packet(call.now, address(from), bytes);
+        }
+        let mut heard = vec![0.0; FRAME];
+        call.bob.play_frame(call.now, &mut heard);
+        played.extend(heard);
+        call.now += Duration::from_millis(20);
+    }
+    let counters = call.bob.counters();
+    // The forged have the numbers of what was here: they are refused before their tag is looked at.
+    assert_eq!((counters.replayed, counters.unauthentic), (150, 50));
+    assert_eq!((counters.received, counters.source_changes), (50, 0));
+    assert_eq!(call.bob.destination(), address(1000));
+    // What was under way and its fading concealment, then nothing.
+    assert_eq!(measure::level_dbfs(&played[25 * FRAME..]), None);
+}
+
+#[test]
+fn an_off_path_stranger_takes_no_lock_before_the_first_packet() {
+    let mut call = secured(Suite::AeadAes128Gcm);
+    let mut stranger = session(Codec::Pcmu, 2000, 9);
+    for _ in 0..10 {
+        let packet = stranger.send_frame(&[0.9; FRAME]).unwrap().bytes.to_vec();
+        call.bob.handle_packet(call.now, address(6666), &packet);
+    }
+    assert_eq!(call.bob.destination(), address(1000));
+    let heard = call.run(20, |_| true);
+    assert!(tone_level(&heard[5 * FRAME..]) > -14.0);
+}
+
+#[test]
+fn counters_go_on_over_a_change_of_the_session_that_keeps_the_keys() {
+    let mut call = secured(Suite::AesCm128HmacSha1_80);
+    // Past the rollover, where a counter that began anew would open nothing.
+    for _ in 0..70_000 {
+        let packet = call.speak().unwrap();
+        call.bob.handle_packet(call.now, address(1000), &packet);
+    }
+    for (side, direction) in [
+        (&mut call.ann, Direction::SendOnly),
+        (&mut call.bob, Direction::RecvOnly),
+    ] {
+        let held = Negotiated {
+            direction,
+            ..side.negotiated().clone()
+        };
+        side.update(held).unwrap();
+    }
+    call.bob.play_frame(call.now, &mut [0.0; FRAME]);
+    let heard = call.run(50, |_| true);
+    assert!(tone_level(&heard[20 * FRAME..]) > -14.0);
+    assert_eq!(call.bob.counters().unauthentic, 0);
 }
 
 #[test]

@@ -68,7 +68,7 @@ enum Stage {
 }
 
 /// What was agreed with one phone.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Stream {
     local: Local,
     codec: Codec,
@@ -334,22 +334,23 @@ impl Pbx {
         let (caller, Some(Place::Branch(callee))) = (call.caller, call.place(ua)) else {
             return;
         };
-        let Stage::Dialling { locals, .. } = call.stage else {
+        let Stage::Dialling { ref locals, .. } = call.stage else {
             return;
         };
-        let Ok((own, [with_caller, with_callee])) = agree(call, &locals, answer) else {
+        let Ok((own, [with_caller, with_callee])) = agree(call, locals, answer) else {
             self.ua.hangup(now, ua);
             return self.branch_failed(now, id, callee, cause::BEARER_CAPABILITY);
         };
+        let locals = locals.clone();
         self.drop_branches(now, id, Some(callee), "CANCEL", cause::ANSWERED_ELSEWHERE);
         let bridge = self.bridge_id();
         let streams = [
             Stream {
-                local: locals[0],
+                local: locals[0].clone(),
                 codec: with_caller.codec,
             },
             Stream {
-                local: locals[1],
+                local: locals[1].clone(),
                 codec: with_callee.codec,
             },
         ];
@@ -377,7 +378,7 @@ impl Pbx {
         };
         let local = Local {
             session_version: stream.local.session_version + 1,
-            ..stream.local
+            ..stream.local.clone()
         };
         match sdp::answer(offer, &local, &[stream.codec], Direction::SendRecv) {
             Ok((answer, agreed)) => {
@@ -598,7 +599,7 @@ fn agree(
     locals: &[Local; 2],
     answer: &[u8],
 ) -> Result<(Vec<u8>, [Negotiated; 2]), SdpError> {
-    let with_callee = sdp::accept(answer, &call.codecs, Direction::SendRecv)?;
+    let with_callee = sdp::accept(answer, &locals[1], &call.codecs, Direction::SendRecv)?;
     let (own, with_caller) = sdp::answer(
         &call.offer,
         &locals[0],

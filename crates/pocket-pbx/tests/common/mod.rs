@@ -193,9 +193,11 @@ impl Site {
             .events
             .iter()
             .find_map(|event| match event {
-                Event::Answered { sdp, .. } => sdp::accept(sdp, codecs, Direction::SendRecv)
-                    .ok()
-                    .map(|agreed| agreed.codec),
+                Event::Answered { sdp, .. } => {
+                    sdp::accept(sdp, &local(phone), codecs, Direction::SendRecv)
+                        .ok()
+                        .map(|agreed| agreed.codec)
+                }
                 _ => None,
             })
     }

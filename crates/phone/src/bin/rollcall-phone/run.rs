@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use rollcall_phone::{
     Account, AudioChoice, CallRef, Codec, Credentials, Digit, Engine, EngineConfig, EngineHandle,
-    NotADigit, PhoneCommand, PhoneEvent, digits,
+    NotADigit, PhoneCommand, PhoneEvent, SrtpPolicy, digits,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver};
@@ -31,6 +31,9 @@ pub(crate) struct RunArguments {
     /// Codecs to offer, best first.
     #[arg(long, value_delimiter = ',', default_value = "opus,g722,pcmu,pcma")]
     codecs: Vec<Codec>,
+    /// Whether sound is encrypted: off, optional or required.
+    #[arg(long, default_value = "off")]
+    srtp: SrtpPolicy,
     /// Answer every call at once.
     #[arg(long)]
     auto_answer: bool,
@@ -74,6 +77,7 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let config = EngineConfig {
         audio: arguments.audio.clone(),
         codecs: arguments.codecs.clone(),
+        srtp: arguments.srtp,
         auto_answer: arguments.auto_answer,
         ..EngineConfig::default()
     };
