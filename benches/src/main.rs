@@ -1,4 +1,5 @@
-//! `rollcall-bench`: rollcall-phone and its peer baresip, measured side by side in one run.
+//! `rollcall-bench`: rollcall-phone and its peer baresip, measured side by side in one run; and how speech sounds after
+//! losses.
 //!
 //! Owns the rounds (A B A B), the figures and the table. It passes no verdict and has no threshold: machines differ, so
 //! what counts is the ratio of two medians of the same run. Both programs meet the same far end, whose one socket stamps
@@ -6,7 +7,9 @@
 
 mod clicks;
 mod phones;
+mod quality;
 mod rounds;
+mod soak;
 mod table;
 
 use std::process::ExitCode;
@@ -15,14 +18,25 @@ use std::process::ExitCode;
 const FEWEST_ROUNDS: usize = 7;
 
 const USAGE: &str = "\
-rollcall-bench [--rounds N] [--seed N]   measure rollcall-phone beside baresip; at least 7 rounds, which is the default
+rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet and loop delay beside baresip; at least 7 rounds
+rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
+rollcall-bench soak [--hours N] [--seed N]       a day of calls on virtual time, and what memory it takes
 ";
 
 /// What went wrong, in words for the person at the terminal.
 type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
-    match options(std::env::args().skip(1)).and_then(|options| measure(&options)) {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let named = words.first().filter(|word| !word.starts_with("--"));
+    let named = named.cloned().inspect(|_| drop(words.remove(0)));
+    let measured = options(words.into_iter()).and_then(|options| match named.as_deref() {
+        None | Some("delay") => measure(&options),
+        Some("quality") => quality::measure(options.seed),
+        Some("soak") => soak::measure(options.seed, options.hours),
+        Some(_) => Err(USAGE.to_owned()),
+    });
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(words) => {
             eprintln!("rollcall-bench: {words}");
@@ -34,12 +48,14 @@ fn main() -> ExitCode {
 struct Options {
     rounds: usize,
     seed: u64,
+    hours: usize,
 }
 
 fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
     let mut options = Options {
         rounds: FEWEST_ROUNDS,
         seed: 1,
+        hours: 24,
     };
     while let Some(word) = words.next() {
         let number = words
@@ -49,6 +65,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
         match word.as_str() {
             "--rounds" => options.rounds = usize::try_from(number).map_err(|_| USAGE)?,
             "--seed" => options.seed = number,
+            "--hours" => options.hours = usize::try_from(number).map_err(|_| USAGE)?,
             _ => return Err(USAGE.to_owned()),
         }
     }

@@ -15,11 +15,13 @@ use crate::phones::Phone;
 
 const TICK: Duration = Duration::from_millis(20);
 /// Before the first click the loop may settle: buffers fill, clocks meet.
-const SETTLING: u64 = 75;
+const SETTLING: u64 = 150;
 /// Clicks a round.
 const CLICKS: u64 = 8;
 /// From one click's packet to the next's: longer than any loop takes.
 const SPACING: u64 = 20;
+/// The most that a packet takes beyond the fastest one where there is jitter.
+const JITTER: Duration = Duration::from_millis(40);
 /// How long we listen after the last packet.
 const LISTENING: Duration = Duration::from_millis(500);
 /// A phone that answers but sends nothing within this is not measured but named.
@@ -33,7 +35,9 @@ pub(crate) struct Figures {
     pub(crate) answer_to_rtp: f64,
     /// The median of the round's clicks.
     pub(crate) loop_delay: Duration,
-    /// How many clicks came back.
+    /// The same over a network that takes up to [`JITTER`] more for each packet, evenly drawn.
+    pub(crate) jittered_delay: Duration,
+    /// How many clicks came back, of twice [`CLICKS`].
     pub(crate) clicks: usize,
 }
 
@@ -41,11 +45,13 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "REGISTER {:6.1} ms   first RTP {:6.2} ms   loop {:6.1} ms ({} of {CLICKS} clicks)",
+            "REGISTER {:6.1} ms   first RTP {:6.2} ms   loop {:6.1} ms, with jitter {:6.1} ms ({} of {} clicks)",
             milliseconds(self.start_to_register),
             self.answer_to_rtp,
             milliseconds(self.loop_delay),
-            self.clicks
+            milliseconds(self.jittered_delay),
+            self.clicks,
+            2 * CLICKS
         )
     }
 }
@@ -66,38 +72,55 @@ pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
     let first = first
         .first()
         .ok_or_else(|| format!("{} answered but sends no RTP", phone.name()))?;
-    let mut delays = delays(&far_end, &call, seed);
+    let mut source = Source::new();
+    let steady = delays(&far_end, &call, &mut source, seed, Duration::ZERO);
+    let jittered = delays(&far_end, &call, &mut source, seed, JITTER);
     far_end.hang_up(&call);
-    delays.sort();
-    let loop_delay = *delays
-        .get(delays.len() / 2)
-        .ok_or_else(|| format!("no click came back from {}", phone.name()))?;
+    let median = |delays: &[Duration]| {
+        let middle = delays.get(delays.len() / 2).copied();
+        middle.ok_or_else(|| format!("no click came back from {}", phone.name()))
+    };
     Ok(Figures {
         start_to_register: registered.at.duration_since(started),
         answer_to_rtp: signed_milliseconds(call.answered, first.at),
-        loop_delay,
-        clicks: delays.len(),
+        loop_delay: median(&steady)?,
+        jittered_delay: median(&jittered)?,
+        clicks: steady.len() + jittered.len(),
     })
 }
 
-/// Sends sound with clicks, and says what each took to come back. Our clock's phase to the phone's is chance, as it is
-/// between any two.
-fn delays(far_end: &FarEnd, call: &Call, seed: u64) -> Vec<Duration> {
+/// Sends sound with clicks, and says what each took to come back, the shortest first. Our clock's phase to the phone's
+/// is chance, as it is between any two. A click's time is that of a packet that is not held up.
+fn delays(
+    far_end: &FarEnd,
+    call: &Call,
+    source: &mut Source,
+    seed: u64,
+    jitter: Duration,
+) -> Vec<Duration> {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut source = Source::new();
     let mut sent = Vec::new();
+    let mut packets = Vec::new();
     let begin = Instant::now() + random.random_range(Duration::ZERO..TICK);
     for n in 0..SETTLING + CLICKS * SPACING {
-        wait_until(begin + TICK * u32::try_from(n).unwrap_or(u32::MAX));
         let clicks = n >= SETTLING && (n - SETTLING).is_multiple_of(SPACING);
         let click = clicks.then(|| random.random_range(0..FRAME));
-        let packet = source.packet(click);
-        let now = Instant::now();
+        let due = begin + TICK * u32::try_from(n).unwrap_or(u32::MAX);
+        packets.push((
+            due + random.random_range(Duration::ZERO..=jitter),
+            source.packet(click),
+        ));
+        sent.extend(click.map(|place| time_of(due, place)));
+    }
+    packets.sort();
+    for (at, packet) in packets {
+        wait_until(at);
         far_end.send(call.rtp, &packet);
-        sent.extend(click.map(|place| time_of(now, place)));
     }
     wait_until(Instant::now() + LISTENING);
-    pair(&sent, &heard(&far_end.rtp(Duration::ZERO)))
+    let mut delays = pair(&sent, &heard(&far_end.rtp(Duration::ZERO)));
+    delays.sort();
+    delays
 }
 
 /// When clicks began in what came back.

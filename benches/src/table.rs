@@ -8,13 +8,16 @@ use crate::rounds::{Figures, milliseconds};
 /// A row: what it is called, and where its figure is found.
 type Row = (&'static str, fn(&Figures) -> f64);
 
-const ROWS: [Row; 3] = [
+const ROWS: [Row; 4] = [
     ("start to REGISTER on the wire", |figures| {
         milliseconds(figures.start_to_register)
     }),
     ("200 OK to first RTP", |figures| figures.answer_to_rtp),
     ("loop delay, PCMU, no jitter", |figures| {
         milliseconds(figures.loop_delay)
+    }),
+    ("the same, 0-40 ms of jitter", |figures| {
+        milliseconds(figures.jittered_delay)
     }),
 ];
 

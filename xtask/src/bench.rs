@@ -2,12 +2,18 @@
 //!
 //! What is measured is a release build; what measures (`rollcall-bench`) needs no speed of its own.
 
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::{Result, compile, packages, process, step, workspace};
 
 /// Builds and measures; `words` go to `rollcall-bench`.
 pub(crate) fn bench(words: &[&str]) -> Result<()> {
+    match words.first() {
+        Some(&"quality") => return quality(words),
+        Some(&"soak") => return soak(words),
+        _ => {}
+    }
     packages::ensure(&[packages::BUILD, packages::PEERS])?;
     step::run(
         "build rollcall-phone for release",
@@ -19,14 +25,53 @@ pub(crate) fn bench(words: &[&str]) -> Result<()> {
             "rollcall-phone",
         ]),
     )?;
+    let release = workspace::target().join("release");
+    run(words, "ROLLCALL_BIN_DIR", &release)
+}
+
+/// PESQ of speech after losses: in one process, on virtual time.
+fn quality(words: &[&str]) -> Result<()> {
+    packages::ensure(&[packages::BUILD, packages::QUALITY])?;
+    run(words, "ROLLCALL_PESQ_PYTHON", &pesq()?)
+}
+
+/// A day of calls on virtual time.
+fn soak(words: &[&str]) -> Result<()> {
+    packages::ensure(&[packages::BUILD])?;
+    let release = workspace::target().join("release");
+    run(words, "ROLLCALL_BIN_DIR", &release)
+}
+
+/// The Python of an environment in the cache that has PESQ, made at the first use.
+fn pesq() -> Result<PathBuf> {
+    let home = workspace::cache()?.join("pesq");
+    let python = home.join("bin/python");
+    let has_pesq = Command::new(&python)
+        .args(["-c", "import numpy, pesq"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !has_pesq {
+        step::run(
+            "make a Python environment for PESQ",
+            Command::new("python3").args(["-m", "venv"]).arg(&home),
+        )?;
+        step::run(
+            "install PESQ into it",
+            Command::new(&python).args(["-m", "pip", "install", "--quiet", "numpy", "pesq==0.0.4"]),
+        )?;
+    }
+    Ok(python)
+}
+
+/// Builds `rollcall-bench`, which gets `words` and one thing to know, and runs it.
+fn run(words: &[&str], name: &str, value: &Path) -> Result<()> {
     step::run(
         "build the benchmark",
         &mut compile::cargo(&["build", "--locked", "--package", "rollcall-bench"]),
     )?;
     let mut bench = Command::new(workspace::binaries().join("rollcall-bench"));
-    bench
-        .args(words)
-        .env("ROLLCALL_BIN_DIR", workspace::target().join("release"));
+    bench.args(words).env(name, value);
     let status = process::in_foreground(&bench)?;
     if status.success() {
         Ok(())

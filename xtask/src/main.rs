@@ -24,6 +24,8 @@ cargo xtask setup                  install the system packages that building and
 cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt, clippy, deny, ui, unit, e2e
                                    (all of them if none is named); X goes to the test runner
 cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
+cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
+cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
 cargo xtask lab fetch              unpack Asterisk 22 into the cache and print where
 cargo xtask lab start              start it for use by hand, with two extensions, until Ctrl-C
 cargo xtask lab env                print the environment that the end-to-end tests want, for eval

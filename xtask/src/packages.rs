@@ -46,6 +46,14 @@ pub(crate) const TEST: &[&str] = &[
 /// The phones of other people's making that tests and benchmarks run beside ours.
 pub(crate) const PEERS: &[&str] = &["baresip-core", "sip-tester"];
 
+/// What the measurement of speech quality needs: prompts, and what builds PESQ.
+pub(crate) const QUALITY: &[&str] = &[
+    "asterisk-core-sounds-en-g722",
+    "gcc",
+    "python3-dev",
+    "python3-venv",
+];
+
 /// The same for two other families, for the message only: nobody has tried them.
 const FEDORA: &str = "sudo dnf install gcc gcc-c++ make cmake pkgconf webkit2gtk4.1-devel libayatana-appindicator-gtk3 alsa-lib-devel dbus-devel";
 const ARCH: &str =

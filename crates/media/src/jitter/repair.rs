@@ -12,15 +12,21 @@ pub(super) struct Repair {
     /// Weight of the lost ones among them, by the length of the run they were lost in; the last
     /// for all longer ones.
     runs: [f32; LONGEST_RUN],
-    /// Ticks that the last packet could restore.
+    /// The most ticks that a packet of late could restore: in pauses they carry nothing.
     reach: u32,
+    /// Packets since one could restore so much.
+    since: u32,
 }
 
 impl Repair {
     /// A packet was played, after `lost` others that were not there.
     pub(super) fn note(&mut self, lost: u64, redundancy: u32) {
-        self.reach = redundancy;
         let passed = lost.min(FORGETS_ALL) as u32 + 1;
+        self.since += passed;
+        if redundancy >= self.reach || self.since > REMEMBERED {
+            self.reach = redundancy;
+            self.since = 0;
+        }
         let fade = FORGET.powi(passed as i32);
         self.packets = self.packets * fade + passed as f32;
         for run in &mut self.runs {
@@ -55,8 +61,11 @@ impl Repair {
 /// Runs of more are not waited for.
 const LONGEST_RUN: usize = 4;
 
-/// Each packet makes the earlier ones lighter by this: 250 packets, five seconds, are remembered.
+/// Each packet makes the earlier ones lighter by this: as many as [`REMEMBERED`] are remembered.
 const FORGET: f32 = 0.996;
+
+/// Packets; five seconds.
+const REMEMBERED: u32 = 250;
 
 /// After so many lost packets nothing of the time before matters.
 const FORGETS_ALL: u64 = 2_000;
@@ -103,6 +112,20 @@ mod tests {
         assert_eq!(after_loss(0.03, 960).packets_ahead(), 1);
         assert_eq!(after_loss(0.2, 4_800).packets_ahead(), 2);
         assert!(after_loss(0.4, 4_800).packets_ahead() > 2);
+    }
+
+    #[test]
+    fn a_pause_without_redundancy_does_not_make_it_forgotten() {
+        let mut repair = after_loss(0.1, 960);
+        let before = repair.packets_ahead();
+        for _ in 0..20 {
+            repair.note(0, 0);
+        }
+        assert_eq!((repair.packets_ahead(), repair.reach()), (before, 960));
+        for _ in 0..300 {
+            repair.note(0, 0);
+        }
+        assert_eq!(repair.reach(), 0);
     }
 
     #[test]
