@@ -87,7 +87,7 @@ pub(crate) fn pair_of_sessions(
     let offer = sdp::offer(&caller, &[codec], Direction::SendRecv);
     let answered = sdp::answer(&offer, &callee, &[codec], Direction::SendRecv);
     let (answer, hears) = answered.map_err(words)?;
-    let says = sdp::accept(&answer, &[codec], Direction::SendRecv).map_err(words)?;
+    let says = sdp::accept(&answer, &caller, &[codec], Direction::SendRecv).map_err(words)?;
     let mut session = |negotiated| {
         Session::new(Config::new(negotiated, random)).map_err(|error| error.to_string())
     };
