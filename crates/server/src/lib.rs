@@ -34,6 +34,7 @@ mod running;
 mod tls;
 
 pub use config::Config;
+pub use db::{BackupError, backup, restore};
 pub use people::{Actor, NewPerson, Office, PersonError, add_person, prepare};
 pub use running::{Running, StartError, start};
 pub use tls::TlsError;

@@ -1,11 +1,15 @@
-//! The command line: `serve`, `check`, `migrate`, `user`. Secrets come from variables or standard
-//! input, never as arguments, which every user of the machine can read.
+//! The command line: `serve`, `check`, `migrate`, `backup`, `restore`, `user`. Secrets come from
+//! variables or standard input, never as arguments, which every user of the machine can read.
 
 mod user;
 
-use std::{io::IsTerminal as _, path::PathBuf};
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufReader, BufWriter, IsTerminal as _},
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use rollcall_server::{
     Config,
@@ -41,6 +45,20 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Write all that the database holds into a file, beside a server that runs.
+    Backup {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The file to make.
+        file: PathBuf,
+    },
+    /// Bring a backup back into an empty database, of whichever kind.
+    Restore {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The backup.
+        file: PathBuf,
+    },
     /// People: list, add, import, disable, enable, role, password, remove.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -67,6 +85,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
                 Ok(())
             }
             Command::Check { config } => check(&config),
+            Command::Backup { config, file } => backup(&config, &file).await,
+            Command::Restore { config, file } => restore(&config, &file).await,
             Command::User(command) => user::run(command).await,
         }
     })
@@ -106,6 +126,35 @@ fn check(config: &ConfigFile) -> anyhow::Result<()> {
         println!("{line}");
     }
     println!("{} is a configuration.", config.path.display());
+    Ok(())
+}
+
+/// Whole, or not there: what is written under the file's name with `.part` gets its name at the end.
+async fn backup(config: &ConfigFile, path: &Path) -> anyhow::Result<()> {
+    let config = config.load()?;
+    let cannot = || format!("{} cannot be written", path.display());
+    if path.exists() {
+        bail!("{} is there already", path.display());
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = BufWriter::new(options.open(&part).with_context(cannot)?);
+    let rows = rollcall_server::backup(&config, &mut file).await?;
+    file.get_ref().sync_all().with_context(cannot)?;
+    std::fs::rename(&part, path).with_context(cannot)?;
+    println!("{rows} rows are in {}.", path.display());
+    Ok(())
+}
+
+async fn restore(config: &ConfigFile, path: &Path) -> anyhow::Result<()> {
+    let config = config.load()?;
+    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let rows = rollcall_server::restore(&config, BufReader::new(file)).await?;
+    println!("{rows} rows were brought back.");
     Ok(())
 }
 

@@ -31,7 +31,7 @@ const OURS: &[(&str, &str)] = &[(
 )];
 
 /// What we read of a contact, and write of one of our own.
-const COLUMNS: [&str; 8] = [
+pub(super) const COLUMNS: [&str; 8] = [
     "id",
     "endpoint",
     "uri",

@@ -68,7 +68,16 @@ const BEGUN: i64 = 0;
 /// take turns.
 pub(super) async fn up(db: &mut Connection) -> Result<(), DbError> {
     up_to(db, MIGRATIONS).await?;
-    contacts::ensure(db).await?;
+    if db.dialect().ddl_in_transactions() {
+        let begin = db.dialect().begin();
+        db.run(begin).await?;
+        let made = contacts::ensure(db).await;
+        let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        db.run(end).await?;
+        made?;
+    } else {
+        contacts::ensure(db).await?;
+    }
     release(db).await
 }
 

@@ -10,6 +10,7 @@
 //! reads ─────────► pool of read-only connections (never blocked by the writer)
 //! ```
 
+mod backup;
 mod contacts;
 mod dialect;
 mod execute;
@@ -25,6 +26,7 @@ use thiserror::Error;
 
 use dialect::{Connection, Place, Pool, query};
 
+pub use backup::{BackupError, backup, restore};
 pub(crate) use dialect::Kind;
 pub use people::AuditEntry;
 pub use read::Credentials;

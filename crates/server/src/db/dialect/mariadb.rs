@@ -90,6 +90,11 @@ impl Dialect for MariaDb {
         Spelled { text, values }
     }
 
+    fn begin_snapshot(&self) -> &'static str {
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+    }
+
     fn differ(&self, one: &str, other: &str) -> String {
         format!("NOT ({one} <=> {other})")
     }

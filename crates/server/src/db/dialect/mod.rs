@@ -21,7 +21,7 @@ use sqlx::{
     sqlite::SqliteConnectOptions,
 };
 
-pub(super) use query::{Row, query};
+pub(super) use query::{Row, Value, query};
 
 use super::DbError;
 use crate::config::Config;
@@ -55,6 +55,14 @@ pub(super) trait Dialect: Debug + Send + Sync {
     /// Begins a transaction that is going to write.
     fn begin(&self) -> &'static str {
         "BEGIN"
+    }
+
+    /// Begins a transaction whose reads all see the same moment.
+    fn begin_snapshot(&self) -> &'static str;
+
+    /// After rows came in with ids of their own: the next `id` of `table` is above them all.
+    fn renumber(&self, _table: &str) -> Option<String> {
+        None
     }
 
     /// True where the two differ, NULL being a value like any other.

@@ -66,6 +66,17 @@ impl Dialect for Postgres {
         }
     }
 
+    fn begin_snapshot(&self) -> &'static str {
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    }
+
+    fn renumber(&self, table: &str) -> Option<String> {
+        Some(format!(
+            "SELECT setval(pg_get_serial_sequence('{table}', 'id'),
+                 (SELECT COALESCE(MAX(id), 0) + 1 FROM {table}), false)"
+        ))
+    }
+
     /// Over an index on `lower(column)`.
     fn same_name(&self, column: &str, value: &str) -> String {
         format!("lower({column}) = lower({value})")

@@ -30,7 +30,7 @@ pub(in crate::db) fn query<'q>(text: impl Into<Cow<'static, str>>) -> Query<'q> 
 pub(in crate::db) enum Value<'q> {
     Int(Option<i64>),
     Text(Option<Cow<'q, str>>),
-    Bytes(Option<&'q [u8]>),
+    Bytes(Option<Cow<'q, [u8]>>),
     Bool(Option<bool>),
 }
 
@@ -77,7 +77,7 @@ macro_rules! carry_out {
             own = match $query.values.get(place).cloned().ok_or_else(missing)? {
                 Value::Int(value) => own.bind(value),
                 Value::Text(value) => own.bind(value.map(Cow::into_owned)),
-                Value::Bytes(value) => own.bind(value.map(<[u8]>::to_vec)),
+                Value::Bytes(value) => own.bind(value.map(Cow::into_owned)),
                 Value::Bool(value) => own.bind(value),
             };
         }
@@ -265,13 +265,19 @@ impl<'q> From<Option<&'q str>> for Value<'q> {
 
 impl<'q> From<&'q [u8]> for Value<'q> {
     fn from(value: &'q [u8]) -> Self {
-        Self::Bytes(Some(value))
+        Self::Bytes(Some(Cow::Borrowed(value)))
+    }
+}
+
+impl From<Vec<u8>> for Value<'_> {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Bytes(Some(Cow::Owned(value)))
     }
 }
 
 impl<'q> From<Option<&'q [u8]>> for Value<'q> {
     fn from(value: Option<&'q [u8]>) -> Self {
-        Self::Bytes(value)
+        Self::Bytes(value.map(Cow::Borrowed))
     }
 }
 

@@ -91,6 +91,10 @@ impl Dialect for Sqlite {
         "BEGIN IMMEDIATE"
     }
 
+    fn begin_snapshot(&self) -> &'static str {
+        "BEGIN"
+    }
+
     fn columns(&self) -> &'static str {
         "SELECT name, type FROM pragma_table_info(?1) ORDER BY cid"
     }

@@ -82,6 +82,7 @@ behaviours! {
         servers_that_start_together_migrate_once,
         nothing_is_lost_from_the_first_migration_to_the_newest,
         a_migration_that_was_cut_is_run_again,
+        a_backup_brought_back_elsewhere_holds_the_same,
         tables_of_a_newer_server_are_refused;
 }
 

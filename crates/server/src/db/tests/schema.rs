@@ -1,7 +1,10 @@
 //! Migrations: idempotent, complete, and whole whatever cuts them.
 
 use super::*;
-use crate::db::migrate::{self, MIGRATIONS};
+use crate::db::{
+    backup::TABLES,
+    migrate::{self, MIGRATIONS},
+};
 
 /// All tables with their columns and types.
 async fn schema(scene: &Scene) -> Vec<String> {
@@ -19,16 +22,6 @@ async fn schema(scene: &Scene) -> Vec<String> {
     }
     all
 }
-
-/// Ours, those that others point at first.
-const TABLES: &[&str] = &[
-    "users",
-    "sessions",
-    "tokens",
-    "ledger",
-    "last_contacts",
-    "audit",
-];
 
 pub(super) async fn opening_twice_changes_nothing(scene: Scene) {
     let before = schema(&scene).await;
@@ -121,4 +114,64 @@ pub(super) async fn tables_of_a_newer_server_are_refused(scene: Scene) {
     scene.raw().await.run(newer).await.unwrap();
     let refused = Database::open(&scene.config).await.unwrap_err();
     assert!(refused.to_string().contains("newer"), "{refused}");
+}
+
+/// Filled on this database; brought back on this one and on SQLite, and from there.
+pub(super) async fn a_backup_brought_back_elsewhere_holds_the_same(scene: Scene) {
+    scene
+        .commit(vec![user("ann", "1001"), user("bob", "1002")])
+        .await;
+    let bob = scene.database.credentials("bob").await.unwrap().unwrap();
+    let session = NewSession {
+        id: crate::auth::SessionId::from_u128(7),
+        user_id: bob.user_id,
+        device_id: "device-1".into(),
+        bound: false,
+        at: 5,
+        tokens: TokenPair {
+            access: [1; 32],
+            access_expires: 100,
+            refresh: [200; 32],
+            refresh_expires: 100,
+        },
+    };
+    let contact = contact("1001;@abc", ContactStatus::Reachable);
+    scene
+        .commit(vec![Write::StartSession(session), presence(true), contact])
+        .await;
+    let mut file = Vec::new();
+    let rows = backup(&scene.config, &mut file).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = Config {
+        data_dir: dir.path().join("elsewhere"),
+        ..Config::default()
+    };
+    assert_eq!(restore(&elsewhere, &file[..]).await.unwrap(), rows);
+    let mut again = Vec::new();
+    backup(&elsewhere, &mut again).await.unwrap();
+    scene.database.close().await;
+    empty(&mut scene.raw().await).await;
+    assert_eq!(restore(&scene.config, &again[..]).await.unwrap(), rows);
+    let scene = Scene::open(scene.config).await;
+    let restored = scene.database.restore().await.unwrap();
+    assert!(restored.users[0].online && restored.sessions.len() == 1);
+    assert_eq!(
+        restored.contacts,
+        [row("1001;@abc", ContactStatus::Reachable)]
+    );
+    let of_token = scene.database.session_of_access(&[1; 32], 8).await.unwrap();
+    assert_eq!(of_token.unwrap().username, "bob");
+    scene.commit(vec![user("cid", "1003")]).await;
+    let full = restore(&scene.config, &again[..]).await;
+    assert!(matches!(full, Err(BackupError::NotEmpty)));
+    let cut = &again[..again.len() - 12];
+    empty_again(&scene).await;
+    let refused = restore(&scene.config, cut).await;
+    assert!(matches!(refused, Err(BackupError::Format { .. })));
+    assert_eq!(scene.count("SELECT COUNT(*) FROM users").await, 0);
+}
+
+async fn empty_again(scene: &Scene) {
+    let mut db = scene.raw().await;
+    db.run("DELETE FROM users").await.unwrap();
 }
