@@ -17,6 +17,7 @@ pub mod codec;
 pub mod dtmf;
 pub mod jitter;
 pub mod measure;
+pub mod muted;
 mod playout;
 pub mod quality;
 mod rate;

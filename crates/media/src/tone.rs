@@ -1,4 +1,4 @@
-//! The tones a phone makes by itself: ringing, ring-back, busy.
+//! The tones a phone makes by itself: ringing, ring-back, busy, congestion.
 
 use std::f64::consts::TAU;
 
@@ -42,6 +42,14 @@ impl Tone {
         }
     }
 
+    /// What the caller hears when the network or the other side cannot take the call: busy, twice as fast.
+    pub fn congestion(region: Region) -> Tone {
+        match region {
+            Region::Europe => Tone::of([425.0, 0.0], -16.0, &[(250, 250)]),
+            Region::UnitedStates => Tone::of([480.0, 620.0], -24.0, &[(250, 250)]),
+        }
+    }
+
     /// What the called person hears: a warble of two tones, twice in a row.
     pub fn ringing() -> Tone {
         Tone::of([440.0, 554.37], -18.0, &[(400, 200), (400, 2000)])
@@ -74,6 +82,8 @@ pub struct ToneGenerator {
     position: u64,
     /// Of each frequency, in turns, 0 to 1.
     phases: [f64; 2],
+    /// Samples after which it is silent for good.
+    end: Option<u64>,
 }
 
 impl ToneGenerator {
@@ -83,6 +93,17 @@ impl ToneGenerator {
             tone,
             position: 0,
             phases: [0.0; 2],
+            end: None,
+        }
+    }
+
+    /// The same for so many milliseconds, then silence.
+    #[must_use]
+    pub fn lasting(self, milliseconds: u32) -> ToneGenerator {
+        let end = u64::from(milliseconds) * u64::from(SAMPLE_RATE) / 1000;
+        ToneGenerator {
+            end: Some(end),
+            ..self
         }
     }
 
@@ -106,6 +127,11 @@ impl ToneGenerator {
 
     /// 1 while on, 0 while off, with ramps of [`RAMP`] samples inside the on time.
     fn envelope(&self) -> f32 {
+        let left = self.end.map(|end| end.saturating_sub(self.position));
+        self.cadence().min(left.map_or(1.0, ramp))
+    }
+
+    fn cadence(&self) -> f32 {
         if self.tone.cadence_ms.is_empty() {
             return ramp(self.position);
         }
@@ -174,6 +200,19 @@ mod tests {
             );
             assert_eq!(measure::level_dbfs(&samples[24_000..]), None, "{second}");
         }
+    }
+
+    #[test]
+    fn a_tone_that_lasts_for_a_while_ends_without_a_click_and_stays_silent() {
+        let mut generator = ToneGenerator::new(Tone::congestion(Region::Europe)).lasting(700);
+        let mut sound = vec![0.0; 48_000];
+        generator.fill(&mut sound);
+        assert!(measure::level_dbfs(&sound[..12_000]).is_some());
+        assert_eq!(measure::level_dbfs(&sound[12_000..24_000]), None);
+        assert!(measure::level_dbfs(&sound[24_000..33_000]).is_some());
+        assert_eq!(measure::level_dbfs(&sound[33_600..]), None);
+        let steepest = sound.windows(2).map(|w| (w[1] - w[0]).abs());
+        assert!(steepest.fold(0.0, f32::max) < 0.03);
     }
 
     #[test]

@@ -459,6 +459,10 @@ impl Driver {
 
     /// Tells the end of a call, once.
     fn end_line(&mut self, id: CallId, end: CallEnd) {
+        let last_tone = match (self.lines.lines.get(&id), end.kind) {
+            (Some(line), kind) if line.phase.is_outgoing() => kind.tone(),
+            _ => None,
+        };
         if let Some(line) = self.lines.lines.remove(&id) {
             let call = line.call;
             self.sound.ask(SoundCommand::Stop { id, call });
@@ -468,6 +472,31 @@ impl Driver {
             });
         }
         self.sound.set_cue(self.lines.cue());
+        if let Some(cue) = last_tone.filter(|_| self.lines.len() == 0) {
+            self.sound.play_once(cue);
+        }
+    }
+}
+
+impl Phase {
+    /// We called, and nobody has answered yet.
+    fn is_outgoing(self) -> bool {
+        matches!(self, Phase::Dialing | Phase::Ringing | Phase::EarlyMedia)
+    }
+}
+
+impl EndKind {
+    /// What the caller hears of it: busy where a person or a phone says no, congestion where the call got nowhere.
+    fn tone(self) -> Option<Cue> {
+        match self {
+            Self::Busy | Self::Declined => Some(Cue::Busy),
+            Self::NotFound
+            | Self::Unavailable
+            | Self::Refused
+            | Self::NoCommonCodec
+            | Self::TimedOut => Some(Cue::Congestion),
+            _ => None,
+        }
     }
 }
 

@@ -114,6 +114,8 @@ pub enum PhoneCommand {
     },
     /// Send silence on every call.
     SetMuted(bool),
+    /// Let the other sides of all calls that are not on hold hear each other, mixed here, or no longer.
+    SetJoined(bool),
     /// Use other sound devices, also during calls.
     SetAudio(AudioChoice),
     /// End calls, unregister, and stop: [`crate::PhoneEvent::Stopped`] is the last event.

@@ -163,6 +163,7 @@ impl Driver {
             PhoneCommand::Refer { call, refer_to } => self.refer(call, &refer_to),
             PhoneCommand::Connect { call, other } => self.connect(call, other),
             PhoneCommand::SetMuted(muted) => self.sound.ask(SoundCommand::Mute(muted)),
+            PhoneCommand::SetJoined(joined) => self.sound.ask(SoundCommand::Join(joined)),
             PhoneCommand::SetAudio(choice) => self.sound.ask(SoundCommand::Choose(choice)),
             PhoneCommand::Shutdown => {
                 self.hang_up_all();
@@ -428,6 +429,7 @@ impl Driver {
                 }
             }
             SoundReport::CallFailed { call, message } => self.fail_call(call, message),
+            SoundReport::SpeakingMuted => self.tell(PhoneEvent::SpeakingMuted),
             SoundReport::Over { call, quality } => {
                 self.tell(PhoneEvent::Quality { call, quality });
             }

@@ -128,6 +128,8 @@ pub enum PhoneEvent {
         /// Why.
         end: CallEnd,
     },
+    /// Somebody speaks into the microphone of a call while it is muted. Told at most every ten seconds.
+    SpeakingMuted,
     /// The record of a call whose sound has ended: once, after [`PhoneEvent::Ended`]. A call without sound has none.
     Quality {
         /// The call that was.

@@ -101,6 +101,59 @@ async fn two_phones_hear_each_other_in_opus() {
 }
 
 #[tokio::test]
+async fn joined_calls_hear_each_other_and_us_but_not_themselves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let exchange = Exchange::start();
+    let voices = [("1002", "first", 660.0), ("1003", "second", 880.0)];
+    let mut others = Vec::new();
+    for (extension, name, hertz) in voices {
+        let config = EngineConfig {
+            auto_answer: true,
+            ..speaking(folder.path(), name, hertz)
+        };
+        others.push(Phone::registered(extension, &exchange, config).await);
+    }
+    let host = EngineConfig {
+        codecs: vec![Codec::Pcmu],
+        ..speaking(folder.path(), "host", 440.0)
+    };
+    let mut host = Phone::registered("1001", &exchange, host).await;
+    for extension in ["1002", "1003"] {
+        host.dial(extension);
+        host.answered().await;
+    }
+    host.engine.send(PhoneCommand::SetJoined(true));
+    host.ticks(75).await;
+    host.engine.send(PhoneCommand::Shutdown);
+    for other in &mut others {
+        other.ended().await;
+        other.engine.send(PhoneCommand::Shutdown);
+        other
+            .expect(|event| (*event == PhoneEvent::Stopped).then_some(()))
+            .await;
+    }
+    for (name, own, other) in [("first", 660.0, 880.0), ("second", 880.0, 660.0)] {
+        let samples = heard(folder.path(), name);
+        let quarter = RATE as usize / 4;
+        let late = &samples[samples.len() - 3 * quarter..][..quarter];
+        let level = |hertz| tone_dbfs(late, RATE, hertz).unwrap_or(f64::NEG_INFINITY);
+        // A busy machine loses some of it; what must not be heard is not there at all.
+        for voice in [440.0, other] {
+            assert!(
+                level(voice) > -26.0,
+                "{name} hears {voice}: {}",
+                level(voice)
+            );
+            assert!(
+                level(own) < level(voice) - 15.0,
+                "{name} hears itself: {}",
+                level(own)
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_rings_on_both_ends_and_is_answered_by_hand() {
     let exchange = Exchange::start();
     let mut callee = Phone::registered("1002", &exchange, silent()).await;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use rollcall_media::FRAME;
 use rollcall_media::quality::Quality;
 use rollcall_media::sdp::Negotiated;
 use rollcall_media::session::{Config, Session, Transmit};
@@ -24,6 +25,8 @@ pub(super) struct Line {
     rtp: Rc<UdpSocket>,
     rtcp: Option<Rc<UdpSocket>>,
     readers: Vec<JoinHandle<()>>,
+    /// What came from the other side in this turn.
+    pub(super) heard: Vec<f32>,
 }
 
 impl Drop for Line {
@@ -57,11 +60,17 @@ impl Line {
             rtp,
             rtcp,
             readers,
+            heard: vec![0.0; FRAME],
         })
     }
 
     pub(super) fn session(&self) -> RefMut<'_, Session> {
         self.session.borrow_mut()
+    }
+
+    /// Takes what is due to be heard into [`Line::heard`].
+    pub(super) fn play(&mut self, now: Instant) {
+        self.session.borrow_mut().play_frame(now, &mut self.heard);
     }
 
     /// Sends 20 ms of what was spoken, and the report that is due.

@@ -11,6 +11,7 @@
 
 mod devices;
 mod line;
+mod mix;
 mod thread;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,6 +55,8 @@ pub(crate) enum SoundCommand {
     /// Play a tone of our own, or none.
     Tone(Option<Cue>),
     Mute(bool),
+    /// Let the calls hear each other, or no longer.
+    Join(bool),
     Choose(AudioChoice),
     /// Ends the thread.
     Quit,
@@ -66,6 +69,10 @@ pub(crate) enum Cue {
     Ringing,
     /// The phone we called rings.
     RingBack,
+    /// The other side is busy, or will not. For a few seconds.
+    Busy,
+    /// The call could not be put through. For a few seconds.
+    Congestion,
 }
 
 /// What the media thread tells.
@@ -79,6 +86,8 @@ pub(crate) enum SoundReport {
     },
     /// A call's sound cannot be coded.
     CallFailed { call: CallId, message: String },
+    /// Somebody speaks into the muted microphone while a call is up.
+    SpeakingMuted,
     /// A call's sound has ended.
     Over {
         call: CallRef,
@@ -200,6 +209,13 @@ impl Sound {
         if self.cue != cue {
             self.cue = cue;
             self.ask(SoundCommand::Tone(cue));
+        }
+    }
+
+    /// Plays a tone that ends by itself, unless another one has to play.
+    pub(crate) fn play_once(&self, cue: Cue) {
+        if self.cue.is_none() {
+            self.ask(SoundCommand::Tone(Some(cue)));
         }
     }
 

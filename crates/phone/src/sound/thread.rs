@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rollcall_audio::AudioChoice;
 use rollcall_media::FRAME;
+use rollcall_media::muted::MutedSpeech;
 use rollcall_media::sdp::Negotiated;
 use rollcall_media::session::SessionEvent;
 use rollcall_media::tone::{Region, Tone, ToneGenerator};
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::devices::Devices;
 use super::line::Line;
+use super::mix::without_own;
 use super::{Cue, Pulse, SoundCommand, SoundReport};
 use crate::ports::MediaSockets;
 use crate::{CallRef, RtpRefusals};
@@ -31,12 +33,18 @@ pub(super) struct Thread {
     lines: HashMap<CallId, Line>,
     tone: Option<ToneGenerator>,
     muted: bool,
+    muted_speech: MutedSpeech,
+    /// The calls hear each other.
+    joined: bool,
     /// What the calls that are over refused.
     refused: RtpRefusals,
     next_tick: Instant,
+    /// The sum of what all calls say.
     heard: Vec<f32>,
     mixed: Vec<f32>,
     spoken: Vec<f32>,
+    /// What one of several joined calls hears.
+    shared: Vec<f32>,
 }
 
 impl Thread {
@@ -52,11 +60,14 @@ impl Thread {
             lines: HashMap::new(),
             tone: None,
             muted: false,
+            muted_speech: MutedSpeech::default(),
+            joined: false,
             refused: RtpRefusals::default(),
             next_tick: Instant::now(),
             heard: vec![0.0; FRAME],
             mixed: vec![0.0; FRAME],
             spoken: vec![0.0; FRAME],
+            shared: vec![0.0; FRAME],
         }
     }
 
@@ -88,13 +99,12 @@ impl Thread {
                     line.session().press(&digits);
                 }
             }
-            SoundCommand::Tone(cue) => self.tone = cue.map(|cue| ToneGenerator::new(tone_of(cue))),
+            SoundCommand::Tone(cue) => self.tone = cue.map(generator),
             SoundCommand::Mute(muted) => {
                 self.muted = muted;
-                for line in self.lines.values() {
-                    line.session().set_muted(muted);
-                }
+                self.muted_speech.reset();
             }
+            SoundCommand::Join(joined) => self.joined = joined,
             SoundCommand::Choose(choice) => self.devices.choose(choice),
             SoundCommand::Quit => {}
         }
@@ -103,7 +113,6 @@ impl Thread {
     fn start(&mut self, call: CallId, sockets: MediaSockets, negotiated: Negotiated) {
         match Line::open(sockets, negotiated) {
             Ok(line) => {
-                line.session().set_muted(self.muted);
                 if self.lines.is_empty() {
                     // The first packet leaves now, not up to a tick later.
                     self.next_tick = Instant::now();
@@ -152,6 +161,7 @@ impl Thread {
         self.tell_events();
         self.devices.play(&self.mixed);
         self.devices.capture(&mut self.spoken);
+        self.mute(now);
         self.speak(now);
         self.count_refusals();
     }
@@ -175,12 +185,27 @@ impl Thread {
         if let Some(tone) = self.tone.as_mut().filter(|_| self.devices.are_real()) {
             tone.fill(&mut self.mixed);
         }
-        for line in self.lines.values() {
-            line.session().play_frame(now, &mut self.heard);
-            for (mixed, heard) in self.mixed.iter_mut().zip(&self.heard) {
-                *mixed = (*mixed + heard).clamp(-1.0, 1.0);
+        self.heard.fill(0.0);
+        for line in self.lines.values_mut() {
+            line.play(now);
+            for (sum, heard) in self.heard.iter_mut().zip(&line.heard) {
+                *sum += heard;
             }
         }
+        for (mixed, heard) in self.mixed.iter_mut().zip(&self.heard) {
+            *mixed = (*mixed + heard).clamp(-1.0, 1.0);
+        }
+    }
+
+    /// What is muted is silence before anything else is done with it; in joined calls the others still hear each other.
+    fn mute(&mut self, now: Instant) {
+        if !self.muted {
+            return;
+        }
+        if !self.lines.is_empty() && self.muted_speech.hear(now, &self.spoken) {
+            self.tell(SoundReport::SpeakingMuted);
+        }
+        self.spoken.fill(0.0);
     }
 
     /// Passes on what the sessions noticed since the last turn.
@@ -196,9 +221,15 @@ impl Thread {
         }
     }
 
-    fn speak(&self, now: Instant) {
+    fn speak(&mut self, now: Instant) {
+        let joined = self.joined && self.lines.len() > 1;
         for line in self.lines.values() {
-            line.send(now, &self.spoken);
+            if joined {
+                without_own(&self.spoken, &self.heard, &line.heard, &mut self.shared);
+                line.send(now, &self.shared);
+            } else {
+                line.send(now, &self.spoken);
+            }
         }
     }
 
@@ -215,9 +246,15 @@ impl Thread {
     }
 }
 
-fn tone_of(cue: Cue) -> Tone {
+/// How long a tone plays that tells of the end of a call, in milliseconds.
+const LAST_TONE: u32 = 3_000;
+
+fn generator(cue: Cue) -> ToneGenerator {
+    let region = Region::default();
     match cue {
-        Cue::Ringing => Tone::ringing(),
-        Cue::RingBack => Tone::ring_back(Region::default()),
+        Cue::Ringing => ToneGenerator::new(Tone::ringing()),
+        Cue::RingBack => ToneGenerator::new(Tone::ring_back(region)),
+        Cue::Busy => ToneGenerator::new(Tone::busy(region)).lasting(LAST_TONE),
+        Cue::Congestion => ToneGenerator::new(Tone::congestion(region)).lasting(LAST_TONE),
     }
 }

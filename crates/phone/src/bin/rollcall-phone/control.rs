@@ -5,6 +5,7 @@
 //! answer [CALL]              resume [CALL]          connect CALL OTHER
 //! decline [CALL]             dtmf DIGITS [CALL]     refer-to ADDRESS [CALL]
 //! hangup [CALL]              mute, unmute           refresh, quit
+//! join, part
 //! ```
 //!
 //! CALL is the number that the events name; without it the only call is meant.
@@ -12,7 +13,7 @@
 use rollcall_phone::{CallRef, PhoneCommand, PhoneEvent, digits};
 
 /// Every command and how it is written.
-const WORDS: &str = "dial, answer, decline, hangup, hold, resume, mute, unmute, dtmf, transfer, connect, refer-to, \
+const WORDS: &str = "dial, answer, decline, hangup, hold, resume, mute, unmute, join, part, dtmf, transfer, connect, refer-to, \
                      refresh, quit";
 
 /// The calls that a command can mean.
@@ -70,6 +71,8 @@ pub(crate) fn command(line: &str, calls: &Calls) -> Result<Option<PhoneCommand>,
         "resume" => (PhoneCommand::Resume(call(0)?), 1),
         "mute" => (PhoneCommand::SetMuted(true), 0),
         "unmute" => (PhoneCommand::SetMuted(false), 0),
+        "join" => (PhoneCommand::SetJoined(true), 0),
+        "part" => (PhoneCommand::SetJoined(false), 0),
         "dtmf" => {
             let digits = digits(&need(1)?).map_err(|error| error.to_string())?;
             let call = call(1)?;

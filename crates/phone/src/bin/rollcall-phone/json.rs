@@ -68,6 +68,7 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
             "event": "ended", "call": call.0, "reason": end.kind.as_str(), "sip_code": end.sip_code,
             "message": end.message,
         }),
+        PhoneEvent::SpeakingMuted => json!({ "event": "speaking_muted" }),
         PhoneEvent::Quality { call, quality } => quality_object(*call, quality),
         PhoneEvent::AudioReady {
             microphone,
@@ -140,6 +141,7 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
         PhoneEvent::HeldByOther { held: false, .. } => "taken off hold".to_owned(),
         PhoneEvent::DtmfReceived { digit, .. } => format!("the other side pressed {digit}"),
         PhoneEvent::Ended { end, .. } => end.message.clone(),
+        PhoneEvent::SpeakingMuted => "you are muted".to_owned(),
         PhoneEvent::Quality { quality, .. } => quality_words(quality),
         PhoneEvent::AudioReady { .. } => "sound is ready".to_owned(),
         PhoneEvent::AudioProblem { message, .. } => message.clone(),
