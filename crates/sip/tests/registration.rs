@@ -335,3 +335,201 @@ fn a_refused_refresh_leaves_a_contact_that_unregistering_still_takes_away() {
     assert_eq!(told(&world).last(), Some(&RegistrationEvent::Unregistered));
     assert_eq!(registrar.contact, None);
 }
+
+/// The REGISTERs that the phone sent, read again.
+fn register_requests(world: &World) -> Vec<rollcall_sip::message::Request> {
+    let sent = world.sent(PHONE).into_iter();
+    sent.filter_map(|message| match message {
+        Message::Request(request) if request.method == Method::Register => Some(request),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn after_a_move_the_new_contact_replaces_the_old_one_in_one_register() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    let sent_before = register_requests(&world).len();
+    world.agents[PHONE].0 = address(5071);
+    let (phone, now) = world.ua(PHONE);
+    phone.relocate(now, address(5071), address(5060));
+    run(&mut world, &mut registrar, SECOND);
+    let requests = register_requests(&world).split_off(sent_before);
+    let contacts: Vec<&str> = requests[0].headers.texts("Contact").collect();
+    assert_eq!(
+        contacts,
+        [
+            "<sip:1001-aa-bb@127.0.0.1:5070>;expires=0",
+            "<sip:1001-aa-bb@127.0.0.1:5071>;expires=300"
+        ]
+    );
+    assert!(matches!(
+        told(&world).last(),
+        Some(RegistrationEvent::Registered { contact, .. }) if contact.ends_with(":5071")
+    ));
+    let sent_before = register_requests(&world).len();
+    let (phone, now) = world.ua(PHONE);
+    phone.refresh(now);
+    run(&mut world, &mut registrar, SECOND);
+    let later = register_requests(&world).split_off(sent_before);
+    assert_eq!(
+        later[0].headers.texts("Contact").count(),
+        1,
+        "it is forgotten once"
+    );
+}
+
+#[test]
+fn the_instance_and_the_flow_are_named_in_the_contact() {
+    let mut world = World::perfect();
+    let urn = "urn:uuid:3f2504e0-4f89-41d3-9a0c-0305e82c3301";
+    let mut config = rollcall_sip::Config::phone(address(5070), "1001-aa-bb", "t", 1);
+    config.instance = Some(urn.to_owned());
+    world.agents[PHONE].1 = rollcall_sip::UserAgent::new(config, world.clock.now());
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    let request = register_requests(&world).remove(0);
+    let contact = request.headers.contacts().remove(0);
+    assert_eq!(
+        contact.params.get("+sip.instance").as_deref(),
+        Some(format!("<{urn}>").as_str())
+    );
+    assert_eq!(contact.params.get("reg-id").as_deref(), Some("1"));
+    assert!(request.headers.lists("Supported", "outbound"));
+    assert!(request.headers.lists("Supported", "path"));
+}
+
+#[test]
+fn the_registrars_service_route_leads_later_requests_but_no_register() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    registrar.service_route = vec![
+        "<sip:edge.example;lr>".into(),
+        "<sip:home.example;lr>".into(),
+    ];
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    world.call(PHONE, "offer");
+    let (phone, now) = world.ua(PHONE);
+    phone.refresh(now);
+    run(&mut world, &mut registrar, SECOND);
+    let routes = |method| {
+        let sent = world.sent(PHONE).into_iter();
+        let last = sent.filter_map(|message| match message {
+            Message::Request(request) if request.method == method => Some(request),
+            _ => None,
+        });
+        let last = last.last().expect("sent");
+        let routes: Vec<String> = last.headers.texts("Route").map(str::to_owned).collect();
+        routes
+    };
+    assert_eq!(
+        routes(Method::Invite),
+        ["<sip:edge.example;lr>", "<sip:home.example;lr>"]
+    );
+    assert!(routes(Method::Register).is_empty());
+}
+
+#[test]
+fn every_contact_of_the_address_is_removed_by_a_star() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    let bindings: Vec<String> = world.agents[PHONE]
+        .1
+        .bindings()
+        .iter()
+        .map(|binding| binding.user().to_owned())
+        .collect();
+    assert_eq!(
+        bindings,
+        ["desk", "1001-aa-bb"],
+        "another phone's is told too"
+    );
+    let (phone, now) = world.ua(PHONE);
+    phone.unregister_all(now);
+    run(&mut world, &mut registrar, SECOND);
+    assert_eq!(told(&world).last(), Some(&RegistrationEvent::Unregistered));
+    let last = register_requests(&world).pop().expect("sent");
+    assert_eq!(last.headers.text("Contact"), Some("*"));
+    assert_eq!(last.headers.text("Expires"), Some("0"));
+}
+
+#[test]
+fn no_lifetime_makes_the_refresh_timer_underflow_or_overflow() {
+    for granted in [1, 2, 3, 59, 60, 61, u32::MAX] {
+        let mut world = World::perfect();
+        let mut registrar = Registrar::new(&world);
+        registrar.expires = granted;
+        let (phone, now) = world.ua(PHONE);
+        let account = rollcall_sip::Account {
+            expires: Duration::from_secs(u32::MAX.into()),
+            ..account("secret")
+        };
+        phone.register(now, account);
+        run(&mut world, &mut registrar, SECOND / 2);
+        let due = world.agents[PHONE].1.poll_timeout().expect("a refresh");
+        let wait = due - world.clock.now();
+        let lifetime = Duration::from_secs(granted.into());
+        assert!(
+            wait < lifetime && wait <= Duration::from_secs(86_400),
+            "{granted}: {wait:?}"
+        );
+        let sent = registers(&world);
+        run(&mut world, &mut registrar, 10 * SECOND);
+        let more = registers(&world) - sent;
+        assert!(more <= 50, "{granted}: no storm, {more} in 10 s");
+    }
+}
+
+#[test]
+fn a_contact_of_absurd_length_in_the_200_is_no_registration_and_no_panic() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    registrar.padding = "x".repeat(40_000);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND / 2);
+    assert!(matches!(
+        told(&world).last(),
+        Some(RegistrationEvent::Failed {
+            failure: Failure::ContactMissing,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_request_for_another_contact_is_answered_404_and_rings_nothing() {
+    let mut world = World::perfect();
+    let config = rollcall_sip::Config {
+        trust: rollcall_sip::Trust::Listed(vec![address(5060)]),
+        ..rollcall_sip::Config::phone(address(5070), "1001-aa-bb", "t", 1)
+    };
+    world.agents[PHONE].1 = rollcall_sip::UserAgent::new(config, world.clock.now());
+    let request = |method: &str, user: &str| {
+        format!(
+            "{method} sip:{user}@127.0.0.1:5070 SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK{method}{user}\n\
+             From: <sip:a@b>;tag=1\nTo: <sip:c@d>\nCall-ID: {method}{user}\nCSeq: 1 {method}\nContact: <sip:a@b>\n\n"
+        )
+    };
+    for (method, user, answer) in [
+        ("INVITE", "1001", "SIP/2.0 404 Not Found"),
+        ("INVITE", "1001-aa-cc", "SIP/2.0 404 Not Found"),
+        ("OPTIONS", "1001", "SIP/2.0 404 Not Found"),
+        ("OPTIONS", "1001-aa-bb", "SIP/2.0 200 OK"),
+        ("INVITE", "1001-aa-bb", "SIP/2.0 100 Trying"),
+    ] {
+        world.wire.clear();
+        world.inject(address(5060), PHONE, &request(method, user));
+        assert_eq!(world.start_lines(PHONE), [answer], "{method} {user}");
+    }
+    let rang = world.count(PHONE, |event| {
+        matches!(event, rollcall_sip::Event::Incoming { .. })
+    });
+    assert_eq!(rang, 1);
+}

@@ -216,3 +216,67 @@ fn a_call_that_nobody_takes_is_refused_in_the_end() {
     assert_eq!(world.count(PBX, ended), 1);
     assert!(world.agents.iter().all(|(_, ua)| ua.call_count() == 0));
 }
+
+#[test]
+fn a_long_request_takes_tcp_and_comes_back_to_udp_where_tcp_fails() {
+    let mut world = World::perfect();
+    world.agents[PHONE].1.invite(
+        world.clock.now(),
+        rollcall_sip::InviteRequest {
+            target: rollcall_sip::message::parse_uri("sip:600@127.0.0.1:5060").expect("a URI"),
+            destination: address(5060),
+            from: common::name_addr("<sip:1001@127.0.0.1>"),
+            offer: "a".repeat(1_300).into(),
+            credentials: None,
+            headers: Vec::new(),
+        },
+    );
+    let transmit = world.agents[PHONE].1.poll_transmit().expect("the INVITE");
+    assert_eq!(transmit.transport, rollcall_sip::Transport::Tcp);
+    let via = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes)
+            .lines()
+            .nth(1)
+            .map(str::to_owned)
+    };
+    let over_tcp = via(&transmit.bytes).expect("Via");
+    assert!(over_tcp.starts_with("Via: SIP/2.0/TCP "), "{over_tcp}");
+    let now = world.clock.now();
+    let ua = &mut world.agents[PHONE].1;
+    ua.handle_transport_error(now, transmit.transport, transmit.destination);
+    let again = ua.poll_transmit().expect("the INVITE again");
+    assert_eq!(again.transport, rollcall_sip::Transport::Udp);
+    assert_eq!(via(&again.bytes), Some(over_tcp.replace("TCP", "UDP")));
+    assert!(ua.poll_transmit().is_none() && ua.poll_event().is_none());
+    assert_eq!(ua.call_count(), 1, "nobody above noticed");
+}
+
+#[test]
+fn what_waits_for_an_answer_over_a_broken_connection_has_failed_at_once() {
+    let world = World::perfect();
+    let config = rollcall_sip::Config {
+        transport: rollcall_sip::Transport::Tls,
+        ..rollcall_sip::Config::phone(address(5070), "1001-aa-bb", "t", 1)
+    };
+    let now = world.clock.now();
+    let mut ua = rollcall_sip::UserAgent::new(config, now);
+    ua.register(now, common::account("secret"));
+    let transmit = ua.poll_transmit().expect("REGISTER");
+    let text = String::from_utf8_lossy(&transmit.bytes).into_owned();
+    assert!(text.contains("\r\nVia: SIP/2.0/TLS "), "{text}");
+    assert!(text.contains("@127.0.0.1:5070;transport=tls>"), "{text}");
+    ua.handle_transport_error(now, transmit.transport, transmit.destination);
+    let told: Vec<Event> = std::iter::from_fn(|| ua.poll_event()).collect();
+    assert!(
+        matches!(
+            told.last(),
+            Some(Event::Registration(
+                rollcall_sip::RegistrationEvent::Failed {
+                    retry_in: Some(_),
+                    ..
+                }
+            ))
+        ),
+        "{told:?}"
+    );
+}

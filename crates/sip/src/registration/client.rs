@@ -17,7 +17,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(32);
 const REFUSED_RETRY: Duration = Duration::from_secs(60);
 /// Longest Retry-After that is believed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
-/// Longest registration that a registrar can make us ask for by 423.
+/// Longest registration that a registrar can make us ask for by 423, or that is believed of a 200.
 const LONGEST_EXPIRES: Duration = Duration::from_secs(86_400);
 
 /// One account's registration.
@@ -36,6 +36,12 @@ pub(crate) struct Registration {
     held: bool,
     /// The registrar may hold our contact: it is held, or a REGISTER of ours may have arrived.
     may_be_held: bool,
+    /// An older Contact URI of ours that the registrar may hold.
+    outdated: Option<String>,
+    /// Everybody's contact is to go.
+    leaving_for_all: bool,
+    service_route: Vec<String>,
+    bindings: Vec<NameAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +79,48 @@ impl Registration {
             leaving: false,
             held: false,
             may_be_held: false,
+            outdated: None,
+            leaving_for_all: false,
+            service_route: Vec::new(),
+            bindings: Vec::new(),
         }
+    }
+
+    /// The route that the registrar wants our requests to take (RFC 3608).
+    pub(crate) fn service_route(&self) -> &[String] {
+        &self.service_route
+    }
+
+    /// The contacts that the registrar named last.
+    pub(crate) fn bindings(&self) -> &[NameAddr] {
+        &self.bindings
+    }
+
+    /// The registrar is at another address from now on, or we are: `outdated` is the Contact that stood for us.
+    pub(crate) fn relocate(&mut self, registrar: SocketAddr, outdated: Option<String>) {
+        self.account.destination = registrar;
+        if self.may_be_held && self.outdated.is_none() {
+            self.outdated = outdated;
+        }
+    }
+
+    /// The Contacts of the next REGISTER: ours, an older one of ours to be forgotten, or `*`.
+    pub(crate) fn contacts(
+        &self,
+        own: &str,
+        instance: Option<&str>,
+        expires: Duration,
+    ) -> Vec<String> {
+        if self.leaving_for_all {
+            return vec!["*".to_owned()];
+        }
+        let instance = instance.map_or_else(String::new, |urn| {
+            format!(";+sip.instance=\"<{urn}>\";reg-id=1")
+        });
+        let own = format!("<{own}>{instance};expires={}", expires.as_secs());
+        let outdated = self.outdated.as_ref();
+        let outdated = outdated.map(|uri| format!("<{uri}>;expires=0"));
+        outdated.into_iter().chain([own]).collect()
     }
 
     /// Whether OPTIONS should be answered with 200: held, or about to be (the registrar may ask before it answers).
@@ -115,6 +162,12 @@ impl Registration {
             self.state = State::Idle;
         }
         self.may_be_held
+    }
+
+    /// Begins to leave with every contact of the address of record.
+    pub(crate) fn leave_for_all(&mut self) {
+        self.leaving = true;
+        self.leaving_for_all = true;
     }
 
     /// The next REGISTER, without Via, Contact and Authorization.
@@ -184,22 +237,24 @@ impl Registration {
                 random,
             ));
         }
+        self.outdated = None;
+        self.bindings = response.headers.contacts();
         if self.leaving {
             self.held = false;
             self.may_be_held = false;
+            self.service_route.clear();
             self.state = State::Idle;
             return Fate::Tell(RegistrationEvent::Unregistered);
         }
-        let own = response
-            .headers
-            .contacts()
-            .into_iter()
-            .find(|contact| contact.user() == contact_user);
-        let Some(own) = own else {
+        let own = self.bindings.iter();
+        let own = own.clone().find(|contact| contact.user() == contact_user);
+        let Some(own) = own.cloned() else {
             self.held = false;
             return Fate::Tell(self.fail_after(now, Failure::ContactMissing, None, random));
         };
         let expires = granted(&own, &response.headers).unwrap_or(self.expires);
+        let routes = response.headers.texts("Service-Route");
+        self.service_route = routes.map(str::to_owned).collect();
         self.failures = 0;
         self.held = true;
         self.state = State::Held {
@@ -283,6 +338,8 @@ fn granted(contact: &NameAddr, headers: &Headers) -> Option<Duration> {
     own.map(|seconds| Duration::from_secs(seconds.into()))
         .or_else(|| headers.seconds("Expires"))
         .filter(|expires| !expires.is_zero())
+        // Centuries would overflow the clock; a day is refreshed soon enough.
+        .map(|expires| expires.min(LONGEST_EXPIRES))
 }
 
 /// Early enough to survive a lost REGISTER (32 s), at three quarters of a short lifetime.

@@ -58,6 +58,17 @@ impl Client {
         }
     }
 
+    /// Begins anew over another transport. Nothing was heard over the first, so the branch may stay.
+    pub(super) fn restart(
+        &mut self,
+        now: Instant,
+        timers: &Timers,
+        request: Request,
+        wire: Transmit,
+    ) {
+        *self = Self::new(now, timers, request, wire);
+    }
+
     pub(super) fn due(&self) -> Option<Instant> {
         [self.resend.map(|(at, _)| at), self.end]
             .into_iter()

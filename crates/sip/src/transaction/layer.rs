@@ -128,6 +128,54 @@ impl TransactionLayer {
             .map(|client| (&client.request, client.wire.destination))
     }
 
+    /// The transport of a transaction that is not over.
+    pub(crate) fn transport_of(&self, id: ClientId) -> Option<Transport> {
+        self.clients.get(&id).map(|client| client.wire.transport)
+    }
+
+    /// Requests without a final answer that went to `destination` over `transport`.
+    pub(crate) fn pending_over(
+        &self,
+        transport: Transport,
+        destination: SocketAddr,
+    ) -> Vec<ClientId> {
+        let mut pending: Vec<ClientId> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.is_pending())
+            .filter(|(_, client)| client.wire.transport == transport)
+            .filter(|(_, client)| client.wire.destination == destination)
+            .map(|(id, _)| *id)
+            .collect();
+        pending.sort();
+        pending
+    }
+
+    /// Sends a request again over another transport, in the same transaction.
+    pub(crate) fn send_over(&mut self, now: Instant, id: ClientId, transport: Transport) {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
+        let before = client.due();
+        let mut request = client.request.clone();
+        if let Ok(via) = request.headers.via_view() {
+            let via = Via {
+                transport: transport.via_token().to_owned(),
+                ..via
+            };
+            request.headers.set("Via", via.to_string());
+        }
+        let wire = Transmit {
+            transport,
+            destination: client.wire.destination,
+            bytes: write::request(&request),
+        };
+        client.restart(now, &self.timers, request, wire.clone());
+        let after = client.due();
+        self.reschedule(Slot::Client(id), before, after);
+        self.transmits.push_back(wire);
+    }
+
     /// Gives a cancelled INVITE 64 T1 to end.
     pub(crate) fn end_soon(&mut self, now: Instant, id: ClientId) {
         self.end_by(now + self.timers.patience(), id);

@@ -14,8 +14,7 @@ pub(crate) use layer::{
     reply_address,
 };
 
-/// How a message travels. Only UDP is wired to sockets now; the transaction layer already treats the others as
-/// reliable (no retransmission).
+/// How a message travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// Datagrams.
@@ -34,6 +33,26 @@ impl Transport {
     /// Whether the transport itself delivers or fails, so that requests are sent once.
     pub fn is_reliable(self) -> bool {
         self != Self::Udp
+    }
+
+    /// The port where none is given (RFC 3261 section 19.1.2, RFC 7118 section 8).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
+    }
+
+    /// The value of a URI's `transport` parameter; UDP goes without.
+    pub fn uri_token(self) -> Option<&'static str> {
+        match self {
+            Self::Udp => None,
+            Self::Tcp => Some("tcp"),
+            Self::Tls => Some("tls"),
+            Self::Ws | Self::Wss => Some("ws"),
+        }
     }
 
     /// The token used in Via (RFC 3261 section 20.42).

@@ -6,11 +6,12 @@ use std::time::Instant;
 use super::{Pending, Purpose, Reply, UserAgent};
 use crate::digest::{ClientDigest, Credentials};
 use crate::message::{
-    Headers, HeadersView, HostWithPort, Method, Request, Response, StatusCode, Uri, Version, Via,
+    Headers, HeadersView, HostWithPort, Method, Param, Request, Response, StatusCode, Uri, Version,
+    Via,
 };
 use crate::message::{Params, Scheme, header, parse::status};
-use crate::registration::Failure;
-use crate::transaction::{ClientId, ServerId, Transmit};
+use crate::registration::{Failure, Registration};
+use crate::transaction::{ClientId, ServerId, Transmit, Transport};
 
 /// Methods a user agent acts upon.
 pub(super) const ALLOW: &str =
@@ -21,11 +22,13 @@ const MAX_CHALLENGES: u8 = 6;
 impl UserAgent {
     /// Our Contact address.
     pub(super) fn contact(&self) -> Uri {
+        let transport = self.config.transport.uri_token();
+        let transport = transport.map(|token| Param::Other("transport".into(), Some(token.into())));
         Uri {
             scheme: Some(Scheme::Sip),
             auth: Some((self.config.contact_user.as_str(), None::<String>).into()),
             host_with_port: self.config.local.into(),
-            params: Vec::new(),
+            params: transport.into_iter().collect(),
             headers: Vec::new(),
         }
     }
@@ -38,10 +41,8 @@ impl UserAgent {
         destination: SocketAddr,
         pending: Pending,
     ) -> ClientId {
-        self.complete(&mut request);
-        let client = self
-            .layer
-            .start(now, request, self.config.transport, destination);
+        let transport = self.complete(&mut request);
+        let client = self.layer.start(now, request, transport, destination);
         self.pending.insert(client, pending);
         client
     }
@@ -52,10 +53,10 @@ impl UserAgent {
         mut request: Request,
         destination: SocketAddr,
     ) -> Transmit {
-        self.complete(&mut request);
+        let transport = self.complete(&mut request);
         let bytes = crate::message::write::request(&request);
         let transmit = Transmit {
-            transport: self.config.transport,
+            transport,
             destination,
             bytes,
         };
@@ -84,9 +85,9 @@ impl UserAgent {
             body: Vec::new(),
             ..request.clone()
         };
-        let client = self
-            .layer
-            .start(now, cancel, self.config.transport, destination);
+        let transport = self.layer.transport_of(invite);
+        let transport = transport.unwrap_or(self.config.transport);
+        let client = self.layer.start(now, cancel, transport, destination);
         self.pending.insert(client, Pending::new(Purpose::Cancel));
         self.layer.end_soon(now, invite);
     }
@@ -203,12 +204,14 @@ impl UserAgent {
         own.any(|own| own.eq_ignore_ascii_case(option))
     }
 
-    fn complete(&mut self, request: &mut Request) {
+    /// Adds what every request carries, and says over which transport it goes.
+    fn complete(&mut self, request: &mut Request) -> Transport {
         let mut params = Params::default();
         params.set("rport", None);
         params.set("branch", Some(self.random.branch()));
         let sent_by = HostWithPort::from(self.config.local);
-        let via = Via::new(self.config.transport.via_token(), sent_by, params);
+        let mut via = Via::new(self.config.transport.via_token(), sent_by, params);
+        self.preload_route(request);
         let mut headers = Headers::default();
         headers.add("Via", via.to_string());
         headers.add("Max-Forwards", "70");
@@ -230,6 +233,35 @@ impl UserAgent {
         }
         headers.add("User-Agent", self.config.user_agent.clone());
         request.headers = headers;
+        let transport = self.transport_for(request);
+        if transport != self.config.transport {
+            transport.via_token().clone_into(&mut via.transport);
+            request.headers.set("Via", via.to_string());
+        }
+        transport
+    }
+
+    /// A long request takes a stream, since a datagram of its length may be lost in pieces.
+    fn transport_for(&self, request: &Request) -> Transport {
+        let own = self.config.transport;
+        let limit = self.config.stream_above.filter(|_| own == Transport::Udp);
+        match limit.is_some_and(|limit| crate::message::write::request(request).len() > limit) {
+            true => Transport::Tcp,
+            false => own,
+        }
+    }
+
+    /// The registrar's Service-Route on what begins a dialog or stands alone (RFC 3608 section 5).
+    fn preload_route(&self, request: &mut Request) {
+        let in_dialog = request.headers.to_view().is_ok_and(|to| to.tag().is_some());
+        let has_route = request.headers.text("Route").is_some();
+        if in_dialog || has_route || request.method == Method::Register {
+            return;
+        }
+        let routes = self.registration.as_ref().map(Registration::service_route);
+        for route in routes.into_iter().flatten() {
+            request.headers.add("Route", route);
+        }
     }
 }
 

@@ -24,6 +24,14 @@ pub struct Config {
     pub timers: Timers,
     /// Whose out-of-dialog requests are heard.
     pub trust: Trust,
+    /// Whether out-of-dialog requests must be for our Contact's user part, which is unique to device and run; others
+    /// are answered 404, and nothing rings.
+    pub only_for_contact: bool,
+    /// Over UDP: requests longer than this many bytes go over TCP, and over UDP after all where that fails (RFC 3261
+    /// section 18.1.1). None keeps to UDP.
+    pub stream_above: Option<usize>,
+    /// The device's lasting URN, `urn:uuid:...`, for `+sip.instance` and `reg-id` (RFC 5626 section 4.1).
+    pub instance: Option<String>,
     /// Incoming calls beyond this many are answered 486 Busy Here.
     pub max_calls: usize,
     /// Requests of others that are kept in memory at once; more are answered 503 and forgotten.
@@ -55,6 +63,9 @@ impl Config {
             seed,
             timers: Timers::default(),
             trust: Trust::Listed(Vec::new()),
+            only_for_contact: true,
+            stream_above: Some(1_300),
+            instance: None,
             max_calls: 2,
             max_transactions: 1_024,
             session_expires: Some(Duration::from_secs(1_800)),
@@ -68,6 +79,8 @@ impl Config {
     pub fn pbx(local: SocketAddr, user_agent: impl Into<String>, seed: u64) -> Self {
         Self {
             trust: Trust::Anyone,
+            only_for_contact: false,
+            stream_above: None,
             max_calls: usize::MAX,
             max_transactions: 65_536,
             session_expires: None,

@@ -10,7 +10,7 @@ use crate::message::{
     Headers, HeadersView, Method, Refusal, Request, Uri, Version, Via, header, name_and_value,
     write,
 };
-use crate::transaction::{RequestFate, ServerId, Transmit, received_via, reply_address};
+use crate::transaction::{RequestFate, ServerId, Transmit, Transport, received_via, reply_address};
 
 /// Handed-up requests that may wait for an answer at once; more are answered 503.
 const MAX_WAITING: usize = 4096;
@@ -20,6 +20,7 @@ impl UserAgent {
         &mut self,
         now: Instant,
         mut request: Request,
+        transport: Transport,
         source: SocketAddr,
     ) {
         let Ok(via) = request.headers.via_view() else {
@@ -28,15 +29,17 @@ impl UserAgent {
         mark_source(&mut request.headers, &via, source);
         let call = DialogKey::of_request(&request).and_then(|key| self.calls.named(&key));
         if !self.hears(source) && !call.is_some_and(|call| self.is_peer(call, source)) {
-            self.refuse_stranger(&request, &via, source);
+            self.refuse_stranger(&request, &via, transport, source);
             return;
         }
-        match self
+        let fate = self
             .layer
-            .handle_request(now, &request, &via, self.config.transport, source)
-        {
+            .handle_request(now, &request, &via, transport, source);
+        match fate {
             RequestFate::Absorbed => {}
-            RequestFate::Overload => self.refuse_for_want_of_room(&request, &via, source),
+            RequestFate::Overload => {
+                self.refuse_for_want_of_room(&request, &via, transport, source)
+            }
             RequestFate::Ack => self.handle_ack(now, &request, source),
             RequestFate::New(server) => self.handle_new(now, server, call, request, &via, source),
         }
@@ -45,6 +48,7 @@ impl UserAgent {
     /// Answers a request that could not be read, as far as it can be answered.
     pub(super) fn handle_unreadable(
         &mut self,
+        transport: Transport,
         source: SocketAddr,
         bytes: &[u8],
         refusal: &Refusal,
@@ -74,7 +78,7 @@ impl UserAgent {
         if matches!(refusal.code, 405 | 501) {
             reply = reply.with("Allow", ALLOW);
         }
-        self.respond_stateless(&request, &via, source, reply);
+        self.respond_stateless(&request, &via, transport, source, reply);
     }
 
     fn handle_new(
@@ -103,8 +107,21 @@ impl UserAgent {
                 self.refusals.count(RefusalKind::UnknownDialog);
                 self.respond_in(now, server, &request, Reply::new(481), None);
             }
+            _ if self.is_for_another(&request) => {
+                self.refusals.count(RefusalKind::Stranger);
+                tracing::debug!(%source, method = %request.method, "request for another contact");
+                let tag = self.random.token();
+                self.respond_in(now, server, &request, Reply::new(404), Some(&tag));
+            }
             _ => self.handle_out_of_dialog(now, server, request, source),
         }
+    }
+
+    /// Whether a request outside a dialog names a Contact that was never ours: a number that someone tries out, or the
+    /// phone that had our address before us.
+    fn is_for_another(&self, request: &Request) -> bool {
+        self.config.only_for_contact
+            && request.uri.user() != Some(self.config.contact_user.as_str())
     }
 
     fn handle_out_of_dialog(
@@ -181,7 +198,13 @@ impl UserAgent {
     }
 
     /// No transaction, no event, nothing rings.
-    fn refuse_stranger(&mut self, request: &Request, via: &Via, source: SocketAddr) {
+    fn refuse_stranger(
+        &mut self,
+        request: &Request,
+        via: &Via,
+        transport: Transport,
+        source: SocketAddr,
+    ) {
         tracing::debug!(%source, method = %request.method, "request from an address that is not the registrar's");
         self.refusals.count(RefusalKind::Stranger);
         let code = match request.method {
@@ -190,15 +213,21 @@ impl UserAgent {
             _ if request.headers.to_view().is_ok_and(|to| to.tag().is_some()) => 481,
             _ => 404,
         };
-        self.respond_stateless(request, via, source, Reply::new(code));
+        self.respond_stateless(request, via, transport, source, Reply::new(code));
     }
 
     /// 503 without a transaction: its sender comes back later, and a retransmission costs no more than this.
-    fn refuse_for_want_of_room(&mut self, request: &Request, via: &Via, source: SocketAddr) {
+    fn refuse_for_want_of_room(
+        &mut self,
+        request: &Request,
+        via: &Via,
+        transport: Transport,
+        source: SocketAddr,
+    ) {
         self.refusals.count(RefusalKind::Overload);
         tracing::debug!(%source, method = %request.method, "more transactions than are kept");
         let reply = Reply::new(503).with("Retry-After", "5");
-        self.respond_stateless(request, via, source, reply);
+        self.respond_stateless(request, via, transport, source, reply);
     }
 
     /// Extensions we are required to know, and bodies we cannot read (RFC 3261 sections 8.2.2.3 and 8.2.3).
@@ -229,6 +258,7 @@ impl UserAgent {
         &mut self,
         request: &Request,
         via: &Via,
+        transport: Transport,
         source: SocketAddr,
         reply: Reply,
     ) {
@@ -241,7 +271,7 @@ impl UserAgent {
             .collect();
         let response = self.response(request, reply, Some(&format!("s{tag}")));
         self.layer.transmit(Transmit {
-            transport: self.config.transport,
+            transport,
             destination: reply_address(via, source),
             bytes: write::response(&response),
         });

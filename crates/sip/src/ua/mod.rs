@@ -39,7 +39,7 @@ use crate::message::{
 };
 use crate::random::Random;
 use crate::registration::{Account, Registration};
-use crate::transaction::{ClientId, ResponseFate, ServerId, TransactionLayer, Transmit};
+use crate::transaction::{ClientId, ResponseFate, ServerId, TransactionLayer, Transmit, Transport};
 use calls::Calls;
 use transfer::Referrer;
 
@@ -126,17 +126,56 @@ impl UserAgent {
         }
     }
 
-    /// Takes one datagram (or one message of a stream).
+    /// Takes one datagram, or one message of a stream, over the transport of [`Config`].
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        self.handle_message(now, self.config.transport, from, bytes);
+    }
+
+    /// Takes one message; `from` is the sender, or the other end of its connection.
+    pub fn handle_message(
+        &mut self,
+        now: Instant,
+        transport: Transport,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) {
         // Keep-alives (RFC 5626 section 3.5.1, and the four zero bytes of some PBXs).
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return;
         }
         match parse(bytes) {
-            Ok(Message::Request(request)) => self.handle_request(now, request, from),
+            Ok(Message::Request(request)) => self.handle_request(now, request, transport, from),
             Ok(Message::Response(response)) => self.handle_response(now, &response, from),
-            Err(refusal) => self.handle_unreadable(from, bytes, &refusal),
+            Err(refusal) => self.handle_unreadable(transport, from, bytes, &refusal),
         }
+    }
+
+    /// A connection to `destination` could not be made, or broke: what waits for an answer from there has failed (RFC
+    /// 3261 section 17.1.4). What took a stream for its length alone goes by UDP after all.
+    pub fn handle_transport_error(
+        &mut self,
+        now: Instant,
+        transport: Transport,
+        destination: SocketAddr,
+    ) {
+        for client in self.layer.pending_over(transport, destination) {
+            if transport != self.config.transport && self.config.transport == Transport::Udp {
+                self.layer.send_over(now, client, Transport::Udp);
+                continue;
+            }
+            self.handle_timed_out(now, client);
+            self.layer.forget(client);
+        }
+        self.forget_ended_transactions();
+    }
+
+    /// Our address is another one, or the registrar's is: a connection was made again, the network changed, another
+    /// server of the same name takes over. Registers at once, with the new Contact in place of the old. Calls that are
+    /// up are yours to carry over with [`Self::reoffer`].
+    pub fn relocate(&mut self, now: Instant, local: SocketAddr, registrar: SocketAddr) {
+        let before = (self.config.local != local).then(|| self.contact_uri());
+        self.config.local = local;
+        self.relocate_registration(now, registrar, before);
     }
 
     /// Does what is due. Call it at [`Self::poll_timeout`]; calling early does nothing.
@@ -186,6 +225,19 @@ impl UserAgent {
     /// without a retry.
     pub fn unregister(&mut self, now: Instant) {
         self.end_registration(now);
+    }
+
+    /// Removes every contact of our address of record, those of other phones too (RFC 3261 section 10.2.2), as
+    /// [`Self::unregister`] does with ours.
+    pub fn unregister_all(&mut self, now: Instant) {
+        self.end_every_registration(now);
+    }
+
+    /// Every contact that the registrar named in its last 200: ours and other phones'.
+    pub fn bindings(&self) -> &[NameAddr] {
+        self.registration
+            .as_ref()
+            .map_or(&[], Registration::bindings)
     }
 
     /// False: OPTIONS is answered 480, because nobody could hear or speak. Calls still come through.

@@ -26,6 +26,30 @@ impl UserAgent {
         }
     }
 
+    pub(super) fn end_every_registration(&mut self, now: Instant) {
+        if let Some(registration) = &mut self.registration {
+            registration.leave_for_all();
+            self.send_register(now);
+        } else {
+            self.tell(RegistrationEvent::Unregistered);
+        }
+    }
+
+    pub(super) fn relocate_registration(
+        &mut self,
+        now: Instant,
+        registrar: SocketAddr,
+        outdated: Option<String>,
+    ) {
+        let Some(registration) = &mut self.registration else {
+            return;
+        };
+        registration.relocate(registrar, outdated);
+        if registration.is_wanted() {
+            self.send_next_register(now);
+        }
+    }
+
     pub(super) fn refresh_registration(&mut self, now: Instant) {
         if self.registration.as_ref().is_some_and(|r| r.is_due(now)) {
             self.send_next_register(now);
@@ -140,8 +164,15 @@ impl UserAgent {
             return;
         };
         let (mut request, expires) = registration.request();
-        let contact = format!("<{}>;expires={}", self.contact_uri(), expires.as_secs());
-        request.headers.add("Contact", contact);
+        let instance = self.config.instance.as_deref();
+        for contact in registration.contacts(&self.contact_uri(), instance, expires) {
+            request.headers.add("Contact", contact);
+        }
+        let supported = match instance {
+            Some(_) => "path, outbound",
+            None => "path",
+        };
+        request.headers.add("Supported", supported);
         // The known nonce saves a round trip; when it has aged, the answer is one more challenge.
         if let Some(digest) = &mut registration.digest {
             digest.authorise(&mut request, &registration.account.credentials);

@@ -47,6 +47,8 @@ impl World {
         );
         let phone = Config {
             trust: rollcall_sip::Trust::Listed(vec![address(5060)]),
+            // Tests say what else is refused of requests that name somebody else.
+            only_for_contact: false,
             ..phone
         };
         let pbx = Config::pbx(address(5060), "pbx/test", seed ^ 0xff);
@@ -229,6 +231,9 @@ pub(crate) struct Registrar {
     pub(crate) min_expires: u32,
     pub(crate) omit_contact: bool,
     pub(crate) contact: Option<String>,
+    pub(crate) service_route: Vec<String>,
+    /// Put into the Contact of the 200.
+    pub(crate) padding: String,
     seen: usize,
 }
 
@@ -243,6 +248,8 @@ impl Registrar {
             min_expires: 0,
             omit_contact: false,
             contact: None,
+            service_route: Vec::new(),
+            padding: String::new(),
             seen: 0,
         }
     }
@@ -284,18 +291,22 @@ impl Registrar {
         if asked < self.min_expires {
             return Reply::new(423).with("Min-Expires", self.min_expires.to_string());
         }
-        let contact = request.headers.contacts().remove(0);
+        let contact = request.headers.contacts().pop().expect("a Contact");
         self.contact = Some(contact.user().to_owned());
         match self.omit_contact {
             true => Reply::new(200),
             false => {
                 // Host and port rewritten, as Asterisk does behind NAT: only the user part is ours.
                 let uri = format!(
-                    "<sip:{}@198.51.100.7:9>;expires={}",
+                    "<sip:{}{}@198.51.100.7:9>;expires={}",
                     contact.user(),
+                    self.padding,
                     self.expires.min(asked)
                 );
-                Reply::new(200).with("Contact", format!("<sip:desk@198.51.100.9>, {uri}"))
+                let reply =
+                    Reply::new(200).with("Contact", format!("<sip:desk@198.51.100.9>, {uri}"));
+                let routes = self.service_route.iter();
+                routes.fold(reply, |reply, route| reply.with("Service-Route", route))
             }
         }
     }
