@@ -53,6 +53,16 @@ const DOORS: &[(&str, &[&str], &str)] = &[
         &["aes::", "aes_gcm::", "hmac::", "use aes", "use hmac"],
         "crates/media/src/srtp/cipher.rs",
     ),
+    (
+        "hickory-resolver",
+        &["hickory_resolver::", "use hickory_resolver"],
+        "crates/phone/src/resolve",
+    ),
+    (
+        "rustls-platform-verifier",
+        &["rustls_platform_verifier::", "use rustls_platform_verifier"],
+        "crates/phone/src/transport",
+    ),
     ("@tauri-apps", &["@tauri-apps/"], "ui/src/platform"),
 ];
 

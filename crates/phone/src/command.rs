@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rollcall_audio::AudioChoice;
 use rollcall_media::dtmf::Digit;
-use rollcall_sip::Credentials;
+use rollcall_sip::{Credentials, Transport};
 
 /// One call of an engine. Whoever dials makes one with [`CallRef::fresh`]; the engine makes those of incoming calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,8 +24,11 @@ impl CallRef {
 pub struct Account {
     /// User part of the address of record: the extension.
     pub user: String,
-    /// The registrar as `host` or `host:port`; the port is 5060 when missing.
+    /// The registrar as `host` or `host:port`. Without a port the name is asked for its servers (RFC 3263), or the
+    /// transport's own port is taken.
     pub registrar: String,
+    /// How to speak with it; where none is said, what its name service prefers, else UDP.
+    pub transport: Option<Transport>,
     /// User name and password for its challenges. The password never shows in Debug output.
     pub credentials: Credentials,
     /// This device's lasting id; the Contact's user part and the User-Agent carry it.
@@ -47,6 +50,7 @@ impl Account {
         Self {
             user: user.into(),
             registrar: registrar.into(),
+            transport: None,
             credentials,
             device_id: device_id.into(),
             display_name: String::new(),

@@ -1,6 +1,7 @@
 //! An engine's fixed settings.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rollcall_audio::AudioChoice;
@@ -30,6 +31,14 @@ pub struct EngineConfig {
     /// SIP's base round-trip estimate T1 (RFC 3261 section 17.1.1.2): 500 ms, shorter in tests. A request without
     /// an answer fails after 64 of it.
     pub sip_t1: Duration,
+    /// The one authority whose certificates are trusted, as a PEM file; the system's own by default.
+    pub trusted_ca: Option<PathBuf>,
+    /// The path of a telephone server's WebSocket. Asterisk's `/ws` by default.
+    pub websocket_path: String,
+    /// How often a connection is asked for a sign of life. 30 s by default.
+    pub keep_alive: Duration,
+    /// Who is asked for the servers of a domain (NAPTR, SRV); the system's name server by default.
+    pub dns: Option<SocketAddr>,
 }
 
 impl Default for EngineConfig {
@@ -44,6 +53,10 @@ impl Default for EngineConfig {
             max_calls: 2,
             auto_answer: false,
             sip_t1: Duration::from_millis(500),
+            trusted_ca: None,
+            websocket_path: "/ws".to_owned(),
+            keep_alive: Duration::from_secs(30),
+            dns: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The SIP thread: commands, the SIP socket, timers, vitals; calls are in [`crate::calls`].
 
 use std::future::pending;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rollcall_sip::{Event, Failure, Refusals, RegistrationEvent};
@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::calls::Lines;
-use crate::link::Link;
+use crate::link::{Link, Reached, Unreached, reach};
+use crate::resolve::{self, Place};
 use crate::sound::{Sound, SoundCommand, SoundReport};
-use crate::{
-    Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Refused, Vitals, resolve,
-};
+use crate::transport::{Length, Received};
+use crate::{Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Refused, Vitals};
 
 /// How long calls and the registration may take to end at shutdown.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -46,12 +46,14 @@ pub(crate) struct Driver {
     /// What the links of accounts before refused.
     refused: Refusals,
     farewell: Option<Instant>,
+    /// Another address of ours that was seen once.
+    moved_to: Option<IpAddr>,
 }
 
-/// What the name service said, and to which question.
+/// What became of a search for the registrar, and of which one.
 struct Found {
     generation: u64,
-    result: Result<SocketAddr, String>,
+    result: Result<Reached, Unreached>,
 }
 
 struct Wanted {
@@ -59,6 +61,10 @@ struct Wanted {
     generation: u64,
     failures: u32,
     retry_at: Option<Instant>,
+    /// The place that was given up last.
+    after: Option<Place>,
+    /// To be taken from the registrar, or taken already.
+    leaving: bool,
 }
 
 impl Driver {
@@ -82,6 +88,7 @@ impl Driver {
             lateness: Duration::ZERO,
             refused: Refusals::default(),
             farewell: None,
+            moved_to: None,
         }
     }
 
@@ -101,7 +108,7 @@ impl Driver {
                 command = commands.recv(), if self.farewell.is_none() => {
                     self.obey(command.unwrap_or(PhoneCommand::Shutdown));
                 }
-                received = receive(self.link.as_ref(), &mut datagram) => {
+                received = receive(self.link.as_mut(), &mut datagram) => {
                     self.receive(received, &datagram);
                 }
                 () = sleep_until(due) => self.run_timers(due),
@@ -187,15 +194,19 @@ impl Driver {
             generation,
             failures: 0,
             retry_at: None,
+            after: None,
+            leaving: false,
         });
         self.look_up();
     }
 
     fn refresh(&mut self) {
         match &mut self.link {
-            Some(link) => {
+            Some(link) if link.transports.is_up() => {
                 link.ua.refresh(Instant::now());
             }
+            Some(_) if self.wanted.as_ref().is_some_and(|wanted| !wanted.leaving) => self.look_up(),
+            Some(_) => {}
             // The name service has failed so far; its answer may be another one now.
             None if self.wanted.as_ref().is_some_and(|w| w.retry_at.is_some()) => self.look_up(),
             None => {}
@@ -205,6 +216,7 @@ impl Driver {
     fn unregister(&mut self) {
         let looking = self.wanted.as_mut().is_some_and(|wanted| {
             wanted.generation += 1; // an answer that is under way is for nobody
+            wanted.leaving = true;
             wanted.retry_at.take().is_some() || self.link.is_none()
         });
         match &mut self.link {
@@ -240,10 +252,11 @@ impl Driver {
             return;
         };
         wanted.retry_at = None;
-        let (registrar, generation) = (wanted.account.registrar.clone(), wanted.generation);
+        let (account, generation) = (wanted.account.clone(), wanted.generation);
+        let (config, after) = (self.config.clone(), wanted.after.take());
         let found = self.found.0.clone();
         tokio::spawn(async move {
-            let result = resolve::resolve(&registrar).await;
+            let result = reach(&account, &config, after).await;
             let _ = found.send(Found { generation, result });
         });
     }
@@ -258,30 +271,110 @@ impl Driver {
         };
         let account = wanted.account.clone();
         let (code, words) = match found.result {
-            Ok(address) => match Link::open(account, address, &self.config) {
-                Ok(mut link) => {
-                    link.ua.set_available(self.available.unwrap_or(true));
-                    self.link = Some(link);
-                    return;
+            Ok(reached) => {
+                let opened = match &mut self.link {
+                    Some(link) => link.take_over(reached, &self.config),
+                    None => Link::open(account, reached, &self.config).map(|mut link| {
+                        link.ua.set_available(self.available.unwrap_or(true));
+                        self.link = Some(link);
+                    }),
+                };
+                match opened {
+                    Ok(()) => {
+                        wanted.failures = 0;
+                        return;
+                    }
+                    Err(words) => (
+                        FailureCode::NoNetwork,
+                        format!("This computer cannot reach the telephone server: {words}."),
+                    ),
                 }
-                Err(words) => (
-                    FailureCode::NoNetwork,
-                    format!("This computer cannot reach the telephone server: {words}."),
-                ),
-            },
-            Err(words) => (
+            }
+            Err(Unreached::NotFound(words)) => (
                 FailureCode::RegistrarNotFound,
                 format!(
                     "The telephone server {:?} was not found: {words}.",
                     wanted.account.registrar
                 ),
             ),
+            Err(Unreached::NoConnection(words)) => (
+                FailureCode::RegistrarUnreachable,
+                format!("There is no connection to the telephone server: {words}."),
+            ),
         };
-        let wait =
+        let wait = self.look_up_later();
+        self.tell_failure(code, words, Some(wait));
+    }
+
+    /// Plans the next search for the registrar, and says when it is.
+    fn look_up_later(&mut self) -> Duration {
+        let Some(wanted) = &mut self.wanted else {
+            return Duration::ZERO;
+        };
+        let longest =
             (LOOKUP_RETRY.0 * 2u32.saturating_pow(wanted.failures.min(10))).min(LOOKUP_RETRY.1);
+        // Spread, so that phones whose server restarts do not come back together (RFC 5626 section 4.5).
+        let wait = longest.mul_f64(rand::random_range(0.5..=1.0));
         wanted.failures += 1;
         wanted.retry_at = Some(Instant::now() + wait);
-        self.tell_failure(code, words, Some(wait));
+        wait
+    }
+
+    /// The connection to the registrar is gone, and at the registrar our contact goes with it.
+    fn lose_connection(&mut self, place: Place, words: &str) {
+        if let Some(link) = &mut self.link {
+            let now = Instant::now();
+            link.ua
+                .handle_transport_error(now, place.transport, place.address);
+        }
+        self.registered = false;
+        if self.farewell.is_some() || self.wanted.as_ref().is_none_or(|wanted| wanted.leaving) {
+            return;
+        }
+        let wait = self.look_up_later();
+        let words = format!("The connection to the telephone server is lost: {words}.");
+        self.tell_failure(FailureCode::RegistrarUnreachable, words, Some(wait));
+    }
+
+    /// The registrar at this place does not do: on to the next that its name stands for (RFC 3263 section 4.3).
+    fn fail_over(&mut self, failure: &Failure) {
+        let gives_up = match failure {
+            Failure::TimedOut => true,
+            Failure::Refused { code, .. } => matches!(code, 408 | 500..600),
+            _ => false,
+        };
+        let (Some(link), Some(wanted)) = (&mut self.link, &mut self.wanted) else {
+            return;
+        };
+        if !gives_up || wanted.leaving || link.failovers + 1 >= link.places {
+            // All were tried: the user agent's own back-off, then the next round.
+            link.failovers = 0;
+            return;
+        }
+        link.failovers += 1;
+        wanted.after = Some(link.place);
+        wanted.retry_at = Some(Instant::now());
+    }
+
+    /// Once a second: the way to the registrar may lead through another of this computer's addresses.
+    fn watch_network(&mut self) {
+        let (Some(link), None) = (&self.link, self.config.bind) else {
+            return;
+        };
+        let wants = self
+            .wanted
+            .as_ref()
+            .is_some_and(|wanted| !wanted.leaving && wanted.retry_at.is_none());
+        let local = resolve::local_address(link.place.address).ok();
+        let moved = local.filter(|local| *local != link.local && wants);
+        // Seen twice, so that an interface that flaps does not make us dance.
+        if moved.is_some() && std::mem::replace(&mut self.moved_to, moved) == moved {
+            self.moved_to = None;
+            tracing::info!("the network changed; the phone registers from its new address");
+            self.look_up();
+        } else if moved.is_none() {
+            self.moved_to = None;
+        }
     }
 
     fn due(&self) -> Option<Instant> {
@@ -306,17 +399,30 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self, received: std::io::Result<(usize, SocketAddr)>, datagram: &[u8]) {
-        match (received, &mut self.link) {
-            (Ok((length, from)), Some(link)) => {
-                link.ua.handle_datagram(
-                    Instant::now(),
-                    from,
-                    datagram.get(..length).unwrap_or_default(),
-                );
+    fn receive(&mut self, received: std::io::Result<Received>, datagram: &[u8]) {
+        let Some(link) = &mut self.link else {
+            return;
+        };
+        let now = Instant::now();
+        match received {
+            Ok(Received::Message {
+                transport,
+                from,
+                length,
+            }) => {
+                let bytes = match &length {
+                    Length::InBuffer(length) => datagram.get(..*length).unwrap_or_default(),
+                    Length::Own(bytes) => bytes,
+                };
+                link.ua.handle_message(now, transport, from, bytes);
             }
-            (Err(error), _) => tracing::debug!(%error, "SIP socket"),
-            (Ok(_), None) => {}
+            Ok(Received::Failed {
+                transport,
+                destination,
+            }) => link.ua.handle_transport_error(now, transport, destination),
+            Ok(Received::Down { place, words }) => self.lose_connection(place, &words),
+            Ok(Received::Nothing) => {}
+            Err(error) => tracing::debug!(%error, "SIP socket"),
         }
     }
 
@@ -344,7 +450,7 @@ impl Driver {
     fn handle_registration(&mut self, event: RegistrationEvent) {
         match event {
             RegistrationEvent::Registering => {
-                if !std::mem::take(&mut self.told_registering) {
+                if !std::mem::take(&mut self.told_registering) && !self.is_down() {
                     self.tell(PhoneEvent::Registering);
                 }
             }
@@ -354,14 +460,22 @@ impl Driver {
                 registrar,
             } => {
                 self.registered = true;
+                if let Some(link) = &mut self.link {
+                    link.failovers = 0;
+                }
                 self.tell(PhoneEvent::Registered {
                     contact,
                     expires,
                     registrar: registrar.to_string(),
                 });
             }
+            // Why there is no connection was told; that nothing can be sent without one is no news.
+            RegistrationEvent::Failed {
+                retry_in: Some(_), ..
+            } if self.is_down() => {}
             RegistrationEvent::Failed { failure, retry_in } => {
                 self.registered = false;
+                self.fail_over(&failure);
                 let words = self.words_for(&failure);
                 self.tell_failure(FailureCode::from(&failure), words, retry_in);
             }
@@ -370,6 +484,11 @@ impl Driver {
                 self.tell(PhoneEvent::Unregistered);
             }
         }
+    }
+
+    fn is_down(&self) -> bool {
+        let link = self.link.as_ref();
+        link.is_some_and(|link| !link.transports.is_up())
     }
 
     fn tell_failure(&mut self, code: FailureCode, message: String, retry_in: Option<Duration>) {
@@ -451,6 +570,7 @@ impl Driver {
 
     fn tell_vitals(&mut self, due: Instant) {
         let now = Instant::now();
+        self.watch_network();
         self.note_lateness(now, Some(due));
         let pulse = self.sound.pulse();
         let vitals = Vitals {
@@ -488,9 +608,9 @@ impl Driver {
     }
 }
 
-async fn receive(link: Option<&Link>, datagram: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+async fn receive(link: Option<&mut Link>, buffer: &mut [u8]) -> std::io::Result<Received> {
     match link {
-        Some(link) => link.socket.recv_from(datagram).await,
+        Some(link) => link.transports.receive(buffer).await,
         None => pending().await,
     }
 }

@@ -42,7 +42,7 @@ impl FailureCode {
                 "Check the spelling of the telephone server's name and this computer's network."
             }
             Self::RegistrarUnreachable => {
-                "Check that the telephone server runs and that no firewall blocks UDP to its port."
+                "Check that the telephone server runs and that no firewall blocks the way to its port."
             }
             Self::WrongCredentials => {
                 "Sign in again; if it persists, ask your administrator to reset the SIP password."

@@ -19,6 +19,7 @@ mod resolve;
 mod sound;
 mod target;
 mod transfer;
+mod transport;
 
 pub use command::{Account, CallRef, PhoneCommand};
 pub use config::EngineConfig;
@@ -30,5 +31,5 @@ pub use rollcall_media::codec::Codec;
 pub use rollcall_media::dtmf::{Digit, NotADigit, digits};
 pub use rollcall_media::quality::Quality;
 pub use rollcall_media::srtp::Policy as SrtpPolicy;
-pub use rollcall_sip::{Credentials, RefusalKind, Refusals};
+pub use rollcall_sip::{Credentials, RefusalKind, Refusals, Transport};
 pub use target::{BadTarget, Target};

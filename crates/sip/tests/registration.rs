@@ -355,7 +355,12 @@ fn after_a_move_the_new_contact_replaces_the_old_one_in_one_register() {
     let sent_before = register_requests(&world).len();
     world.agents[PHONE].0 = address(5071);
     let (phone, now) = world.ua(PHONE);
-    phone.relocate(now, address(5071), address(5060));
+    phone.relocate(
+        now,
+        rollcall_sip::Transport::Udp,
+        address(5071),
+        address(5060),
+    );
     run(&mut world, &mut registrar, SECOND);
     let requests = register_requests(&world).split_off(sent_before);
     let contacts: Vec<&str> = requests[0].headers.texts("Contact").collect();

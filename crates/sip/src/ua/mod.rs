@@ -172,9 +172,16 @@ impl UserAgent {
     /// Our address is another one, or the registrar's is: a connection was made again, the network changed, another
     /// server of the same name takes over. Registers at once, with the new Contact in place of the old. Calls that are
     /// up are yours to carry over with [`Self::reoffer`].
-    pub fn relocate(&mut self, now: Instant, local: SocketAddr, registrar: SocketAddr) {
-        let before = (self.config.local != local).then(|| self.contact_uri());
-        self.config.local = local;
+    pub fn relocate(
+        &mut self,
+        now: Instant,
+        transport: Transport,
+        local: SocketAddr,
+        registrar: SocketAddr,
+    ) {
+        let before = self.contact_uri();
+        (self.config.transport, self.config.local) = (transport, local);
+        let before = Some(before).filter(|before| *before != self.contact_uri());
         self.relocate_registration(now, registrar, before);
     }
 

@@ -1,6 +1,7 @@
 //! `rollcall-phone run`: one account, until interrupted or a time is over.
 
 use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use rollcall_phone::{
     Account, AudioChoice, CallRef, Codec, Credentials, Digit, Engine, EngineConfig, EngineHandle,
-    NotADigit, PhoneCommand, PhoneEvent, SrtpPolicy, digits,
+    NotADigit, PhoneCommand, PhoneEvent, SrtpPolicy, Transport, digits,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver};
@@ -19,9 +20,18 @@ use crate::json;
 /// Register an account, call or be called, until interrupted.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// The account, `sip:USER@REGISTRAR[:PORT]`.
+    /// The account, `sip:USER@REGISTRAR[:PORT][;transport=udp|tcp|tls|ws|wss]`.
     #[arg(long)]
     account: String,
+    /// How to speak with the registrar; what its name service prefers, else UDP, where none is said.
+    #[arg(long, value_parser = transport)]
+    transport: Option<Transport>,
+    /// Trust certificates of this authority (a PEM file) instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// The path of the registrar's WebSocket.
+    #[arg(long, value_name = "PATH", default_value = "/ws")]
+    ws_path: String,
     /// The environment variable that holds the SIP password.
     #[arg(long, value_name = "VARIABLE")]
     password_env: String,
@@ -55,6 +65,19 @@ pub(crate) struct RunArguments {
     json: bool,
 }
 
+fn transport(name: &str) -> Result<Transport, String> {
+    let all = [
+        Transport::Udp,
+        Transport::Tcp,
+        Transport::Tls,
+        Transport::Ws,
+        Transport::Wss,
+    ];
+    all.into_iter()
+        .find(|known| known.via_token().eq_ignore_ascii_case(name))
+        .ok_or_else(|| "the transport is udp, tcp, tls, ws or wss".to_owned())
+}
+
 /// What `--dtmf` names.
 #[derive(Debug, Clone)]
 struct Keys(Vec<Digit>);
@@ -79,6 +102,8 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         codecs: arguments.codecs.clone(),
         srtp: arguments.srtp,
         auto_answer: arguments.auto_answer,
+        trusted_ca: arguments.tls_ca.clone(),
+        websocket_path: arguments.ws_path.clone(),
         ..EngineConfig::default()
     };
     let (engine, events) = Engine::start(config)?;
@@ -182,6 +207,13 @@ fn account(arguments: &RunArguments) -> anyhow::Result<Account> {
     let Some((user, registrar)) = address.split_once('@') else {
         bail!("--account is not sip:USER@REGISTRAR[:PORT]");
     };
+    let (registrar, named) = match registrar.split_once(";transport=") {
+        Some((registrar, name)) => (
+            registrar,
+            Some(transport(name).map_err(anyhow::Error::msg)?),
+        ),
+        None => (registrar, None),
+    };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     if user.is_empty() || !user.chars().all(is_plain) {
         bail!("--account has no usable user: letters, digits, - _ . + only");
@@ -193,12 +225,11 @@ fn account(arguments: &RunArguments) -> anyhow::Result<Account> {
         )
     })?;
     let device = format!("rollcall-phone-{:08x}", rand::random::<u32>());
-    Ok(Account::new(
-        user,
-        registrar,
-        Credentials::new(user, password),
-        device,
-    ))
+    let account = Account::new(user, registrar, Credentials::new(user, password), device);
+    Ok(Account {
+        transport: arguments.transport.or(named),
+        ..account
+    })
 }
 
 fn print(json: bool, event: &PhoneEvent) -> anyhow::Result<()> {
