@@ -443,6 +443,11 @@ impl<S: Server, P: Phone> Shell<S, P> {
             credentials,
             self.device_id.clone(),
         );
+        let account = SipAccount {
+            // The one that an account may name; whatever the name service prefers, the server knows better.
+            transport: Some(rollcall_phone::Transport::Udp),
+            ..account
+        };
         self.ask_phone(PhoneCommand::Register(account));
     }
 

@@ -185,6 +185,9 @@ impl Driver {
         if let Some(link) = self.link.as_mut().filter(same)
             && link.ua.refresh(Instant::now())
         {
+            if self.is_down() {
+                self.look_up();
+            }
             return;
         }
         self.close_link();
@@ -460,6 +463,7 @@ impl Driver {
                 registrar,
             } => {
                 self.registered = true;
+                self.told_registering = false;
                 if let Some(link) = &mut self.link {
                     link.failovers = 0;
                 }
