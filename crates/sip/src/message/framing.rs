@@ -42,11 +42,15 @@ impl Framing {
 
     /// The next whole frame; none until more has come.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, Refusal> {
-        if self.whole.is_none()
-            && self.scanned == 0
-            && let Some(frame) = self.keep_alive()
-        {
-            return Ok(Some(frame));
+        if self.whole.is_none() && self.scanned == 0 {
+            match self.buffer.as_ref() {
+                // What these begin is told by what comes next.
+                [] | [b'\r'] | [b'\r', b'\n', b'\r'] => return Ok(None),
+                _ => {}
+            }
+            if let Some(frame) = self.keep_alive() {
+                return Ok(Some(frame));
+            }
         }
         let Some(whole) = self.message_length()? else {
             return Ok(None);
@@ -63,7 +67,6 @@ impl Framing {
     fn keep_alive(&mut self) -> Option<Frame> {
         let (frame, length) = match self.buffer.as_ref() {
             [b'\r', b'\n', b'\r', b'\n', ..] => (Frame::Ping, 4),
-            [b'\r', b'\n', b'\r'] => return None,
             [b'\r', b'\n', ..] => (Frame::Pong, 2),
             [b'\n', ..] => (Frame::Pong, 1),
             _ => return None,

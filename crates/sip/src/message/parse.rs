@@ -37,6 +37,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message, Refusal> {
     let head = octets::decode(head);
     let mut lines = Lines::of(&head);
     let start_line = lines.next().unwrap_or_default();
+    let start_line = without_tabs(&start_line)?;
     let (headers, length) = parse_headers(lines)?;
     let body = body(length, rest)?;
     let message = match is_response(&start_line) {
@@ -168,7 +169,7 @@ fn without_tabs(value: &str) -> Result<Cow<'_, str>, Refusal> {
     let mut before = ' ';
     for c in value.chars() {
         if c.is_ascii_control() && c != '\t' && !octets::may_follow(before, c) {
-            return Err(Refusal::bad_request("control character in a header"));
+            return Err(Refusal::bad_request("control character in a line"));
         }
         before = c;
     }

@@ -20,7 +20,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Register an account, call or be called, until interrupted.
-    Run(run::RunArguments),
+    Run(Box<run::RunArguments>),
     /// Read SIP messages from files and say of each whether it is accepted.
     Parse(parse::ParseArguments),
 }
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let done = match arguments.command {
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(*arguments),
         Command::Parse(arguments) => parse::parse(&arguments),
     };
     done.unwrap_or_else(|error| {
