@@ -180,10 +180,7 @@ impl Link {
         let uri = parse_uri(&format!("sip:{}", self.account.registrar.trim()));
         let mut registrar = uri.map_err(|refusal| refusal.reason)?;
         let port = &mut registrar.host_with_port.port;
-        if port
-            .as_ref()
-            .is_some_and(|port| u16::from(*port) == 5060)
-        {
+        if port.as_ref().is_some_and(|port| u16::from(*port) == 5060) {
             *port = None;
         }
         let account = rollcall_sip::Account {
