@@ -1,4 +1,4 @@
-//! Rollcall's chores: `cargo xtask run | setup | test | bench | lab`.
+//! Rollcall's chores: `cargo xtask run | setup | test | bench | soak | lab`.
 //!
 //! Owns the set-up of a machine, the order in which things are built and started, and the words a person reads
 //! meanwhile. It knows nothing of SIP or of the server's inside: it starts the same binaries that users start.
@@ -10,6 +10,7 @@ mod packages;
 mod process;
 mod run;
 mod runner;
+mod soak;
 mod step;
 mod test;
 mod ui;
@@ -26,6 +27,7 @@ cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt
 cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
+cargo xtask soak [--seeds N]      play the tests named soak with many more seeds than the test command does
 cargo xtask lab fetch              unpack Asterisk 22 into the cache and print where
 cargo xtask lab start              start it for use by hand, with two extensions, until Ctrl-C
 cargo xtask lab env                print the environment that the end-to-end tests want, for eval
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["setup"] => packages::ensure_all(),
         ["test", rest @ ..] => test::test(rest),
         ["bench", rest @ ..] => bench::bench(rest),
+        ["soak", rest @ ..] => soak::soak(rest),
         ["lab", "fetch"] => lab::fetch().map(|lab| println!("{}", lab.root.display())),
         ["lab", "start"] => lab::start(),
         ["lab", "env"] => lab::print_environment(),

@@ -207,6 +207,7 @@ impl Driver {
                 body,
                 ..
             } => self.handle_info(call, &content_type, &body),
+            Event::Notified { .. } | Event::Unsubscribed { .. } => {}
             Event::Request { .. } | Event::Outgoing { .. } | Event::Registration(_) => {}
         }
         self.sound.set_cue(self.lines.cue());

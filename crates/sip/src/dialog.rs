@@ -165,6 +165,11 @@ impl Dialog {
         self.remote_number = early.remote_number;
     }
 
+    /// The dialog was made by a request whose number is still to be taken.
+    pub(crate) fn forget_remote_number(&mut self) {
+        self.remote_number = None;
+    }
+
     /// Makes the next request's number higher than `number`, after a retry outside [`Self::request`].
     pub(crate) fn number_at_least(&mut self, number: u32) {
         self.local_number = self.local_number.max(number);

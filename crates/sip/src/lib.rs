@@ -26,5 +26,5 @@ pub use registration::{Account, Failure, RegistrationEvent};
 pub use transaction::{Timers, Transmit, Transport};
 pub use ua::{
     CallId, Config, EndReason, Event, InviteRequest, OutgoingId, OutgoingOutcome, OutgoingRequest,
-    RefusalKind, Refusals, Reply, RequestId, Trust, UserAgent,
+    RefusalKind, Refusals, Reply, RequestId, SubscribeRequest, SubscriptionId, Trust, UserAgent,
 };

@@ -1,6 +1,7 @@
 //! What a user agent tells, and the values it is asked with.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,6 +21,10 @@ pub struct RequestId(pub(super) ServerId);
 /// An out-of-dialog request of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutgoingId(pub u64);
+
+/// A subscription of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriptionId(pub u64);
 
 /// Something the user of the stack should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +133,24 @@ pub enum Event {
         /// Who says so, as it came.
         referred_by: Option<String>,
     },
+    /// News in a subscription of ours, or unasked (some PBXs tell of voicemail that way).
+    Notified {
+        /// The subscription; none when there is none.
+        subscription: Option<SubscriptionId>,
+        /// The event package, e.g. `message-summary`.
+        package: String,
+        /// The body's type, empty when missing.
+        content_type: String,
+        /// The body.
+        body: Bytes,
+    },
+    /// A subscription is over and is not asked for again.
+    Unsubscribed {
+        /// The subscription; its id means nothing any more.
+        subscription: SubscriptionId,
+        /// Why, as a SIP code; none when we ended it.
+        code: Option<u16>,
+    },
     /// The call is over; its id means nothing any more.
     Ended {
         /// The call.
@@ -203,6 +226,25 @@ pub struct InviteRequest {
     pub credentials: Option<Credentials>,
     /// Further headers.
     pub headers: Vec<Header>,
+}
+
+/// A subscription to ask for (RFC 6665).
+#[derive(Debug, Clone)]
+pub struct SubscribeRequest {
+    /// Whose state, as Request-URI and To.
+    pub target: Uri,
+    /// Where to send it, already resolved.
+    pub destination: SocketAddr,
+    /// Our identity.
+    pub from: NameAddr,
+    /// The event package: `message-summary`, `dialog`.
+    pub package: String,
+    /// The types of body we read.
+    pub accept: String,
+    /// How long it is to last before it is refreshed.
+    pub expires: Duration,
+    /// For challenges.
+    pub credentials: Option<Credentials>,
 }
 
 /// An out-of-dialog request to send (OPTIONS, MESSAGE, ...).

@@ -100,6 +100,11 @@ impl UserAgent {
             self.respond_in(now, server, &request, reply, Some(&tag));
             return;
         }
+        if let Some(id) = self.subscription_of(&request)
+            && request.method == Method::Notify
+        {
+            return self.handle_notify(now, server, id, request, source);
+        }
         let names_dialog = request.headers.to_view().is_ok_and(|to| to.tag().is_some());
         match (names_dialog, call) {
             (true, Some(call)) => self.handle_in_dialog(now, server, call, request, source),
@@ -149,6 +154,9 @@ impl UserAgent {
                 self.refusals.count(RefusalKind::Overload);
                 Reply::new(503).with("Retry-After", "5")
             }
+            Method::Notify if self.is_unasked_news(&request) => {
+                return self.handle_unsolicited(now, server, &request);
+            }
             Method::Options => self.options_reply(),
             Method::Bye | Method::Info | Method::Notify | Method::Update | Method::PRack => {
                 self.refusals.count(RefusalKind::UnknownDialog);
@@ -166,6 +174,12 @@ impl UserAgent {
         };
         let tag = self.random.token();
         self.respond_in(now, server, &request, reply, Some(&tag));
+    }
+
+    /// News of voicemail that comes without a subscription, from those we trust.
+    fn is_unasked_news(&self, request: &Request) -> bool {
+        let is_trusted = self.config.trust != Trust::Anyone;
+        is_trusted && super::in_dialog::is_about(request, "message-summary")
     }
 
     /// RFC 3261 section 11.2: as an INVITE would be answered now.

@@ -18,6 +18,7 @@ mod registering;
 mod reliable;
 mod reoffer;
 mod session_timer;
+mod subscription;
 mod transfer;
 
 use std::collections::{HashMap, VecDeque};
@@ -29,7 +30,7 @@ use bytes::Bytes;
 pub use config::{Config, Trust};
 pub use event::{
     CallId, EndReason, Event, InviteRequest, OutgoingId, OutgoingOutcome, OutgoingRequest, Reply,
-    RequestId,
+    RequestId, SubscribeRequest, SubscriptionId,
 };
 
 pub use refusals::{RefusalKind, Refusals};
@@ -41,6 +42,7 @@ use crate::random::Random;
 use crate::registration::{Account, Registration};
 use crate::transaction::{ClientId, ResponseFate, ServerId, TransactionLayer, Transmit, Transport};
 use calls::Calls;
+use subscription::Subscriptions;
 use transfer::Referrer;
 
 /// A SIP user agent (RFC 3261 sections 8 to 15) without I/O.
@@ -62,6 +64,7 @@ pub struct UserAgent {
     referrers: HashMap<CallId, Referrer>,
     /// Handed-up requests that wait for their answer.
     requests: HashMap<ServerId, Request>,
+    subscriptions: Subscriptions,
     events: VecDeque<Event>,
     refusals: Refusals,
     next_id: u64,
@@ -84,6 +87,7 @@ enum Purpose {
     Change(CallId),
     Prack(CallId),
     Refer(CallId),
+    Subscribe(SubscriptionId),
     Cancel,
     Single(OutgoingId),
     /// Ends a branch of a fork that we do not want; nobody waits for it.
@@ -120,6 +124,7 @@ impl UserAgent {
             pending: HashMap::new(),
             referrers: HashMap::new(),
             requests: HashMap::new(),
+            subscriptions: Subscriptions::new(),
             events: VecDeque::new(),
             refusals: Refusals::default(),
             next_id: 0,
@@ -194,16 +199,22 @@ impl UserAgent {
         self.refresh_registration(now);
         self.tell_due_offers();
         self.run_calls(now);
+        self.run_subscriptions(now);
         self.forget_ended_transactions();
     }
 
     /// When [`Self::handle_timeout`] is next needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let registration = self.registration.as_ref().and_then(Registration::due);
-        [self.layer.poll_timeout(), registration, self.calls.due()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.layer.poll_timeout(),
+            registration,
+            self.calls.due(),
+            self.subscriptions_due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The next message to put on the wire.
@@ -329,6 +340,17 @@ impl UserAgent {
         self.refuse_referral_in(now, call, code);
     }
 
+    /// Subscribes to somebody's state and keeps the subscription alive until [`Self::unsubscribe`] or
+    /// [`Event::Unsubscribed`]. [`Event::Notified`] tells the news.
+    pub fn subscribe(&mut self, now: Instant, request: SubscribeRequest) -> SubscriptionId {
+        self.begin_subscription(now, request)
+    }
+
+    /// Ends a subscription; [`Event::Unsubscribed`] follows.
+    pub fn unsubscribe(&mut self, now: Instant, subscription: SubscriptionId) {
+        self.end_subscription(now, subscription);
+    }
+
     /// Sends a single out-of-dialog request.
     pub fn request(&mut self, now: Instant, request: OutgoingRequest) -> OutgoingId {
         let id = OutgoingId(self.fresh_id());
@@ -395,7 +417,7 @@ impl UserAgent {
 
     /// True when no transaction lives, no call and no registration work is left: nothing will be sent any more.
     pub fn is_quiet(&self) -> bool {
-        self.layer.len() == 0 && self.calls.is_empty()
+        self.layer.len() == 0 && self.calls.is_empty() && self.subscriptions.is_empty()
     }
 
     fn handle_response(&mut self, now: Instant, response: &Response, source: SocketAddr) {
@@ -424,6 +446,9 @@ impl UserAgent {
             Purpose::Refer(call) if is_final => {
                 self.handle_refer_response(now, call, client, pending, response)
             }
+            Purpose::Subscribe(id) if is_final => {
+                self.handle_subscribe_response(now, id, client, pending, response, source)
+            }
             Purpose::Prack(call) if is_final => {
                 // Unauthorised, the provisional answer stays unacknowledged; its sender gives the call up.
                 self.answers_challenge(now, call, client, pending, response);
@@ -442,6 +467,7 @@ impl UserAgent {
             Some(Purpose::Invite(call)) => self.finish(now, call, EndReason::TimedOut),
             Some(Purpose::Bye(call)) => self.forget_call(call),
             Some(Purpose::Change(call)) => self.lose_call(now, call),
+            Some(Purpose::Subscribe(id)) => self.handle_subscribe_timeout(now, id),
             Some(Purpose::Refer(call)) => self.handle_refer_timeout(call),
             Some(Purpose::Single(id)) => {
                 self.events.push_back(Event::Outgoing {

@@ -328,3 +328,12 @@ pub(crate) fn registration(event: &Event) -> Option<RegistrationEvent> {
         _ => None,
     }
 }
+
+/// How many seeds a test plays: `usual` in the test command, more where `SOAK_SEEDS` asks for it (`cargo xtask soak`).
+pub(crate) fn seeds(usual: u64) -> u64 {
+    let asked = std::env::var("SOAK_SEEDS").ok();
+    asked
+        .and_then(|asked| asked.parse().ok())
+        .unwrap_or(usual)
+        .max(usual)
+}
