@@ -70,6 +70,8 @@ impl UserAgent {
     ) {
         let code = response.status_code.code();
         if code < 200 {
+            // Nobody has to be fetched to answer this one: it may not be left open for ever.
+            self.layer.end_soon(now, client);
             return;
         }
         if let Some(client) = self.answers_challenge(now, id, client, pending, response) {
