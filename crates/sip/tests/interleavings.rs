@@ -300,10 +300,18 @@ impl Play {
     /// Answers what is owed, and lets everything come to rest on a good network.
     fn rest(&mut self) {
         self.world.network.set_conditions(Conditions::default());
-        for _ in 0..8 {
+        for round in 0..8 {
             self.world.run(REST / 8);
             self.follow();
             for agent in 0..2 {
+                // An answer that was lost for 64 T1 never comes; whoever waits for it gives up one day.
+                let waiting = self.sides[agent]
+                    .iter()
+                    .filter(|(_, side)| side.stage == Stage::Calling);
+                let waiting: Vec<CallId> = waiting.map(|(call, _)| *call).collect();
+                for call in waiting.into_iter().filter(|_| round == 6) {
+                    self.with(agent, |ua, now| ua.hangup(now, call));
+                }
                 let owing = self.sides[agent]
                     .iter()
                     .filter(|(_, side)| side.owed.is_some());
