@@ -16,6 +16,10 @@ pub(super) struct Repair {
     reach: u32,
     /// Packets since one could restore so much.
     since: u32,
+    /// Packets that should be ahead, which falls only after a while: to sway would be heard.
+    ahead: u32,
+    /// Packets since so many were needed.
+    eased: u32,
 }
 
 impl Repair {
@@ -36,10 +40,20 @@ impl Repair {
         if let Some(run) = length.checked_sub(1).and_then(|at| self.runs.get_mut(at)) {
             *run += (passed - 1) as f32;
         }
+        let needed = self.needed();
+        self.eased += passed;
+        if needed >= self.ahead || self.eased > 2 * REMEMBERED {
+            self.ahead = needed;
+            self.eased = 0;
+        }
     }
 
     /// Packets that should wait behind the one that is played.
     pub(super) fn packets_ahead(&self) -> u32 {
+        self.ahead
+    }
+
+    fn needed(&self) -> u32 {
         let lost: f32 = self.runs.iter().sum();
         if self.reach == 0 || lost < self.packets.max(WARM) * WORTH_IT {
             return 0;
@@ -131,7 +145,7 @@ mod tests {
     #[test]
     fn loss_that_ends_is_forgotten() {
         let mut repair = after_loss(0.2, 960);
-        for _ in 0..1_000 {
+        for _ in 0..2_000 {
             repair.note(0, 960);
         }
         assert_eq!(repair.packets_ahead(), 0);
