@@ -10,7 +10,7 @@ use rollcall_sip::message::{
 use rollcall_sip::{Config, Credentials, Trust, UserAgent, parse};
 
 /// A datagram: it is read or refused; what was read is the same after being written; a user agent takes it.
-pub fn sip(data: &[u8]) {
+pub fn sip(now: Instant, data: &[u8]) {
     match parse(data) {
         Err(refusal) => assert!((400..700).contains(&refusal.code)),
         Ok(message) => {
@@ -27,7 +27,6 @@ pub fn sip(data: &[u8]) {
         only_for_contact: false,
         ..Config::phone(address(5070), "1001", "fuzz", 1)
     };
-    let now = Instant::now();
     let mut ua = UserAgent::new(config, now);
     for _copy in 0..2 {
         ua.handle_datagram(now, address(5060), data);
@@ -39,9 +38,8 @@ pub fn sip(data: &[u8]) {
 }
 
 /// A challenge, and an answer to one.
-pub fn digest(data: &[u8]) {
+pub fn digest(now: Instant, data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
-    let now = Instant::now();
     if let Ok(challenge) = Challenge::parse(&text)
         && !text.contains(char::is_control)
     {
@@ -70,7 +68,7 @@ pub fn digest(data: &[u8]) {
 }
 
 /// A stream: the pieces that it comes in make no difference.
-pub fn framing(data: &[u8]) {
+pub fn framing(_now: Instant, data: &[u8]) {
     let Some((first, stream)) = data.split_first() else {
         return;
     };

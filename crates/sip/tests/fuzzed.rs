@@ -8,6 +8,7 @@ mod targets;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -60,10 +61,11 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     inputs
 }
 
-fn run(target: &str, check: fn(&[u8])) {
+fn run(target: &str, check: fn(Instant, &[u8])) {
+    let now = rollcall_testkit::Clock::new().now();
     let corpus = corpus(target);
     for input in &corpus {
-        check(input);
+        check(now, input);
     }
     let mut random = StdRng::seed_from_u64(1);
     for _ in 0..RUNS {
@@ -72,7 +74,7 @@ fn run(target: &str, check: fn(&[u8])) {
             change(&mut input, &corpus, &mut random);
         }
         input.truncate(LONGEST);
-        check(&input);
+        check(now, &input);
     }
 }
 

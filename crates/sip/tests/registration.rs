@@ -423,12 +423,12 @@ fn the_registrars_service_route_leads_later_requests_but_no_register() {
     phone.refresh(now);
     run(&mut world, &mut registrar, SECOND);
     let routes = |method| {
-        let sent = world.sent(PHONE).into_iter();
-        let last = sent.filter_map(|message| match message {
+        let sent = world.sent(PHONE).into_iter().rev();
+        let mut last = sent.filter_map(|message| match message {
             Message::Request(request) if request.method == method => Some(request),
             _ => None,
         });
-        let last = last.last().expect("sent");
+        let last = last.next().expect("sent");
         let routes: Vec<String> = last.headers.texts("Route").map(str::to_owned).collect();
         routes
     };
