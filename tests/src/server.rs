@@ -451,6 +451,24 @@ impl Server {
         write_private(&self.config(), &text);
     }
 
+    /// Runs the server's binary on its configuration, and answers what it says.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub fn admin(&self, words: &[&str]) -> String {
+        let output = Command::new(surroundings::binary("rollcall-server"))
+            .args(words)
+            .arg("--config")
+            .arg(self.config())
+            .output()
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}");
+        said
+    }
+
     fn add(&self, username: &str, role: &str, phone: Option<(&str, &str)>) {
         let mut command = Command::new(surroundings::binary("rollcall-server"));
         command

@@ -35,6 +35,7 @@ pub(crate) const TEST: &[&str] = &[
     "pulseaudio-utils",
     "dbus",
     "sqlite3",
+    "systemd",
     // Not mariadb-server, which would start a service.
     "postgresql",
     "mariadb-server-core",

@@ -28,6 +28,7 @@ mod line;
 mod listen;
 pub mod metrics;
 mod people;
+pub mod provision;
 mod realtime;
 mod routes;
 mod running;

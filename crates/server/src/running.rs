@@ -16,6 +16,7 @@ use crate::{
     driver, events, expiry, listen,
     metrics::Metrics,
     people::{Actor, NewPerson, Office, PersonError},
+    provision::{self, ProvisionError},
     realtime,
     routes::{self, Edge, Replays},
     tls::{Tls, TlsError},
@@ -44,6 +45,9 @@ pub enum StartError {
     /// TLS is asked for and cannot be spoken.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// The phones' rows cannot be put in order.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
     /// Passwords cannot be checked.
     #[error("passwords cannot be hashed on this machine: {0}")]
     Passwords(String),
@@ -80,6 +84,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         .await
         .map_err(|error| StartError::Passwords(error.to_string()))?;
     let office = Office::new(database.clone(), seal.clone(), passwords.clone());
+    if provision::is_realtime(&config) {
+        provision::realtime(&office, &config, &Actor::server()).await?;
+    }
     let edge = Arc::new(Edge {
         database: database.clone(),
         core: core.clone(),

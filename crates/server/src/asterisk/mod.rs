@@ -9,6 +9,7 @@ mod ari;
 mod evict;
 mod lists;
 mod observe;
+mod reload;
 mod repairs;
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,8 @@ use crate::{
     config::{AmiConfig, ConfigError, Mode},
     db::Database,
 };
+pub(crate) use reload::{ReloadError, reload};
+
 use ari::Ari;
 use evict::{Evictor, Store};
 use lists::Lists;

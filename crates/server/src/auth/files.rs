@@ -38,6 +38,22 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Puts a file in the place of another, whole, with this mode; whoever reads sees the old one or the
+/// new one.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut beside = name.to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = path.with_file_name(beside);
+    let made = write_new(&beside, bytes)
+        .and_then(|()| restrict(&beside, mode))
+        .and_then(|()| fs::rename(&beside, path));
+    if made.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    made
+}
+
 fn restrict(path: &Path, mode: u32) -> io::Result<()> {
     #[cfg(unix)]
     {

@@ -30,6 +30,11 @@ pub(crate) fn issue(config: &AuthConfig, now: u64) -> Result<(Tokens, TokenPair)
     Ok((tokens, pair))
 }
 
+/// A secret that nobody chose: a SIP password of a session's own.
+pub(crate) fn secret() -> Result<String, OutOfRandomness> {
+    random()
+}
+
 /// The hash to look a presented token up by; `None` if it cannot be one of ours.
 pub(crate) fn hash(token: &str) -> Option<TokenHash> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');

@@ -1,5 +1,6 @@
-//! The command line: `serve`, `check`, `migrate`, `backup`, `restore`, `user`. Secrets come from
-//! variables or standard input, never as arguments, which every user of the machine can read.
+//! The command line: `serve`, `check`, `migrate`, `backup`, `restore`, `provision`, `user`. Secrets
+//! come from variables or standard input, never as arguments, which every user of the machine can
+//! read.
 
 mod user;
 
@@ -12,8 +13,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use rollcall_server::{
-    Config,
+    Actor, Config, Office,
     config::{LogConfig, LogFormat},
+    provision,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -59,6 +61,17 @@ enum Command {
         /// The backup.
         file: PathBuf,
     },
+    /// Tell Asterisk of the agents' phones: rows in its tables, or a file to include in pjsip.conf.
+    Provision {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Mirror mode: the file to write, to be named by an #include in pjsip.conf.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Make Asterisk read it, over its manager interface.
+        #[arg(long, requires = "out")]
+        reload: bool,
+    },
     /// People: list, add, import, disable, enable, role, password, remove.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -87,6 +100,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Check { config } => check(&config),
             Command::Backup { config, file } => backup(&config, &file).await,
             Command::Restore { config, file } => restore(&config, &file).await,
+            Command::Provision {
+                config,
+                out,
+                reload,
+            } => provision(&config, out.as_deref(), reload).await,
             Command::User(command) => user::run(command).await,
         }
     })
@@ -155,6 +173,29 @@ async fn restore(config: &ConfigFile, path: &Path) -> anyhow::Result<()> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let rows = rollcall_server::restore(&config, BufReader::new(file)).await?;
     println!("{rows} rows were brought back.");
+    Ok(())
+}
+
+async fn provision(config: &ConfigFile, out: Option<&Path>, reload: bool) -> anyhow::Result<()> {
+    let config = config.load()?;
+    let by = Actor::command_line();
+    if out.is_none() && !config.provision.realtime {
+        bail!("name the file with --out, or set provision.realtime (shared mode)");
+    }
+    let office = Office::open(&config).await?;
+    if let Some(path) = out {
+        let count = provision::file(&office, &config, path, &by).await?;
+        println!("{count} endpoints are in {}.", path.display());
+    }
+    if config.provision.realtime {
+        let count = provision::realtime(&office, &config, &by).await?;
+        println!("{count} endpoints are in ps_endpoints.");
+    }
+    office.close().await;
+    if reload {
+        provision::reload_pjsip(&config).await?;
+        println!("Asterisk read them.");
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Mode, Secret, Transpor
 use crate::db;
 
 /// The first part of every variable of ours is one of these.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "listen",
     "data_dir",
     "mode",
@@ -24,6 +24,7 @@ const KEYS: [&str; 15] = [
     "ami",
     "ari",
     "sip",
+    "provision",
     "alignment",
     "auth",
     "limits",
@@ -132,6 +133,7 @@ impl Config {
         if allowed.contains(&0) || self.auth.lockout_ms == 0 {
             return invalid("auth.lockout_ms and the failures allowed in [auth] must be above 0");
         }
+        check_provision(self)?;
         if let Some(odd) = self.origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError::Invalid(format!(
                 "origins: {odd:?} is none; write it as https://host or https://host:port"
@@ -200,6 +202,29 @@ impl AriConfig {
             self.secret_env.as_deref(),
         )
     }
+}
+
+/// What goes into Asterisk's tables and files as one value.
+fn check_provision(config: &Config) -> Result<(), ConfigError> {
+    let provision = &config.provision;
+    let plain = |text: &str, more: &[u8]| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || more.contains(&b);
+        !text.is_empty() && text.bytes().all(allowed)
+    };
+    let words = if provision.realtime && config.mode != Mode::Shared {
+        "provision.realtime needs mode = \"shared\": only there are Asterisk's tables in this database"
+    } else if !plain(&provision.context, b"_-") || provision.context.len() > 40 {
+        "provision.context is the name of a context: letters, digits, '_' and '-'"
+    } else if !plain(&provision.codecs, b"_,") {
+        "provision.codecs are codecs in Asterisk's names, with commas between them"
+    } else if provision.max_contacts == 0 || provision.qualify_frequency_s == 0 {
+        "provision.max_contacts and qualify_frequency_s must be above 0, or nobody is ever reachable"
+    } else if provision.expiry_s < 60 || provision.max_expiry_s < provision.expiry_s {
+        "provision.expiry_s must be at least 60, and max_expiry_s not below it"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::Invalid(words.into()))
 }
 
 /// Scheme, host and port as a browser names them: nothing after the host.
@@ -297,7 +322,6 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Mode;
 
     #[test]
     fn the_documented_example_is_a_configuration_and_names_every_key() {

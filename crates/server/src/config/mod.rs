@@ -44,6 +44,8 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// What login answers tell phones.
     pub sip: SipConfig,
+    /// What is told to Asterisk of the agents' phones.
+    pub provision: ProvisionConfig,
     /// Times and policies of the alignment core.
     pub alignment: AlignmentConfig,
     /// Passwords, tokens, guessing.
@@ -141,6 +143,27 @@ pub struct SipConfig {
     pub server: String,
     /// `udp`; the other transports have a name already, and are refused until the apps speak them.
     pub transport: Transport,
+}
+
+/// What is told to Asterisk of the agents' phones.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProvisionConfig {
+    /// Shared mode: whether the server keeps `ps_endpoints`, `ps_aors` and `ps_auths`, with an auth of
+    /// its own for each device session.
+    pub realtime: bool,
+    /// The dialplan's context for calls from agents.
+    pub context: String,
+    /// Codecs in Asterisk's names, the preferred one first.
+    pub codecs: String,
+    /// Contacts of one extension at a time.
+    pub max_contacts: u32,
+    /// How long a registration lives that asks for nothing, s.
+    pub expiry_s: u32,
+    /// How long it lives at the most, s.
+    pub max_expiry_s: u32,
+    /// How often Asterisk asks a contact whether it is there, s.
+    pub qualify_frequency_s: u32,
 }
 
 /// A SIP transport.
@@ -384,6 +407,7 @@ impl Default for Config {
             ami: None,
             ari: None,
             sip: SipConfig::default(),
+            provision: ProvisionConfig::default(),
             alignment: AlignmentConfig::default(),
             auth: AuthConfig::default(),
             limits: LimitsConfig::default(),
@@ -409,6 +433,20 @@ impl Default for SipConfig {
         Self {
             server: "127.0.0.1:5060".into(),
             transport: Transport::default(),
+        }
+    }
+}
+
+impl Default for ProvisionConfig {
+    fn default() -> Self {
+        Self {
+            realtime: false,
+            context: "agents".into(),
+            codecs: "opus,ulaw".into(),
+            max_contacts: 4,
+            expiry_s: 300,
+            max_expiry_s: 600,
+            qualify_frequency_s: 10,
         }
     }
 }

@@ -6,7 +6,7 @@ use rollcall_wire::http::Role;
 use super::{
     contacts,
     dialect::{Connection, Upsert, query},
-    people,
+    people, provision,
     write::{KeyHash, NewSession, NewUser, Rotation, TokenHash, TokenPair, Write},
     writer::{Fault, WriteError},
 };
@@ -18,6 +18,7 @@ pub(super) async fn execute(db: &mut Connection, mode: Mode, write: &Write) -> R
         Write::AddUser(user) => add_user(db, user).await,
         Write::ChangePerson { username, change } => people::change(db, username, change).await,
         Write::RemovePerson { username } => people::remove(db, username).await,
+        Write::Provision(endpoint) => provision::put(db, endpoint).await,
         Write::Audit(entry) => people::append_audit(db, entry).await,
         Write::StartSession(session) => start_session(db, session).await,
         Write::RotateTokens(rotation) => rotate(db, rotation).await,
@@ -77,7 +78,11 @@ async fn start_session(db: &mut Connection, new: &NewSession) -> Result<(), Faul
     if started == 0 {
         return Err(WriteError::NotThere("the account".into()).into());
     }
-    put_tokens(db, new.id, &new.tokens).await
+    put_tokens(db, new.id, &new.tokens).await?;
+    match &new.sip {
+        Some(grant) => provision::grant(db, &new.id.to_string(), grant).await,
+        None => Ok(()),
+    }
 }
 
 async fn put_tokens(
@@ -159,9 +164,9 @@ async fn end_session(
     // The access token stays until its own end, good for nothing but to know the retry of a logout.
     query("DELETE FROM tokens WHERE session_id = ?1 AND kind <> 'access'")
         .bind(session)
-        .execute(db)
+        .execute(&mut *db)
         .await?;
-    Ok(())
+    provision::retire(db, session).await
 }
 
 async fn set_presence(db: &mut Connection, row: &UserRow) -> Result<(), Fault> {

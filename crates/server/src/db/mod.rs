@@ -16,6 +16,7 @@ mod dialect;
 mod execute;
 mod migrate;
 mod people;
+mod provision;
 mod read;
 mod write;
 mod writer;
@@ -29,6 +30,8 @@ use dialect::{Connection, Place, Pool, query};
 pub use backup::{BackupError, backup, restore};
 pub(crate) use dialect::Kind;
 pub use people::AuditEntry;
+pub(crate) use provision::PhoneOwner;
+pub use provision::SipGrant;
 pub use read::Credentials;
 pub(crate) use read::Traded;
 pub use write::{
@@ -90,6 +93,9 @@ impl Database {
         let place = Place::of(config)?;
         let mut connection = place.connect().await?;
         migrate::up(&mut connection).await?;
+        if crate::provision::is_realtime(config) {
+            provision::ensure(&mut connection).await?;
+        }
         warn_of_loss(&mut connection).await?;
         Ok(Self {
             inner: Arc::new(Inner {

@@ -2,8 +2,8 @@
 
 use rollcall_wire::http::Role;
 
-use super::people::AuditEntry;
-use crate::auth::SessionId;
+use super::{people::AuditEntry, provision::SipGrant};
+use crate::{auth::SessionId, provision::Endpoint};
 
 /// One change. A list of them given to [`super::Database::commit`] is one transaction.
 ///
@@ -24,6 +24,8 @@ pub enum Write {
         /// Who.
         username: String,
     },
+    /// Asterisk is told of somebody's phone, where it reads that from this database.
+    Provision(Endpoint),
     /// A privileged act is noted, in the transaction that does it.
     Audit(AuditEntry),
     /// A device session begins, with its first tokens.
@@ -120,6 +122,8 @@ pub struct NewSession {
     pub at: u64,
     /// The tokens.
     pub tokens: TokenPair,
+    /// Its own way to register, where it has one.
+    pub sip: Option<SipGrant>,
 }
 
 /// The hashes of a pair of tokens and their ends.

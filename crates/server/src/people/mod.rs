@@ -101,6 +101,14 @@ impl Actor {
         }
     }
 
+    /// The server itself, at its start.
+    pub(crate) fn server() -> Self {
+        Self {
+            name: "(server)".into(),
+            address: None,
+        }
+    }
+
     /// Somebody who is signed in.
     pub(crate) fn user(name: &str, address: IpAddr) -> Self {
         Self {
@@ -152,6 +160,14 @@ impl Office {
             Seal::open(&config.data_dir)?,
             passwords,
         ))
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.seal
     }
 
     /// Closes the database.
@@ -311,7 +327,7 @@ impl Office {
         })
     }
 
-    async fn commit(&self, writes: Vec<Write>) -> Result<(), PersonError> {
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), PersonError> {
         self.database
             .commit(writes)
             .await

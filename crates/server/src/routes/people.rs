@@ -20,6 +20,7 @@ use crate::{
     config::Secret,
     expiry,
     people::{Actor, NewPerson, PersonError},
+    provision::{self, ProvisionError},
 };
 
 /// Acts that are told at a time.
@@ -133,6 +134,9 @@ pub(super) async fn reset_password(
         if let Some(sip) = sip {
             let sip = Secret::new(sip);
             edge.office.set_sip_password(&username, &sip, &by).await?;
+            if provision::is_realtime(&edge.config) {
+                provision::realtime(&edge.office, &edge.config, &by).await?;
+            }
         }
         ended(&edge).await
     })
@@ -229,6 +233,18 @@ fn nothing_named(what: &str) -> ApiError {
         "missing_field",
         format!("The body names nothing to change: {what}."),
     )
+}
+
+impl From<ProvisionError> for ApiError {
+    fn from(error: ProvisionError) -> Self {
+        match error {
+            ProvisionError::People(error) => error.into(),
+            error => {
+                tracing::error!(%error, "phones cannot be provisioned");
+                Self::internal()
+            }
+        }
+    }
 }
 
 impl From<PersonError> for ApiError {

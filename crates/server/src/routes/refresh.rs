@@ -86,7 +86,10 @@ async fn trade(edge: &Edge, asked: Asked) -> Result<Response, ApiError> {
     }
     let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
     let credentials = edge.database.credentials(&session.username).await?;
-    let credentials = credentials.ok_or_else(ended)?;
+    let mut credentials = credentials.ok_or_else(ended)?;
+    if let Some(own) = edge.database.sip_secret_of(session.id).await? {
+        credentials.sip_secret = Some(own);
+    }
     let answer = users::answer(edge, &credentials, fresh, pair.access_expires)?;
     // In the same transaction: whoever finds the token used finds the answer too.
     let rotation = Rotation {

@@ -30,7 +30,8 @@ use crate::{
     clock,
     config::Secret,
     core_link::DeviceNotice,
-    db::{Credentials, NewSession, TokenHash, Write, WriteError},
+    db::{Credentials, NewSession, PhoneOwner, SipGrant, TokenHash, Write, WriteError},
+    provision,
 };
 
 /// `POST /api/users/login`.
@@ -199,10 +200,14 @@ impl Device {
 
 async fn open_session(
     edge: &Edge,
-    credentials: Credentials,
+    mut credentials: Credentials,
     device: Device,
 ) -> Result<LoginResponse, ApiError> {
     let now = clock::now_ms();
+    let sip = sip_grant(edge, &credentials)?;
+    if let Some(grant) = &sip {
+        credentials.sip_secret = Some(grant.sealed.clone());
+    }
     let (fresh, pair) = tokens::issue(&edge.config.auth, now).map_err(|_| ApiError::internal())?;
     let expires_at = pair.access_expires;
     // Made before anything is written: a SIP password that does not open is no sign-in.
@@ -223,6 +228,7 @@ async fn open_session(
         bound: session.bound,
         at: now,
         tokens: pair,
+        sip,
     };
     edge.database
         .commit(vec![Write::StartSession(start)])
@@ -242,6 +248,23 @@ async fn open_session(
     }
     info!(extension = session.extension, device = %session.device_id, "signed in");
     Ok(answer)
+}
+
+/// A session's own way to register, where Asterisk reads that from our database.
+fn sip_grant(edge: &Edge, credentials: &Credentials) -> Result<Option<SipGrant>, ApiError> {
+    let Some(extension) = &credentials.extension else {
+        return Ok(None);
+    };
+    if !provision::is_realtime(&edge.config) {
+        return Ok(None);
+    }
+    let owner = PhoneOwner {
+        username: credentials.username.clone(),
+        extension: extension.clone(),
+        sealed: credentials.sip_secret.clone(),
+        disabled: false,
+    };
+    Ok(Some(provision::grant(&edge.config, &edge.seal, &owner)?))
 }
 
 pub(super) fn answer(

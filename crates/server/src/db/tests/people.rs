@@ -25,6 +25,7 @@ async fn sign_in(scene: &Scene, of: u8) -> SessionId {
             user_id: person.user_id,
             device_id: "device-1".into(),
             bound: false,
+            sip: None,
             at: u64::from(of),
             tokens: tokens(of),
         })])

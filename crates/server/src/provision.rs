@@ -1,0 +1,246 @@
+//! What Asterisk has to know of the agents' phones, said by the server instead of by hand.
+//!
+//! In shared mode with `provision.realtime`: rows of `ps_endpoints`, `ps_aors` and `ps_auths`, and for
+//! each device session an auth of its own, from sign-in to logout. In mirror mode: a file to
+//! `#include` in `pjsip.conf`, and the reload that makes Asterisk read it.
+
+use std::{io, path::Path, sync::Arc};
+
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::{
+    Actor, Config, Office,
+    asterisk::{ReloadError, reload},
+    auth::{files, seal::Seal, tokens},
+    config::{Mode, ProvisionConfig, Secret},
+    db::{PhoneOwner, SipGrant, Write},
+    people::PersonError,
+};
+
+/// An agent's phone, as Asterisk sees it: endpoint, aor and auth of one name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The extension, and the name of all three.
+    pub extension: String,
+    /// The digest password.
+    pub password: String,
+    /// The rest.
+    pub settings: Arc<ProvisionConfig>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("extension", &self.extension)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why nothing was provisioned.
+#[derive(Debug, Error)]
+pub enum ProvisionError {
+    /// People cannot be read, or their rows not be written.
+    #[error(transparent)]
+    People(#[from] PersonError),
+    /// A password that the file cannot hold.
+    #[error(
+        "the SIP password of extension {0} begins or ends with a space, which pjsip.conf cannot hold: set another"
+    )]
+    Password(String),
+    /// The file cannot be written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Asterisk did not reload.
+    #[error("the file is written, but Asterisk did not reload: {0}")]
+    Reload(#[from] ReloadError),
+}
+
+/// Whether rows and sessions' own auths are kept.
+pub(crate) fn is_realtime(config: &Config) -> bool {
+    config.mode == Mode::Shared && config.provision.realtime
+}
+
+/// Puts everybody's rows in order, where rows are kept. Answers how many.
+pub async fn realtime(
+    office: &Office,
+    config: &Config,
+    by: &Actor,
+) -> Result<usize, ProvisionError> {
+    let endpoints = endpoints(office, config).await?;
+    let count = endpoints.len();
+    let writes = endpoints.into_iter().map(Write::Provision);
+    let note = by.did(
+        "provisioned",
+        None,
+        format!("{count} endpoints in ps_endpoints"),
+    );
+    office.commit(writes.chain([note]).collect()).await?;
+    Ok(count)
+}
+
+/// Writes everybody into a file for `#include`, readable by its owner and group. Answers how many.
+pub async fn file(
+    office: &Office,
+    config: &Config,
+    path: &Path,
+    by: &Actor,
+) -> Result<usize, ProvisionError> {
+    let endpoints = endpoints(office, config).await?;
+    let mut text = String::from(HEAD);
+    for endpoint in &endpoints {
+        text += &stanzas(endpoint)?;
+    }
+    files::replace(path, text.as_bytes(), 0o640).map_err(|source| ProvisionError::File {
+        path: path.display().to_string(),
+        source,
+    })?;
+    let detail = format!("{} endpoints in {}", endpoints.len(), path.display());
+    office.note("provisioned", detail, by).await?;
+    Ok(endpoints.len())
+}
+
+/// Makes Asterisk read its PJSIP files again.
+pub async fn reload_pjsip(config: &Config) -> Result<(), ProvisionError> {
+    Ok(reload(config, "res_pjsip.so").await?)
+}
+
+/// A session's own auth, and its password sealed for the person.
+pub(crate) fn grant(
+    config: &Config,
+    seal: &Seal,
+    owner: &PhoneOwner,
+) -> Result<SipGrant, PersonError> {
+    let password = tokens::secret().map_err(|error| PersonError::Write(error.to_string()))?;
+    let id = Uuid::new_v4().simple().to_string();
+    let short = id.get(..8).unwrap_or(&id);
+    Ok(SipGrant {
+        auth: format!("{}-{short}", owner.extension),
+        sealed: seal.seal(&owner.username, &Secret::new(password.clone()))?,
+        endpoint: endpoint(seal, owner, &Arc::new(config.provision.clone()))?,
+        password,
+    })
+}
+
+async fn endpoints(office: &Office, config: &Config) -> Result<Vec<Endpoint>, PersonError> {
+    let settings = Arc::new(config.provision.clone());
+    let owners = office.database().phone_owners().await?;
+    owners
+        .iter()
+        .map(|owner| endpoint(office.seal(), owner, &settings))
+        .collect()
+}
+
+fn endpoint(
+    seal: &Seal,
+    owner: &PhoneOwner,
+    settings: &Arc<ProvisionConfig>,
+) -> Result<Endpoint, PersonError> {
+    let password = match &owner.sealed {
+        Some(sealed) if !owner.disabled => {
+            seal.unseal(&owner.username, sealed)?.expose().to_owned()
+        }
+        // Nobody's: the endpoint stays closed.
+        _ => tokens::secret().map_err(|error| PersonError::Write(error.to_string()))?,
+    };
+    Ok(Endpoint {
+        extension: owner.extension.clone(),
+        password,
+        settings: Arc::clone(settings),
+    })
+}
+
+const HEAD: &str = "; Written by rollcall-server provision; changes are overwritten.\n";
+
+fn stanzas(endpoint: &Endpoint) -> Result<String, ProvisionError> {
+    let Endpoint {
+        extension,
+        password,
+        settings,
+    } = endpoint;
+    if password.trim() != password {
+        return Err(ProvisionError::Password(extension.clone()));
+    }
+    // A semicolon begins a comment.
+    let password = password.replace('\\', "\\\\").replace(';', "\\;");
+    let ProvisionConfig {
+        context,
+        codecs,
+        max_contacts,
+        expiry_s,
+        max_expiry_s,
+        qualify_frequency_s,
+        ..
+    } = &**settings;
+    Ok(format!(
+        "
+[{extension}]
+type = endpoint
+context = {context}
+disallow = all
+allow = {codecs}
+auth = {extension}
+aors = {extension}
+rewrite_contact = yes
+rtp_symmetric = yes
+force_rport = yes
+direct_media = no
+
+[{extension}]
+type = auth
+auth_type = userpass
+username = {extension}
+password = {password}
+
+[{extension}]
+type = aor
+max_contacts = {max_contacts}
+remove_existing = no
+remove_unavailable = yes
+minimum_expiration = 60
+default_expiration = {expiry_s}
+maximum_expiration = {max_expiry_s}
+qualify_frequency = {qualify_frequency_s}
+qualify_timeout = 3.0
+qualify_2xx_only = yes
+"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(password: &str) -> Endpoint {
+        Endpoint {
+            extension: "1001".into(),
+            password: password.into(),
+            settings: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn a_password_is_one_value_of_the_file_whatever_it_holds() {
+        let text = stanzas(&of("a;b [c] = d")).unwrap();
+        assert!(text.contains("\npassword = a\\;b [c] = d\n"), "{text}");
+        assert!(matches!(
+            stanzas(&of("x ")),
+            Err(ProvisionError::Password(_))
+        ));
+        assert!(!format!("{:?}", of("hush")).contains("hush"));
+    }
+
+    #[test]
+    fn the_file_has_what_the_documentation_asks_for() {
+        let document = include_str!("../../../docs/operations.md");
+        let text = stanzas(&of("the-phone-password-of-1001")).unwrap();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            assert!(document.contains(line), "{line}");
+        }
+    }
+}
