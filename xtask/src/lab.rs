@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Result, compile, packages, process, step, workspace};
+use crate::{Result, compile, packages, process, schemathesis, step, workspace};
 
 /// The Asterisk that the project speaks to.
 const MAJOR: &str = "22";
@@ -65,6 +65,10 @@ pub(crate) fn start() -> Result<()> {
 pub(crate) fn print_environment() -> Result<()> {
     let lab = fetch()?;
     println!("export ROLLCALL_ASTERISK_ROOT='{}'", lab.root.display());
+    println!(
+        "export ROLLCALL_SCHEMATHESIS='{}'",
+        schemathesis::fetch()?.display()
+    );
     println!(
         "export ROLLCALL_BIN_DIR='{}'",
         workspace::binaries().display()

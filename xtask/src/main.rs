@@ -10,6 +10,7 @@ mod packages;
 mod process;
 mod run;
 mod runner;
+mod schemathesis;
 mod soak;
 mod step;
 mod test;

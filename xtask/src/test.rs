@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::runner::{self, Beside, Runner};
 use crate::step::Done;
-use crate::{Result, compile, lab, packages, step, ui, workspace};
+use crate::{Result, compile, lab, packages, schemathesis, step, ui, workspace};
 
 const PARTS: [&str; 6] = ["fmt", "clippy", "deny", "ui", "unit", "e2e"];
 
@@ -182,6 +182,7 @@ impl Session<'_> {
             .env("ROLLCALL_ARTIFACTS", workspace::root().join("artifacts"));
         if self.wants("e2e") {
             command.env("ROLLCALL_ASTERISK_ROOT", lab::fetch()?.root);
+            command.env("ROLLCALL_SCHEMATHESIS", schemathesis::fetch()?);
         }
         let done = step::attempt(name, &mut command)?;
         Ok(counted(&done, closing_line))

@@ -114,6 +114,30 @@ async fn every_endpoint_opens_to_the_roles_it_is_for_and_to_no_other() {
 }
 
 #[tokio::test]
+async fn the_openapi_document_names_every_endpoint_and_no_other() {
+    let house = House::open().await;
+    let document = reqwest::get(house.url("/api/openapi.json")).await.unwrap();
+    let document: Value = document.json().await.unwrap();
+    let mut named = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            named.push(format!(
+                "{} {}",
+                method.to_uppercase(),
+                path.replace("{username}", "nobody")
+            ));
+        }
+    }
+    let mut tried: Vec<String> = doors()
+        .iter()
+        .map(|(method, path, ..)| format!("{method} {path}"))
+        .collect();
+    named.sort();
+    tried.sort();
+    assert_eq!(named, tried);
+}
+
+#[tokio::test]
 async fn a_token_that_was_copied_to_another_device_opens_nothing_there() {
     let house = House::open().await;
     let own = house.client.clone().of_device(device_of("agent1001"));

@@ -11,6 +11,8 @@ pub const REFRESH: &str = "/api/users/refresh";
 pub const AGENT_ONLINE: &str = "/api/users/agent-online";
 /// `POST /api/users/agent-logout`.
 pub const AGENT_LOGOUT: &str = "/api/users/agent-logout";
+/// `GET /api/openapi.json`: all of this, for programs.
+pub const OPENAPI: &str = "/api/openapi.json";
 /// `GET /healthz`: the process answers.
 pub const HEALTHZ: &str = "/healthz";
 /// `GET /readyz`: it can serve; 503 with the reason otherwise.

@@ -1,4 +1,4 @@
-//! Whether the process answers, and whether it can serve.
+//! Whether the process answers, whether it can serve, and what can be asked of it.
 
 use std::sync::Arc;
 
@@ -38,6 +38,12 @@ pub(super) async fn readyz(State(edge): State<Arc<Edge>>) -> Result<Response, Ap
         .into());
     }
     Ok(Json(json!({"ok": true})).into_response())
+}
+
+/// What can be asked here, in OpenAPI's words; a test holds it to the routes.
+pub(super) async fn openapi() -> Response {
+    const DOCUMENT: &str = include_str!("openapi.json");
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
 }
 
 /// The figures, as Prometheus reads them.

@@ -76,6 +76,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route(http::AGENT_LOGOUT, post(users::agent_logout))
         .route(wire::AUDIT, get(people::audit))
         .route(wire::PERSON, patch(people::change).delete(people::remove))
+        .route(http::OPENAPI, get(health::openapi))
         .route(http::HEALTHZ, get(health::healthz))
         .route(http::READYZ, get(health::readyz))
         .layer(in_time)
