@@ -1,7 +1,7 @@
 //! Everything known of one extension: what its person asked, what was seen of it, whose each
 //! contact is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::board::LeaseView;
@@ -332,6 +332,9 @@ pub(crate) struct Agent {
     /// Contacts that only an event has spoken of: their rows, and the step it came in. They wait for
     /// the list that names them, and are gone if it does not.
     pub(crate) glimpsed: BTreeMap<ContactId, (ContactRow, u64)>,
+    /// Contacts that left the lists without an event: their owner's next REGISTER brings them back,
+    /// again without one (F5).
+    pub(crate) vanished: BTreeSet<ContactId>,
     /// Contacts an event removed, and in which step: an older list does not bring them back.
     pub(crate) removed: BTreeMap<ContactId, u64>,
     /// Contacts that were over for us when we started, and their expiry then: if Asterisk still has
@@ -365,6 +368,7 @@ impl Agent {
             sessions: Vec::new(),
             contacts: BTreeMap::new(),
             glimpsed: BTreeMap::new(),
+            vanished: BTreeSet::new(),
             removed: BTreeMap::new(),
             left_behind: BTreeMap::new(),
             last_gone: None,

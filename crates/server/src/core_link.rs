@@ -14,6 +14,7 @@ use std::{
 use rollcall_alignment::{EndReason, Explanation, Person};
 use rollcall_wire::{
     board::Agent,
+    http::Role,
     realtime::{AgentStatus, AgentsSnapshot, DeviceHeartbeat, SessionEnded},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -477,6 +478,17 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// As whom a session looks.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        match session.role {
+            Role::Supervisor | Role::Admin => Self::Supervisor,
+            Role::Agent => Self::Agent {
+                own: session.extension.clone(),
+            },
+        }
+    }
+
     /// The agent as this audience may see it.
     #[must_use]
     pub fn view(&self, agent: &Agent) -> Agent {

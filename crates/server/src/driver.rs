@@ -12,6 +12,7 @@
 mod commands;
 mod commits;
 mod views;
+pub(crate) mod words;
 
 use std::{
     collections::HashMap,
@@ -39,6 +40,7 @@ use crate::{
 };
 use commands::Waiter;
 use commits::{Commits, Done};
+pub(crate) use views::agent as row;
 
 /// How long until the database is asked again for what a start needs.
 const RESTORE_RETRY: Duration = Duration::from_secs(1);

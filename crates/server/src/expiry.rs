@@ -1,26 +1,73 @@
-//! Sessions that nobody can speak for any more: all their tokens have ended.
+//! What comes to its end by itself: sessions that nobody can speak for any more, since all their
+//! tokens have ended, and lines of the ledger that are older than it is kept.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
+    db::Write,
     routes::{Edge, end_own},
 };
 
 /// How often it is looked.
 const PERIOD: Duration = Duration::from_secs(15);
 
+/// How often old lines of the ledger are taken away.
+const FORGET: Duration = Duration::from_secs(3600);
+/// A day, ms.
+const DAY_MS: u64 = 86_400_000;
+
+/// When something was last done.
+#[derive(Default)]
+struct Every(Option<Instant>);
+
+impl Every {
+    /// True at first, and then once a period.
+    fn elapsed_by(&mut self, period: Duration) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= period);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}
+
 /// Runs until stopped.
 pub(crate) async fn run(edge: Arc<Edge>, stop: CancellationToken) {
+    let mut forgets = Every::default();
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => sweep(&edge).await,
+            _ = ticks.tick() => {
+                sweep(&edge).await;
+                if forgets.elapsed_by(FORGET) {
+                    forget(&edge).await;
+                }
+            }
         }
+    }
+}
+
+/// Takes lines of the ledger away that are older than it is kept.
+async fn forget(edge: &Edge) {
+    let days = u64::from(edge.config.alignment.ledger_days);
+    if days == 0 {
+        return;
+    }
+    let before = clock::now_ms().saturating_sub(days * DAY_MS);
+    if let Err(error) = edge
+        .database
+        .commit(vec![Write::ForgetLedger { before }])
+        .await
+    {
+        tracing::warn!(%error, "old lines of the ledger could not be taken away");
     }
 }
 

@@ -15,12 +15,13 @@
 //! [`start`] needs no global state and sets none: several servers live in one process, and a test
 //! or the desktop app starts one as the binary does.
 
-mod asterisk;
+pub mod asterisk;
 pub mod auth;
 mod clock;
 pub mod config;
 pub mod core_link;
 pub mod db;
+pub mod doctor;
 mod driver;
 pub mod events;
 mod expiry;

@@ -15,6 +15,9 @@ use crate::resync::Part;
 use crate::source::SourceHealth;
 use crate::time::Now;
 
+/// Contacts of one extension that are remembered to have left the lists without an event.
+const VANISHED_KEPT: usize = 64;
+
 impl Core {
     pub(super) fn observe(&mut self, now: Now, observation: Observation) {
         match observation {
@@ -299,6 +302,9 @@ impl Core {
             let slot = self.slot(&extension);
             slot.note_contact(now, &id, "contact_not_listed", String::new());
             slot.agent.drop_contact(&id, now);
+            if slot.agent.vanished.len() < VANISHED_KEPT {
+                slot.agent.vanished.insert(id);
+            }
             self.dirty.insert(extension);
         }
         self.contacts_listed = true;
@@ -406,6 +412,7 @@ impl Core {
             record.listed_in = Some(step);
             record.accounted = trusted
                 || record.contact.expires_unix == u64::MAX
+                || slot.agent.vanished.remove(&id)
                 || slot.agent.glimpsed.contains_key(&id);
             if slot.agent.was_left_behind(&record) {
                 record.evict = Some((now.monotonic, EvictReason::LoggedOut));

@@ -241,6 +241,21 @@ fn s23_a_phone_whose_event_comes_after_the_list_that_names_it_is_no_forgery() {
 }
 
 #[test]
+fn s23_a_desk_phone_whose_row_was_deleted_and_that_registers_again_is_no_forgery() {
+    let mut house = with(Config::default());
+    let id = house.register("1001", "1001", None);
+    house.pass_seconds(1);
+    let desk = house.contacts.remove(&id).unwrap();
+    house.pass_seconds(61);
+    house.contacts.insert(id, desk);
+    house.pass_seconds(130);
+    assert!(
+        house.evictions().is_empty(),
+        "its next REGISTER raised no event (F5)"
+    );
+}
+
+#[test]
 fn s23_what_was_there_when_the_link_came_up_is_believed() {
     let mut house = House::without_ami(&["1001"], Config::default());
     let desk = contact("1001", "1001", None, house.now, ContactStatus::Reachable);

@@ -51,6 +51,21 @@ impl Ari {
         })
     }
 
+    /// Asks what Asterisk says of itself: that we are let in is all that counts.
+    pub(super) async fn info(&self) -> Result<(), AriError> {
+        let answer = self
+            .http
+            .get(format!("{}/ari/asterisk/info?only=system", self.base))
+            .basic_auth(&self.username, Some(self.password.expose()))
+            .send()
+            .await
+            .map_err(|error| AriError::Away(error.without_url()))?;
+        match answer.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(AriError::Refused(status)),
+        }
+    }
+
     /// Deletes a contact. False when there was none.
     pub(super) async fn delete_contact(&self, id: &ContactId) -> Result<bool, AriError> {
         let url = format!(

@@ -123,7 +123,7 @@ impl Lists {
 }
 
 /// Theirs, seconds since the epoch, minus the middle of ours, ms; nothing where it lies between them.
-fn offset(theirs: f64, before_ms: u64, after_ms: u64) -> i64 {
+pub(crate) fn offset(theirs: f64, before_ms: u64, after_ms: u64) -> i64 {
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     let (before, after) = (signed(before_ms), signed(after_ms));
     // Truncation of a fraction of a millisecond.

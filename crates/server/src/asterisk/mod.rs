@@ -7,10 +7,10 @@
 
 mod ari;
 mod evict;
-mod lists;
-mod observe;
+pub(crate) mod lists;
+pub mod observe;
 mod reload;
-mod repairs;
+pub mod repairs;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +22,7 @@ use crate::{
     Config,
     config::{AmiConfig, ConfigError, Mode},
     db::Database,
+    doctor::{Finding, Level},
 };
 pub(crate) use reload::{ReloadError, reload};
 
@@ -141,7 +142,7 @@ impl Asterisk {
     }
 }
 
-fn client_config(config: &AmiConfig) -> Result<ClientConfig, ConfigError> {
+pub(crate) fn client_config(config: &AmiConfig) -> Result<ClientConfig, ConfigError> {
     let secret = rollcall_ami::Secret::new(config.resolve_secret()?.expose());
     let mut session = SessionConfig::new(config.username.as_str(), secret);
     session.ping_after = PING_AFTER;
@@ -152,4 +153,27 @@ fn client_config(config: &AmiConfig) -> Result<ClientConfig, ConfigError> {
         format!("{}:{}", config.host, config.port)
     };
     Ok(ClientConfig::new(address, session))
+}
+
+/// What the doctor finds of ARI: a question that changes nothing, under the user that evicts.
+pub(crate) async fn ari_finding(config: &crate::config::AriConfig) -> Finding {
+    let fix = "check [ari] against http.conf (enabled, bindport) and ari.conf (user, password, read_only=no)";
+    let found = match Ari::new(config) {
+        Ok(ari) => ari.info().await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match found {
+        Ok(()) => Finding {
+            check: "ari",
+            level: Level::Good,
+            found: "ARI lets us in".to_owned(),
+            fix: None,
+        },
+        Err(found) => Finding {
+            check: "ari",
+            level: Level::Problem,
+            found,
+            fix: Some(fix.to_owned()),
+        },
+    }
 }

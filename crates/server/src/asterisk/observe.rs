@@ -15,24 +15,30 @@ pub(super) fn event(event: ClientEvent) -> Option<Observation> {
         }
         // Said again for every new reason; the client has logged it.
         ClientEvent::Lost { .. } => Some(Observation::AmiLost),
-        ClientEvent::Event(event) => match event.kind {
-            EventKind::ContactStatus(change) => contact_event(&change),
-            EventKind::DeviceStateChange(change) => {
-                let (endpoint, state) = device(&change)?;
-                Some(Observation::Device { endpoint, state })
-            }
-            EventKind::Newchannel(changed) | EventKind::Newstate(changed) => {
-                channel(&changed).map(Observation::Channel)
-            }
-            EventKind::Hangup(hangup) => Some(Observation::Hangup {
-                unique_id: hangup.channel.unique_id,
-            }),
-            EventKind::FullyBooted(booted) => Some(Observation::Booted {
-                up_for: booted.uptime?,
-            }),
-            EventKind::QueueMember(member) => queue_member(member),
-            _ => None,
-        },
+        ClientEvent::Event(event) => reported(*event),
+    }
+}
+
+/// What Asterisk reports.
+#[must_use]
+pub fn reported(event: Event) -> Option<Observation> {
+    match event.kind {
+        EventKind::ContactStatus(change) => contact_event(&change),
+        EventKind::DeviceStateChange(change) => {
+            let (endpoint, state) = device(&change)?;
+            Some(Observation::Device { endpoint, state })
+        }
+        EventKind::Newchannel(changed) | EventKind::Newstate(changed) => {
+            channel(&changed).map(Observation::Channel)
+        }
+        EventKind::Hangup(hangup) => Some(Observation::Hangup {
+            unique_id: hangup.channel.unique_id,
+        }),
+        EventKind::FullyBooted(booted) => Some(Observation::Booted {
+            up_for: booted.uptime?,
+        }),
+        EventKind::QueueMember(member) => queue_member(member),
+        _ => None,
     }
 }
 
@@ -60,7 +66,8 @@ fn membership(member: &event::QueueMember) -> Option<Membership> {
 }
 
 /// An item of `QueueStatus`.
-pub(super) fn listed_member(item: &Event) -> Option<Membership> {
+#[must_use]
+pub fn listed_member(item: &Event) -> Option<Membership> {
     match &item.kind {
         EventKind::QueueMember(member) => membership(member),
         _ => None,
@@ -68,7 +75,8 @@ pub(super) fn listed_member(item: &Event) -> Option<Membership> {
 }
 
 /// An item of `PJSIPShowContacts`.
-pub(super) fn listed_contact(item: &Event) -> Option<Contact> {
+#[must_use]
+pub fn listed_contact(item: &Event) -> Option<Contact> {
     let EventKind::Contact(listed) = &item.kind else {
         return None;
     };
@@ -86,7 +94,8 @@ pub(super) fn listed_contact(item: &Event) -> Option<Contact> {
 }
 
 /// An item of `DeviceStateList`.
-pub(super) fn listed_device(item: &Event) -> Option<(Extension, DeviceState)> {
+#[must_use]
+pub fn listed_device(item: &Event) -> Option<(Extension, DeviceState)> {
     match &item.kind {
         EventKind::DeviceStateChange(listed) => device(listed),
         _ => None,
@@ -94,7 +103,8 @@ pub(super) fn listed_device(item: &Event) -> Option<(Extension, DeviceState)> {
 }
 
 /// An item of `CoreShowChannels`.
-pub(super) fn listed_channel(item: &Event) -> Option<Channel> {
+#[must_use]
+pub fn listed_channel(item: &Event) -> Option<Channel> {
     match &item.kind {
         EventKind::CoreShowChannel(listed) => channel(&listed.channel),
         _ => None,

@@ -25,7 +25,11 @@ pub(super) async fn carry_out(client: Client, ask: Ask) {
     }
 }
 
-fn actions(ask: &Ask) -> Result<Vec<Action>, FieldError> {
+/// The actions that a repair takes; none where it is not made of single actions.
+///
+/// # Errors
+/// A value that does not fit into an action.
+pub fn actions(ask: &Ask) -> Result<Vec<Action>, FieldError> {
     Ok(match ask {
         Ask::Qualify { endpoint } => vec![Action::qualify(endpoint.as_str())?],
         Ask::Drain { endpoint, reason } => {

@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `migrate`, `backup`, `restore`, `provision`, `user`. Secrets
+//! The command line: `serve`, `check`, `doctor`, `migrate`, `backup`, `restore`, `provision`, `user`. Secrets
 //! come from variables or standard input, never as arguments, which every user of the machine can
 //! read.
 
@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use rollcall_server::{
     Actor, Config, Office,
     config::{LogConfig, LogFormat},
+    doctor::{self, Finding, Level},
     provision,
 };
 use tracing_subscriber::EnvFilter;
@@ -72,6 +73,14 @@ enum Command {
         #[arg(long, requires = "out")]
         reload: bool,
     },
+    /// Look at Asterisk's set-up, and say what keeps the board from being proved, with the fix.
+    Doctor {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// People: list, add, import, disable, enable, role, password, remove.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -105,6 +114,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
                 out,
                 reload,
             } => provision(&config, out.as_deref(), reload).await,
+            Command::Doctor { config, json } => doctor(&config.load()?, json).await,
             Command::User(command) => user::run(command).await,
         }
     })
@@ -197,6 +207,23 @@ async fn provision(config: &ConfigFile, out: Option<&Path>, reload: bool) -> any
         println!("Asterisk read them.");
     }
     Ok(())
+}
+
+/// Ends with an error where there is a problem, so that a deployment can ask.
+async fn doctor(config: &Config, json: bool) -> anyhow::Result<()> {
+    let findings = doctor::examine(config).await;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        for finding in &findings {
+            println!("{finding}");
+        }
+    }
+    let problem = |finding: &&Finding| finding.level == Level::Problem;
+    match findings.iter().filter(problem).count() {
+        0 => Ok(()),
+        problems => anyhow::bail!("{problems} of {} findings are problems", findings.len()),
+    }
 }
 
 fn log_to_stderr(config: &LogConfig) -> anyhow::Result<()> {

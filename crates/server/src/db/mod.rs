@@ -14,6 +14,7 @@ mod backup;
 mod contacts;
 mod dialect;
 mod execute;
+mod ledger;
 mod migrate;
 mod people;
 mod provision;
@@ -29,6 +30,7 @@ use dialect::{Connection, Place, Pool, query};
 
 pub use backup::{BackupError, backup, restore};
 pub(crate) use dialect::Kind;
+pub(crate) use ledger::Lines;
 pub use people::AuditEntry;
 pub(crate) use provision::PhoneOwner;
 pub use provision::SipGrant;

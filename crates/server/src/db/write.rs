@@ -51,6 +51,11 @@ pub enum Write {
     },
     /// A contact in Asterisk's own table is evicted: its expiry is set into the past.
     ExpireContact(rollcall_alignment::ContactId),
+    /// Lines of the ledger that are older than it is kept go.
+    ForgetLedger {
+        /// Those from before, ms since the epoch.
+        before: u64,
+    },
     /// A change that the alignment core asked for.
     Core(rollcall_alignment::Write),
 }

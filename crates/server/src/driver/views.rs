@@ -1,14 +1,13 @@
 //! The core's rows in the words of the wire, and what their changes mean to others.
 
-use rollcall_alignment::{
-    AgentView, BoardStatus, ContactStatus, DeviceView, LeaseView, Reason, SourceView,
-};
+use rollcall_alignment::{AgentView, ContactStatus, DeviceView, LeaseView, Reason, SourceView};
 use rollcall_wire::board;
 
+use super::words::{sentence, status};
 use crate::events::{AvailabilityChanged, ContactStatusChanged, Event};
 
 /// A row of the board with everything in it; who sees what of it is the edge's to say.
-pub(super) fn agent(view: &AgentView) -> board::Agent {
+pub(crate) fn agent(view: &AgentView) -> board::Agent {
     board::Agent {
         extension: view.extension.to_string(),
         status: status(view.status),
@@ -25,21 +24,6 @@ pub(super) fn agent(view: &AgentView) -> board::Agent {
             .map(|source| (source.source.as_str().to_owned(), health(source)))
             .collect(),
         devices: view.devices.iter().map(device).collect(),
-    }
-}
-
-fn status(status: BoardStatus) -> board::BoardStatus {
-    match status {
-        BoardStatus::Unknown => board::BoardStatus::Unknown,
-        BoardStatus::Offline => board::BoardStatus::Offline,
-        BoardStatus::LoggingOut => board::BoardStatus::LoggingOut,
-        BoardStatus::OnCall => board::BoardStatus::OnCall,
-        BoardStatus::Ringing => board::BoardStatus::Ringing,
-        BoardStatus::WrapUp => board::BoardStatus::WrapUp,
-        BoardStatus::Paused => board::BoardStatus::Paused,
-        BoardStatus::NotAvailable => board::BoardStatus::NotAvailable,
-        BoardStatus::Unverified => board::BoardStatus::Unverified,
-        BoardStatus::Available => board::BoardStatus::Available,
     }
 }
 
@@ -83,13 +67,6 @@ fn device(device: &DeviceView) -> board::Device {
             .and_then(|expires| i64::try_from(expires).ok()),
         user_agent: device.user_agent.clone(),
     }
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).chain(['.']).collect()
-    })
 }
 
 /// Going online and offline, on the log. Extensions only; no names, no addresses.
@@ -171,7 +148,7 @@ pub(super) fn contact_of(view: &AgentView, device: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use rollcall_alignment::{DeviceId, Extension, ReasonCode};
+    use rollcall_alignment::{BoardStatus, DeviceId, Extension, ReasonCode};
 
     use super::*;
     use crate::events::{AVAILABILITY_CHANGED, CONTACT_STATUS};

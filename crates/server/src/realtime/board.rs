@@ -6,12 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rollcall_wire::{
-    http::Role,
-    realtime::{
-        AGENT_STATUS, AGENTS_SNAPSHOT, AgentStatus, AgentsSnapshot, DEVICE_REREGISTER,
-        SESSION_ENDED,
-    },
+use rollcall_wire::realtime::{
+    AGENT_STATUS, AGENTS_SNAPSHOT, AgentStatus, AgentsSnapshot, DEVICE_REREGISTER, SESSION_ENDED,
 };
 use socketioxide::{SocketIo, extract::SocketRef, socket::Sid};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -141,7 +137,7 @@ impl Sender {
         }
         join.served();
         socket.join(device_room(join.session.id));
-        match audience(&join.session) {
+        match Audience::of(&join.session) {
             Audience::Supervisor => socket.join(SUPERVISORS),
             Audience::Agent { own: None } => socket.join(AGENTS),
             Audience::Agent { own: Some(own) } => {
@@ -153,7 +149,7 @@ impl Sender {
 
     /// Whether there was a board to send.
     fn send_snapshot(&self, socket: &SocketRef, session: &Session) -> bool {
-        let Some(snapshot) = self.board.snapshot(&audience(session)) else {
+        let Some(snapshot) = self.board.snapshot(&Audience::of(session)) else {
             return false;
         };
         socket.extensions.insert(Served(Instant::now()));
@@ -241,15 +237,6 @@ fn may_have_a_snapshot(socket: &SocketRef) -> bool {
         .is_some_and(|Served(at)| at.elapsed() < BETWEEN_SNAPSHOTS);
     let line = socket.req_parts().extensions.get::<Connection>();
     !lately && !line.is_some_and(Connection::is_blocked)
-}
-
-fn audience(session: &Session) -> Audience {
-    match session.role {
-        Role::Supervisor | Role::Admin => Audience::Supervisor,
-        Role::Agent => Audience::Agent {
-            own: session.extension.clone(),
-        },
-    }
 }
 
 fn device_room(session: SessionId) -> String {

@@ -3,6 +3,7 @@
 //! Owns limits, strict parsing, authentication and the mapping of refusals to statuses. Refuses to
 //! decide anything about an agent: it asks the core and answers what the core says.
 
+mod agents;
 mod body;
 mod client;
 mod error;
@@ -10,6 +11,7 @@ mod health;
 mod people;
 mod refresh;
 mod replay;
+mod reports;
 mod signed;
 mod users;
 mod version;
@@ -25,7 +27,7 @@ use axum::{
     routing::{get, patch, post},
 };
 use rollcall_wire::{
-    DEVICE_HEADER, IDEMPOTENCY_KEY_HEADER, WIRE_VERSION_HEADER, http, people as wire,
+    DEVICE_HEADER, IDEMPOTENCY_KEY_HEADER, WIRE_VERSION_HEADER, explain, http, people as wire,
 };
 use tower_http::{
     catch_panic::CatchPanicLayer, cors::CorsLayer, set_header::SetResponseHeaderLayer,
@@ -74,6 +76,12 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route(http::REFRESH, post(refresh::refresh))
         .route(http::AGENT_ONLINE, post(users::agent_online))
         .route(http::AGENT_LOGOUT, post(users::agent_logout))
+        .route(explain::EXPLAIN, get(agents::explain))
+        .route(explain::AVAILABLE, get(agents::available))
+        .route(explain::FORCE_LOGOUT, post(agents::force_logout))
+        .route(explain::LEDGER, get(reports::ledger))
+        .route(explain::SESSIONS, get(reports::sessions))
+        .route(explain::DRIFT, get(reports::drift))
         .route(wire::AUDIT, get(people::audit))
         .route(wire::PERSON, patch(people::change).delete(people::remove))
         .route(http::OPENAPI, get(health::openapi))

@@ -75,6 +75,20 @@ pub(super) async fn in_session(edge: &Edge, headers: &HeaderMap) -> Result<Arc<S
     session(edge, &bearer(headers)?).await
 }
 
+/// Refuses agents: what concerns others is for supervisors and administrators.
+pub(super) fn only_supervisors(session: &Session) -> Result<(), ApiError> {
+    if matches!(session.role, Role::Supervisor | Role::Admin) {
+        return Ok(());
+    }
+    tracing::info!(session = %session.id, "a request that only supervisors may make was refused");
+    Err(ApiError::new(
+        StatusCode::FORBIDDEN,
+        "not_allowed",
+        "This is for supervisors.",
+    )
+    .next("Ask a supervisor."))
+}
+
 /// The session of a request that only an administrator may make.
 pub(super) async fn admin(edge: &Edge, headers: &HeaderMap) -> Result<Arc<Session>, ApiError> {
     let session = in_session(edge, headers).await?;

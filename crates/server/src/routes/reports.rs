@@ -1,0 +1,324 @@
+//! What the ledger tells afterwards: its lines, sessions and their durations, and drift by cause.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
+use rollcall_alignment::{BoardStatus, Decision};
+use rollcall_wire::{
+    check,
+    explain::{Drift, DriftLine, Ledger, LedgerLine, SessionLine, SessionTotal, Sessions},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{ApiError, Edge, signed};
+use crate::{clock, db::Lines};
+
+/// Lines of one answer.
+const PAGE: i64 = 1_000;
+/// Sessions, and lines that drift is derived from, of one answer.
+const MANY: i64 = 200_000;
+/// A day, ms.
+const DAY: u64 = 86_400_000;
+
+/// The period and form of a report.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Period {
+    /// From, ms since the epoch; a day ago without it.
+    from: Option<u64>,
+    /// Until, ms since the epoch; now without it.
+    to: Option<u64>,
+    /// `csv`; JSON without it.
+    format: Option<Format>,
+    /// Of this extension alone.
+    extension: Option<String>,
+    /// The ledger's lines after this one.
+    after: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Csv,
+    Json,
+}
+
+type Asked = Result<Query<Period>, QueryRejection>;
+
+/// `GET /api/ledger`.
+pub(super) async fn ledger(
+    State(edge): State<Arc<Edge>>,
+    asked: Asked,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (wanted, csv) = admitted(&edge, asked, &headers, PAGE).await?;
+    let lines = edge.database.ledger(&wanted).await?;
+    if csv {
+        return sheet(&lines);
+    }
+    let full = i64::try_from(lines.len()).is_ok_and(|count| count == wanted.limit);
+    let next = lines.last().filter(|_| full).map(|line| line.seq);
+    Ok(Json(Ledger { lines, next }).into_response())
+}
+
+/// `GET /api/reports/sessions`.
+pub(super) async fn sessions(
+    State(edge): State<Arc<Edge>>,
+    asked: Asked,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (wanted, csv) = admitted(&edge, asked, &headers, MANY).await?;
+    let mut sessions = edge
+        .database
+        .sessions_between(wanted.from, wanted.to, MANY)
+        .await?;
+    if let Some(extension) = &wanted.extension {
+        sessions.retain(|session| session.extension == *extension);
+    }
+    if csv {
+        return sheet(&sessions);
+    }
+    let totals = totals(&sessions, wanted.from, wanted.to);
+    Ok(Json(Sessions { sessions, totals }).into_response())
+}
+
+/// `GET /api/reports/drift`.
+pub(super) async fn drift(
+    State(edge): State<Arc<Edge>>,
+    asked: Asked,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (wanted, csv) = admitted(&edge, asked, &headers, MANY).await?;
+    let sessions = edge
+        .database
+        .sessions_between(wanted.from, wanted.to, MANY)
+        .await?;
+    let lines = edge.database.ledger(&wanted).await?;
+    let lines = drift_of(&lines, &sessions, wanted.from, wanted.to);
+    if csv {
+        return sheet(&lines);
+    }
+    Ok(Json(Drift { lines }).into_response())
+}
+
+async fn admitted(
+    edge: &Edge,
+    asked: Asked,
+    headers: &HeaderMap,
+    limit: i64,
+) -> Result<(Lines, bool), ApiError> {
+    let session = signed::in_session(edge, headers).await?;
+    signed::only_supervisors(&session)?;
+    let Query(period) = asked.map_err(|error| ApiError::invalid("query", error.body_text()))?;
+    if let Some(extension) = &period.extension {
+        check::extension(extension).map_err(|why| ApiError::invalid("extension", why))?;
+    }
+    let to = period.to.unwrap_or_else(|| clock::now_ms() + 1);
+    let from = period.from.unwrap_or_else(|| to.saturating_sub(DAY));
+    if from > to {
+        return Err(ApiError::invalid("from", "is after to"));
+    }
+    let wanted = Lines {
+        after: period.after.unwrap_or_default(),
+        extension: period.extension,
+        from,
+        to,
+        limit,
+    };
+    Ok((wanted, period.format == Some(Format::Csv)))
+}
+
+/// Rows as CSV (RFC 4180).
+fn sheet<T: Serialize>(rows: &[T]) -> Result<Response, ApiError> {
+    let mut text = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        text.serialize(row).map_err(|_| ApiError::internal())?;
+    }
+    let bytes = text.into_inner().map_err(|_| ApiError::internal())?;
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response())
+}
+
+fn totals(sessions: &[SessionLine], from: u64, to: u64) -> Vec<SessionTotal> {
+    let mut totals: BTreeMap<&str, SessionTotal> = BTreeMap::new();
+    let now = clock::now_ms();
+    for session in sessions {
+        let total = totals
+            .entry(&session.extension)
+            .or_insert_with(|| SessionTotal {
+                extension: session.extension.clone(),
+                logins: 0,
+                logouts: 0,
+                other_ends: 0,
+                online_ms: 0,
+            });
+        total.logins += u32::from(session.started >= from);
+        match session.end.as_deref() {
+            Some("logged_out") => total.logouts += 1,
+            Some(_) => total.other_ends += 1,
+            None => {}
+        }
+        total.online_ms += online_within(session, from, to.min(now));
+    }
+    totals.into_values().collect()
+}
+
+fn online_within(session: &SessionLine, from: u64, to: u64) -> u64 {
+    let Some(online) = session.online else {
+        return 0;
+    };
+    let end = session.ended.unwrap_or(to).min(to);
+    end.saturating_sub(online.max(from))
+}
+
+/// How long each agent wanted to be online and was shown as Unknown, NotAvailable or Offline, by the
+/// weightiest reason of that time.
+fn drift_of(lines: &[LedgerLine], sessions: &[SessionLine], from: u64, to: u64) -> Vec<DriftLine> {
+    let mut wanted: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
+    let to = to.min(clock::now_ms());
+    for session in sessions {
+        if let Some(online) = session.online {
+            let end = session.ended.unwrap_or(to).min(to);
+            let spans = wanted.entry(&session.extension).or_default();
+            spans.push((online.max(from), end));
+        }
+    }
+    let mut open: BTreeMap<&str, (u64, &'static str)> = BTreeMap::new();
+    let mut sums: BTreeMap<(&str, &'static str), u64> = BTreeMap::new();
+    let mut close = |extension: &'_ str, key: (u64, &'static str), until: u64| {
+        let spans = wanted.get_key_value(extension);
+        let overlap = spans.map_or(0, |(_, spans)| overlap(spans, key.0, until));
+        if let Some((extension, _)) = spans {
+            *sums.entry((extension, key.1)).or_default() += overlap;
+        }
+    };
+    for line in lines {
+        let decision = (line.what == "status_changed").then(|| Decision::read(&line.detail));
+        let (Some(extension), Some(Some(decision))) = (line.extension.as_deref(), decision) else {
+            continue;
+        };
+        if let Some(key) = open.remove(extension) {
+            close(extension, key, line.at);
+        }
+        let differs = matches!(
+            decision.status,
+            BoardStatus::Unknown | BoardStatus::NotAvailable | BoardStatus::Offline
+        );
+        if differs {
+            let cause = decision
+                .reasons
+                .first()
+                .map_or("none", |code| code.as_str());
+            open.insert(extension, (line.at, cause));
+        }
+    }
+    for (extension, key) in open {
+        close(extension, key, to);
+    }
+    let days = |extension: &str| {
+        let spans = wanted.get(extension).map_or(&[][..], Vec::as_slice);
+        spans
+            .iter()
+            .map(|(from, to)| to.saturating_sub(*from))
+            .sum::<u64>()
+    };
+    sums.into_iter()
+        .filter(|(_, total_ms)| *total_ms > 0)
+        .map(|((extension, cause), total_ms)| DriftLine {
+            extension: extension.to_owned(),
+            cause: cause.to_owned(),
+            total_ms,
+            seconds_per_agent_day: per_day(total_ms, days(extension)),
+        })
+        .collect()
+}
+
+fn overlap(spans: &[(u64, u64)], from: u64, to: u64) -> u64 {
+    spans
+        .iter()
+        .map(|(begin, end)| (*end).min(to).saturating_sub((*begin).max(from)))
+        .sum()
+}
+
+// Figures for people: the fraction of a millisecond that f64 may lose is none.
+#[allow(clippy::cast_precision_loss)]
+fn per_day(total_ms: u64, online_ms: u64) -> f64 {
+    if online_ms == 0 {
+        return 0.0;
+    }
+    total_ms as f64 / online_ms as f64 * 86_400.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(at: u64, detail: &str) -> LedgerLine {
+        LedgerLine {
+            seq: i64::try_from(at).unwrap_or_default(),
+            at,
+            extension: Some("1001".into()),
+            device: None,
+            kind: "decision".into(),
+            source: "server".into(),
+            rule: Some("R1".into()),
+            what: "status_changed".into(),
+            detail: detail.into(),
+        }
+    }
+
+    fn online(from: u64, to: u64) -> SessionLine {
+        SessionLine {
+            extension: "1001".into(),
+            device: "d1".into(),
+            started: from,
+            online: Some(from),
+            ended: Some(to),
+            end: Some("logged_out".into()),
+        }
+    }
+
+    #[test]
+    fn drift_is_the_time_an_agent_wanted_to_be_there_and_was_not_shown_so_by_cause() {
+        let lines = [
+            decision(
+                1_000,
+                "Offline -> NotAvailable because: not_qualified; lease live",
+            ),
+            decision(3_000, "NotAvailable -> Available; lease live"),
+            decision(10_000, "Available -> Unknown because: ami_lost"),
+            decision(11_000, "Unknown -> OnCall because: on_call"),
+            decision(12_000, "OnCall -> NotAvailable because: sip_down"),
+        ];
+        let drift = drift_of(&lines, &[online(2_000, 14_000)], 0, 20_000);
+        let by_cause: Vec<_> = drift
+            .iter()
+            .map(|line| (line.cause.as_str(), line.total_ms))
+            .collect();
+        assert_eq!(
+            by_cause,
+            [
+                ("ami_lost", 1_000),
+                ("not_qualified", 1_000),
+                ("sip_down", 2_000)
+            ]
+        );
+        assert!((drift[0].seconds_per_agent_day - 7_200.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn sessions_are_counted_within_their_period() {
+        let totals = totals(
+            &[online(2_000, 14_000), online(16_000, 30_000)],
+            4_000,
+            20_000,
+        );
+        assert_eq!(totals.len(), 1);
+        assert_eq!((totals[0].logins, totals[0].logouts), (1, 2));
+        assert_eq!(totals[0].online_ms, 10_000 + 4_000);
+    }
+}

@@ -1,0 +1,299 @@
+//! Why an agent's state is what it is, on request and on record; who may ask, and a supervisor's logout.
+
+mod common;
+
+use common::{House, login, person};
+use reqwest::{Method, StatusCode};
+use rollcall_server::config::Mode;
+use rollcall_wire::http::Role;
+use serde_json::{Value, json};
+
+async fn ask(
+    house: &House,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Value) {
+    let mut request = reqwest::Client::new()
+        .request(method, house.url(path))
+        .bearer_auth(token);
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    (status, response.json().await.unwrap_or_default())
+}
+
+async fn get(house: &House, token: &str, path: &str) -> (StatusCode, Value) {
+    ask(house, token, Method::GET, path, None).await
+}
+
+/// A house without Asterisk, whose agent 1001 says it is online.
+async fn claimed() -> (House, String, String) {
+    let house = House::open_with(|config| config.mode = Mode::Claims).await;
+    let agent = house.sign_in("agent1001").await.tokens.sip;
+    let supervisor = house.sign_in("supervisor").await.tokens.sip;
+    house
+        .client
+        .agent_online(&agent, "1001", "sip:1001@h")
+        .await
+        .unwrap();
+    (house, agent, supervisor)
+}
+
+fn codes(explained: &Value) -> Vec<&str> {
+    let reasons = explained["reasons"].as_array().unwrap();
+    reasons
+        .iter()
+        .map(|reason| reason["code"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_explanation_holds_intent_terms_needs_and_history_now_and_at_a_past_time() {
+    let (house, agent, supervisor) = claimed().await;
+    let path = "/api/agents/1001/explain";
+    let (status, now) = get(&house, &supervisor, path).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(now["status"], "Unverified");
+    assert_eq!(codes(&now), ["claims_only"]);
+    assert_eq!(now["intents"][0]["wants"], "online");
+    assert_eq!(now["rule"], "R1");
+    let terms = now["terms"].as_array().unwrap();
+    assert_eq!(terms.len(), 9);
+    let failing: Vec<_> = terms
+        .iter()
+        .filter(|term| term["verdict"] == "fails")
+        .collect();
+    assert_eq!(failing.len(), 1, "{failing:?}");
+    assert!(
+        now["needed"][0]
+            .as_str()
+            .unwrap()
+            .contains("link to Asterisk")
+    );
+    let history = now["history"].as_array().unwrap();
+    assert!(history.iter().any(|line| line["what"] == "agent_online"));
+    let (_, own) = get(&house, &agent, path).await;
+    assert_eq!(
+        own["status"], "Unverified",
+        "agents may ask about themselves"
+    );
+
+    let then = now["at"].as_u64().unwrap();
+    house
+        .client
+        .agent_logout(&agent, &Default::default())
+        .await
+        .unwrap();
+    let (_, after) = get(&house, &supervisor, path).await;
+    assert_eq!(after["status"], "Offline");
+    let (status, past) = get(&house, &supervisor, &format!("{path}?at={then}")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(past["status"], "Unverified");
+    assert_eq!(codes(&past), ["claims_only"]);
+    let (status, never) = get(&house, &supervisor, &format!("{path}?at=5")).await;
+    assert_eq!(
+        (status, &never["code"]),
+        (StatusCode::NOT_FOUND, &json!("not_on_record"))
+    );
+}
+
+#[tokio::test]
+async fn every_question_has_its_role_and_every_wrong_one_its_error_and_nothing_is_written() {
+    let (house, agent, supervisor) = claimed().await;
+    let before = house.tables().await;
+    let gone = "x".repeat(43);
+    let all = [
+        (Method::GET, "/api/agents/1001/explain", None),
+        (Method::GET, "/api/agents/1001/available", None),
+        (Method::POST, "/api/agents/1001/logout", Some(json!({}))),
+        (Method::GET, "/api/ledger", None),
+        (Method::GET, "/api/reports/sessions", None),
+        (Method::GET, "/api/reports/drift", None),
+    ];
+    for (method, path, body) in all {
+        let (status, answer) = ask(&house, &gone, method.clone(), path, body).await;
+        assert_eq!(
+            status,
+            StatusCode::UNAUTHORIZED,
+            "{method} {path}: {answer}"
+        );
+    }
+    let not_agents = [
+        (Method::GET, "/api/agents/1002/explain", None),
+        (Method::POST, "/api/agents/1001/logout", Some(json!({}))),
+        (Method::POST, "/api/agents/1002/logout", None),
+        (Method::GET, "/api/ledger", None),
+        (Method::GET, "/api/reports/sessions", None),
+        (Method::GET, "/api/reports/drift?format=csv", None),
+    ];
+    for (method, path, body) in not_agents {
+        let (status, answer) = ask(&house, &agent, method.clone(), path, body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}: {answer}");
+        assert_eq!(answer["code"], "not_allowed");
+    }
+    let long = format!("/api/agents/{}/explain", "1".repeat(300));
+    let wrong = [
+        (Method::GET, "/api/agents/9999/explain", None, 404),
+        (Method::GET, "/api/agents/10%0D%0A01/explain", None, 400),
+        (
+            Method::GET,
+            "/api/agents/1'%20OR%201=1--/explain",
+            None,
+            400,
+        ),
+        (Method::GET, long.as_str(), None, 400),
+        (
+            Method::GET,
+            "/api/agents/1001/explain?at=yesterday",
+            None,
+            400,
+        ),
+        (Method::GET, "/api/agents/1001/explain?at=-1", None, 400),
+        (Method::GET, "/api/agents/9999/available", None, 404),
+        (Method::GET, "/api/agents/1%22/available", None, 400),
+        (Method::POST, "/api/agents/9999/logout", None, 404),
+        (
+            Method::POST,
+            "/api/agents/1001/logout",
+            Some(json!({ "deviceId": "a\r\nb" })),
+            400,
+        ),
+        (
+            Method::POST,
+            "/api/agents/1001/logout",
+            Some(json!({ "endCalls": "yes" })),
+            400,
+        ),
+        (
+            Method::POST,
+            "/api/agents/1001/logout",
+            Some(json!({ "deviceId": "device-of-nobody" })),
+            404,
+        ),
+        (Method::GET, "/api/ledger?extension=1%3B2", None, 400),
+        (Method::GET, "/api/ledger?from=9&to=3", None, 400),
+        (Method::GET, "/api/ledger?format=xml", None, 400),
+        (Method::GET, "/api/reports/drift?since=1", None, 400),
+    ];
+    for (method, path, body, code) in wrong {
+        let (status, answer) = ask(&house, &supervisor, method.clone(), path, body).await;
+        assert_eq!(status.as_u16(), code, "{method} {path}: {answer}");
+        assert!(answer["message"].is_string(), "{path}: {answer}");
+    }
+    assert_eq!(house.tables().await, before);
+}
+
+#[tokio::test]
+async fn without_asterisks_answer_nobody_is_proved_available() {
+    let (house, agent, _) = claimed().await;
+    let (status, answer) = get(&house, &agent, "/api/agents/1001/available").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer["code"], "not_proved");
+}
+
+#[tokio::test]
+async fn a_forced_logout_ends_the_sessions_and_their_tokens_and_is_on_record() {
+    let (house, agent, supervisor) = claimed().await;
+    let path = "/api/agents/1001/logout";
+    let (status, answer) = ask(&house, &supervisor, Method::POST, path, None).await;
+    assert_eq!((status, &answer["pending"]), (StatusCode::OK, &json!([])));
+    let online = house
+        .client
+        .agent_online(&agent, "1001", "sip:1001@h")
+        .await;
+    assert!(online.is_err(), "its token is gone");
+    let (_, ledger) = get(&house, &supervisor, "/api/ledger?extension=1001").await;
+    let lines = ledger["lines"].as_array().unwrap();
+    let forced = lines
+        .iter()
+        .find(|line| line["what"] == "forced_logout")
+        .unwrap();
+    assert_eq!(forced["source"], "supervisor");
+    let seqs: Vec<_> = lines
+        .iter()
+        .map(|line| line["seq"].as_i64().unwrap())
+        .collect();
+    assert!(seqs.is_sorted());
+}
+
+#[tokio::test]
+async fn sessions_and_ledger_are_exported_as_csv_and_add_up() {
+    let (house, agent, supervisor) = claimed().await;
+    house
+        .client
+        .agent_logout(&agent, &Default::default())
+        .await
+        .unwrap();
+    house.client.login(&login("agent1001")).await.unwrap();
+    let (_, report) = get(&house, &supervisor, "/api/reports/sessions?extension=1001").await;
+    let total = &report["totals"][0];
+    assert_eq!(
+        (&total["logins"], &total["logouts"]),
+        (&json!(2), &json!(1))
+    );
+    for (path, head) in [
+        (
+            "/api/reports/sessions?format=csv",
+            "extension,device,started,online,ended,end\n",
+        ),
+        (
+            "/api/ledger?format=csv",
+            "seq,at,extension,device,kind,source,rule,what,detail\n",
+        ),
+    ] {
+        let response = reqwest::Client::new()
+            .get(house.url(path))
+            .bearer_auth(&supervisor)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            response.headers()["content-type"],
+            "text/csv; charset=utf-8"
+        );
+        let text = response.text().await.unwrap();
+        assert!(text.starts_with(head), "{text}");
+        assert!(text.lines().count() > 2, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_policy_of_one_offers_the_takeover_that_the_second_then_makes() {
+    let house = House::open_with(|config| {
+        config.mode = Mode::Claims;
+        config.alignment.devices = rollcall_server::config::Devices::Single;
+    })
+    .await;
+    house
+        .running
+        .add_person(person("agent1003", Some("1003"), Role::Agent))
+        .await
+        .unwrap();
+    let first = house.sign_in("agent1003").await.tokens.sip;
+    house
+        .client
+        .agent_online(&first, "1003", "sip:1003-a@h")
+        .await
+        .unwrap();
+    let mut other = login("agent1003");
+    other.device_id = Some("device-second".into());
+    let second = house.client.login(&other).await.unwrap().tokens.sip;
+    let claim = |take_over: bool| json!({ "extension": "1003", "contactUri": "sip:1003-b@h", "takeOver": take_over });
+    let path = "/api/users/agent-online";
+    let (status, answer) = ask(&house, &second, Method::POST, path, Some(claim(false))).await;
+    assert_eq!(
+        (status, &answer["code"]),
+        (StatusCode::CONFLICT, &json!("in_use"))
+    );
+    let (status, _) = ask(&house, &second, Method::POST, path, Some(claim(true))).await;
+    assert_eq!(status, StatusCode::OK);
+    let ended = house
+        .client
+        .agent_online(&first, "1003", "sip:1003-a@h")
+        .await;
+    assert!(ended.is_err(), "the first device's session is over");
+}

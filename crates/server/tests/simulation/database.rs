@@ -1,0 +1,75 @@
+//! The model of the database: transactions in order, each whole, some time later; or none at all.
+
+use std::collections::BTreeMap;
+
+use rollcall_alignment::*;
+
+/// What is on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Database {
+    pub(crate) down: bool,
+    pub(crate) people: BTreeMap<Extension, i64>,
+    pub(crate) users: BTreeMap<Extension, UserRow>,
+    pub(crate) rows: BTreeMap<ContactId, ContactRow>,
+    pub(crate) sessions: BTreeMap<SessionId, SessionRow>,
+    pub(crate) ledger: Vec<LedgerEntry>,
+    ended_in_order: Vec<SessionId>,
+}
+
+impl Database {
+    /// One transaction; false if it could not be made.
+    pub(crate) fn make(&mut self, writes: Vec<Write>) -> bool {
+        if self.down {
+            return false;
+        }
+        assert!(!writes.is_empty(), "a commit of nothing");
+        for write in writes {
+            match write {
+                Write::User(row) => drop(self.users.insert(row.extension.clone(), row)),
+                Write::Contact(row) => drop(self.rows.insert(row.id.clone(), row)),
+                Write::ContactGone(id) => drop(self.rows.remove(&id)),
+                Write::Session(row) => {
+                    let ended = matches!(row.state, SessionState::Ended(_));
+                    let before = self.sessions.insert(row.id.clone(), row.clone());
+                    let over = before.map(|before| before.state);
+                    assert!(
+                        !matches!(over, Some(SessionState::Ended(_))) || ended,
+                        "a session came back from its end: {row:?}"
+                    );
+                    if ended && !self.ended_in_order.contains(&row.id) {
+                        self.ended_in_order.push(row.id);
+                    }
+                }
+                Write::Ledger(entry) => self.ledger.push(entry),
+            }
+        }
+        true
+    }
+
+    pub(crate) fn persons(&self) -> Vec<Person> {
+        let person = |(extension, owner): (&Extension, &i64)| Person {
+            extension: extension.clone(),
+            owner: *owner,
+        };
+        self.people.iter().map(person).collect()
+    }
+
+    /// What a server that starts reads.
+    pub(crate) fn restored(&self) -> Restored {
+        let mut last_ends: BTreeMap<Extension, EndReason> = BTreeMap::new();
+        for id in &self.ended_in_order {
+            let row = &self.sessions[id];
+            if let SessionState::Ended(reason) = row.state {
+                last_ends.insert(row.extension.clone(), reason);
+            }
+        }
+        let lives = |row: &&SessionRow| !matches!(row.state, SessionState::Ended(_));
+        Restored {
+            people: self.persons(),
+            users: self.users.values().cloned().collect(),
+            sessions: self.sessions.values().filter(lives).cloned().collect(),
+            contacts: self.rows.values().cloned().collect(),
+            last_ends: last_ends.into_iter().collect(),
+        }
+    }
+}

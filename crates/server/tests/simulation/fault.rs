@@ -1,0 +1,211 @@
+//! Faults: the situations in which the views can disagree, each with its beginning and its end.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rollcall_alignment::*;
+
+use crate::app::Will;
+use crate::world::{EXTENSIONS, Mail, World};
+
+/// A fault, at an app where it is one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) situation: u8,
+    app: usize,
+}
+
+impl Fault {
+    pub(crate) fn draw(rng: &mut StdRng, apps: usize) -> Self {
+        Fault {
+            situation: rng.random_range(1..=32),
+            app: rng.random_range(0..apps),
+        }
+    }
+
+    pub(crate) fn begin(self, world: &mut World) {
+        let app = &mut world.apps[self.app];
+        let now = world.now.monotonic;
+        match self.situation {
+            1 => {
+                app.running = false;
+                let lost = app.session.clone().zip(app.link.take());
+                if let Some((session, link)) = lost {
+                    world.post(
+                        std::time::Duration::from_millis(30),
+                        Mail::Closed(session, link),
+                    );
+                }
+            }
+            2 | 21 => app.frozen = true,
+            3 => {
+                app.ua.unregister(now);
+                app.network = false;
+            }
+            4 => app.network = false,
+            5 => app.to_server = false,
+            6 => app.to_pbx = false,
+            7 => world.kill_server(),
+            8 => world.stop_pbx(),
+            9 => {
+                world.ami_cut = true;
+                world.lose_link();
+            }
+            10 => world.db.down = true,
+            11 => world.skew = if world.skew == 0 { 45 } else { 0 },
+            // A second device of the first extension, and the same person twice.
+            12 | 13 => {
+                world.apps[0].will = Will::In;
+                world.apps[3].will = Will::In;
+            }
+            14 => {
+                if let Some(session) = app.session.clone() {
+                    world.see(Observation::SessionExpired(session));
+                }
+            }
+            15 | 16 | 18 => {
+                app.will = if app.will == Will::In {
+                    Will::Out
+                } else {
+                    Will::In
+                }
+            }
+            17 => world.apps[4].will = Will::In,
+            // The logout, and its answer, go astray for a while.
+            19 => {
+                app.will = Will::Out;
+                app.to_server = false;
+            }
+            20 => {
+                let extension = app.extension.clone();
+                let by = SessionId::new("supervisor").unwrap();
+                let forced = Intent::ForceLogout {
+                    extension,
+                    device: None,
+                    end_calls: false,
+                    by: by.clone(),
+                };
+                world.intend(self.app, by, forced);
+            }
+            22 => {
+                let extension = app.extension.clone();
+                world.db.rows.retain(|_, row| row.endpoint != extension);
+            }
+            23 => {
+                let extension = app.extension.clone();
+                let uri = format!("sip:{extension}-forged@192.0.2.9");
+                let row = ContactRow {
+                    id: ContactId::of(&extension, &uri),
+                    endpoint: extension,
+                    uri,
+                    user_agent: String::new(),
+                    expires_unix: world.now.unix_seconds() + 3600,
+                    qualify_frequency: 0,
+                    reg_server: String::new(),
+                    status: ContactStatus::Reachable,
+                };
+                world.db.rows.insert(row.id.clone(), row);
+            }
+            24 => {
+                let extension = app.extension.clone();
+                *world.db.people.entry(extension).or_default() += 10;
+                let people = world.db.persons();
+                world.see(Observation::People(people));
+            }
+            25 => {
+                for row in world.db.rows.values_mut() {
+                    row.status = ContactStatus::Unknown;
+                }
+            }
+            26 => {
+                let extension = app.extension.clone();
+                world.db.people.remove(&extension);
+                let people = world.db.persons();
+                world.see(Observation::People(people));
+            }
+            27 => app.rebind(self.app),
+            28 => world.hints_doubled = 0.5,
+            29 => world.hints_lost = 0.5,
+            31 => app.microphone = false,
+            32 => flap(self.app, world),
+            // 30 is how the PBX of some houses is set up.
+            _ => {}
+        }
+    }
+
+    pub(crate) fn end(self, world: &mut World) {
+        let now = world.now.monotonic;
+        let app = &mut world.apps[self.app];
+        match self.situation {
+            1 if !app.running => app.restart(self.app, now),
+            2 | 21 => {
+                app.frozen = false;
+                app.turn = now;
+            }
+            3 | 4 => app.network = true,
+            5 | 19 => app.to_server = true,
+            6 => app.to_pbx = true,
+            7 => world.start_server(),
+            8 if world.pbx.is_none() => world.start_pbx(),
+            9 => world.ami_cut = false,
+            10 => world.db.down = false,
+            26 => {
+                let extension = app.extension.clone();
+                let place = EXTENSIONS
+                    .iter()
+                    .position(|name| *name == extension.as_str());
+                let owner = i64::try_from(place.unwrap_or_default()).unwrap();
+                world.db.people.entry(extension).or_insert(owner);
+                let people = world.db.persons();
+                world.see(Observation::People(people));
+            }
+            28 => world.hints_doubled = 0.0,
+            29 => world.hints_lost = 0.0,
+            31 => app.microphone = true,
+            _ => {}
+        }
+    }
+}
+
+/// The network of an app comes and goes, from one second to the next.
+fn flap(app: usize, world: &mut World) {
+    for second in 0..8 {
+        let fault = Fault { situation: 4, app };
+        let at = std::time::Duration::from_millis(second * 1_000);
+        world.post(at, Mail::Begins(fault));
+        world.post(
+            at + std::time::Duration::from_millis(600),
+            Mail::Ends(fault),
+        );
+    }
+}
+
+/// Nothing is broken any more.
+pub(crate) fn heal_all(world: &mut World) {
+    world.db.down = false;
+    world.ami_cut = false;
+    (world.hints_lost, world.hints_doubled) = (0.0, 0.0);
+    if world.pbx.is_none() {
+        world.start_pbx();
+    }
+    world.start_server();
+    for (place, name) in EXTENSIONS.iter().enumerate() {
+        let owner = i64::try_from(place).unwrap();
+        world
+            .db
+            .people
+            .entry(Extension::new(name).unwrap())
+            .or_insert(owner);
+    }
+    let people = world.db.persons();
+    world.see(Observation::People(people));
+    let now = world.now.monotonic;
+    for place in 0..world.apps.len() {
+        let app = &mut world.apps[place];
+        (app.network, app.to_server, app.to_pbx, app.microphone) = (true, true, true, true);
+        if !app.running {
+            app.restart(place, now);
+        }
+        app.frozen = false;
+        app.turn = now;
+    }
+}

@@ -1,0 +1,826 @@
+//! The house: everything there is, and the one clock that moves it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rollcall_alignment::*;
+use rollcall_ami::Action;
+use rollcall_pocket_pbx::pbx::{ManagerId, Output as PbxOutput};
+use rollcall_pocket_pbx::{Manager, Pbx};
+use rollcall_server::asterisk::repairs;
+use rollcall_testkit::{Clock, Conditions, Network};
+
+use crate::app::{App, Will, pbx_address};
+use crate::check;
+use crate::database::Database;
+use crate::fault::{self, Fault};
+use crate::manager::{Heard, Link};
+
+const START_MS: u64 = 1_795_359_000_000;
+pub(crate) const EXTENSIONS: [&str; 3] = ["1001", "1002", "1003"];
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What an app says to the server, and what it hears.
+#[derive(Debug, Clone)]
+pub(crate) enum Mail {
+    SignIn(usize, SessionId),
+    Online(usize, SessionId, String, bool),
+    Logout(usize, SessionId, IdempotencyKey),
+    Opened(SessionId, LinkId),
+    Closed(SessionId, LinkId),
+    Beat(SessionId, Vitals),
+    Answered(usize, SessionId, Box<Answer>),
+    Ended(SessionId),
+    Reregister(SessionId),
+    Begins(Fault),
+    Ends(Fault),
+    ServerStarts,
+}
+
+pub(crate) struct World {
+    pub(crate) rng: StdRng,
+    began: Instant,
+    pub(crate) now: Now,
+    pub(crate) config: Config,
+    pub(crate) core: Option<Core>,
+    run: u64,
+    pub(crate) db: Database,
+    commits: VecDeque<(Instant, u64, CommitId, Vec<Write>)>,
+    mail: BTreeMap<(Instant, u64), Mail>,
+    mails: u64,
+    pub(crate) pbx: Option<Pbx>,
+    pub(crate) skew: i64,
+    qualify_frequency: u32,
+    pub(crate) link: Option<Link>,
+    connection: u64,
+    link_retry: Instant,
+    pub(crate) ami_cut: bool,
+    /// Hints from Asterisk are lost, or come twice, so often.
+    pub(crate) hints_lost: f64,
+    pub(crate) hints_doubled: f64,
+    pub(crate) network: Network,
+    pub(crate) apps: Vec<App>,
+    /// Since when each app is not heard by the server.
+    pub(crate) silent: Vec<Option<Instant>>,
+    pub(crate) board: BTreeMap<Extension, AgentView>,
+    pub(crate) seq: u64,
+    asked: BTreeMap<RequestId, (usize, SessionId)>,
+    next_request: u64,
+    next_session: u64,
+    next_link: u64,
+    pub(crate) acked_online: BTreeSet<SessionId>,
+    pub(crate) acked_out: BTreeSet<SessionId>,
+    /// What Asterisk last listed.
+    pub(crate) listed: Vec<Contact>,
+    pub(crate) story: Vec<String>,
+    tells: bool,
+    until: Instant,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, tells: bool) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let clock = Clock::new();
+        let now = Now {
+            monotonic: clock.now(),
+            unix_ms: START_MS,
+        };
+        let conditions = Conditions {
+            loss: [0.0, 0.0, 0.02, 0.1][rng.random_range(0..4)],
+            ..Conditions::default()
+        };
+        let devices = [
+            DevicePolicy::Multi,
+            DevicePolicy::Single,
+            DevicePolicy::Takeover,
+        ];
+        let config = Config {
+            devices: devices[rng.random_range(0..devices.len())],
+            ..Config::default()
+        };
+        let mut world = World {
+            network: Network::new(seed, conditions),
+            began: now.monotonic,
+            now,
+            config,
+            core: None,
+            run: 0,
+            db: Database::default(),
+            commits: VecDeque::new(),
+            mail: BTreeMap::new(),
+            mails: 0,
+            pbx: None,
+            skew: if rng.random_bool(0.2) {
+                rng.random_range(-90..90)
+            } else {
+                0
+            },
+            qualify_frequency: if rng.random_bool(0.2) { 0 } else { 10 },
+            link: None,
+            connection: 0,
+            link_retry: now.monotonic,
+            ami_cut: false,
+            hints_lost: 0.0,
+            hints_doubled: 0.0,
+            apps: Vec::new(),
+            silent: Vec::new(),
+            board: BTreeMap::new(),
+            seq: 0,
+            asked: BTreeMap::new(),
+            next_request: 0,
+            next_session: 0,
+            next_link: 0,
+            acked_online: BTreeSet::new(),
+            acked_out: BTreeSet::new(),
+            listed: Vec::new(),
+            story: Vec::new(),
+            tells,
+            until: now.monotonic,
+            rng,
+        };
+        for (place, extension) in EXTENSIONS.iter().enumerate() {
+            let owner = i64::try_from(place).unwrap();
+            world
+                .db
+                .people
+                .insert(Extension::new(extension).unwrap(), owner);
+        }
+        for extension in ["1001", "1002", "1003", "1001"] {
+            world.add_app(extension, false);
+        }
+        world.add_app("1003", true);
+        world
+    }
+
+    fn add_app(&mut self, extension: &str, desk: bool) {
+        let app = App::new(self.apps.len(), extension, desk, self.now.monotonic);
+        self.apps.push(app);
+        self.silent.push(None);
+    }
+
+    /// Morning: everything starts, and most people sign in.
+    pub(crate) fn open(&mut self) {
+        self.start_pbx();
+        self.start_server();
+        for app in 0..3 {
+            self.apps[app].will = if self.rng.random_bool(0.85) {
+                Will::In
+            } else {
+                Will::Out
+            };
+        }
+        self.pass(20 * SECOND);
+    }
+
+    pub(crate) fn live_through_faults(&mut self) {
+        let faults = self.rng.random_range(1..=6);
+        for _ in 0..faults {
+            let fault = Fault::draw(&mut self.rng, self.apps.len());
+            let begins = Duration::from_millis(self.rng.random_range(0..60_000));
+            let lasts = Duration::from_millis(self.rng.random_range(200..40_000));
+            self.post(begins, Mail::Begins(fault));
+            self.post(begins + lasts, Mail::Ends(fault));
+        }
+        self.pass(100 * SECOND);
+    }
+
+    /// Everything works again, and time passes.
+    pub(crate) fn heal(&mut self) {
+        self.tell("all is well again");
+        self.network.set_conditions(Conditions::default());
+        fault::heal_all(self);
+        self.pass(240 * SECOND);
+        if let Some(core) = &mut self.core {
+            // What Asterisk holds now is listed once more, to compare it.
+            let extension = Extension::new(EXTENSIONS[0]).unwrap();
+            let request = RequestId(u64::MAX);
+            core.handle(
+                self.now,
+                Input::Intent {
+                    request,
+                    intent: Intent::Prove { extension },
+                },
+            );
+            self.drain_core();
+        }
+        self.pass(5 * SECOND);
+    }
+
+    pub(crate) fn tell(&mut self, what: &str) {
+        let at = self.now.unix_ms - START_MS;
+        let line = format!("{:>7}.{:03} {what}", at / 1000, at % 1000);
+        if self.tells {
+            eprintln!("{line}");
+        }
+        self.story.push(line);
+    }
+
+    pub(crate) fn post(&mut self, after: Duration, mail: Mail) {
+        self.mails += 1;
+        self.mail
+            .insert((self.now.monotonic + after, self.mails), mail);
+    }
+
+    fn latency(&mut self) -> Duration {
+        Duration::from_micros(self.rng.random_range(200..20_000))
+    }
+
+    pub(crate) fn start_pbx(&mut self) {
+        let manager = Manager {
+            username: "rollcall".into(),
+            secret: "secret".into(),
+        };
+        let people = EXTENSIONS
+            .map(|name| rollcall_pocket_pbx::Person::new(name, &format!("pw{name}")))
+            .into();
+        let mut config = rollcall_pocket_pbx::Config::new(manager, people);
+        config.aor.qualify_frequency = self.qualify_frequency;
+        config.seed = Some(self.rng.random());
+        let epoch = Duration::from_millis(self.now.unix_ms.saturating_add_signed(self.skew * 1000));
+        self.pbx = Some(Pbx::new(config, pbx_address(), self.now.monotonic, epoch));
+    }
+
+    pub(crate) fn stop_pbx(&mut self) {
+        self.pbx = None;
+        self.lose_link();
+    }
+
+    pub(crate) fn start_server(&mut self) {
+        if self.core.is_some() {
+            return;
+        }
+        if self.db.down {
+            return self.post(SECOND, Mail::ServerStarts);
+        }
+        self.run += 1;
+        self.seq = 0;
+        self.board.clear();
+        let mut core = Core::new(self.config, Epoch(self.now.unix_ms), self.now);
+        let restored = Observation::Restored(self.db.restored());
+        core.handle(self.now, Input::Observation(restored));
+        self.core = Some(core);
+        self.link_retry = self.now.monotonic;
+        self.drain_core();
+    }
+
+    /// Killed: what was on its way to the disk gets there up to some point, and is told to nobody.
+    pub(crate) fn kill_server(&mut self) {
+        self.core = None;
+        self.link = None;
+        self.asked.clear();
+        let kept = self.rng.random_range(0..=self.commits.len());
+        for (_, _, _, writes) in self.commits.drain(..).take(kept) {
+            self.db.make(writes);
+        }
+        for app in &mut self.apps {
+            app.link = None;
+        }
+    }
+
+    pub(crate) fn lose_link(&mut self) {
+        if self.link.take().is_some_and(|link| link.ready) {
+            self.see(Observation::AmiLost);
+        }
+        self.link_retry = self.now.monotonic + Duration::from_millis(500);
+        let id = ManagerId(self.connection);
+        if let Some(pbx) = &mut self.pbx {
+            pbx.manager_disconnected(id);
+        }
+    }
+
+    pub(crate) fn see(&mut self, observation: Observation) {
+        if let Some(core) = &mut self.core {
+            core.handle(self.now, Input::Observation(observation));
+            self.drain_core();
+        }
+    }
+
+    pub(crate) fn intend(&mut self, app: usize, session: SessionId, intent: Intent) {
+        let Some(core) = &mut self.core else {
+            return;
+        };
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.asked.insert(request, (app, session));
+        core.handle(self.now, Input::Intent { request, intent });
+        self.drain_core();
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.until = self.now.monotonic + time;
+        let mut steps = 0_u32;
+        while let Some(due) = self.next_due().filter(|due| *due <= self.until) {
+            steps += 1;
+            assert!(steps < 2_000_000, "the house never sleeps");
+            let step = due.saturating_duration_since(self.now.monotonic);
+            self.move_clock(step);
+            self.do_what_is_due();
+        }
+        let rest = self.until.saturating_duration_since(self.now.monotonic);
+        self.move_clock(rest);
+    }
+
+    fn move_clock(&mut self, step: Duration) {
+        self.now.monotonic += step;
+        let since = self.now.monotonic.duration_since(self.began);
+        self.now.unix_ms = START_MS + u64::try_from(since.as_millis()).unwrap();
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let phones = self.apps.iter().filter(|app| app.acts());
+        let mut due: Vec<Instant> = phones
+            .flat_map(|app| [app.ua.poll_timeout(), Some(app.turn)])
+            .flatten()
+            .collect();
+        due.extend(self.core.as_ref().and_then(Core::poll_timeout));
+        due.extend(self.pbx.as_ref().and_then(Pbx::poll_timeout));
+        due.extend(self.link.as_ref().and_then(Link::next));
+        due.extend(self.network.poll_timeout());
+        due.extend(self.commits.front().map(|(at, ..)| *at));
+        due.extend(self.mail.keys().next().map(|(at, _)| *at));
+        if self.may_link() {
+            due.push(self.link_retry);
+        }
+        due.into_iter().min().map(|due| due.max(self.now.monotonic))
+    }
+
+    fn may_link(&self) -> bool {
+        self.link.is_none() && self.core.is_some() && self.pbx.is_some() && !self.ami_cut
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = self.now.monotonic;
+        while self.commits.front().is_some_and(|(at, ..)| *at <= now) {
+            self.make_commit();
+        }
+        if self
+            .core
+            .as_ref()
+            .and_then(Core::poll_timeout)
+            .is_some_and(|due| due <= now)
+        {
+            if let Some(core) = &mut self.core {
+                core.handle_timeout(self.now);
+            }
+            self.drain_core();
+        }
+        while let Some(datagram) = self.network.receive(now) {
+            if datagram.to == pbx_address() {
+                if let Some(pbx) = &mut self.pbx {
+                    pbx.handle_sip(now, datagram.from, &datagram.bytes);
+                }
+            } else if let Some(app) = self.apps.iter_mut().find(|app| app.address == datagram.to)
+                && app.acts()
+            {
+                app.ua.handle_datagram(now, datagram.from, &datagram.bytes);
+            }
+        }
+        if let Some(pbx) = &mut self.pbx {
+            pbx.handle_timeout(now);
+        }
+        self.drain_pbx();
+        for place in 0..self.apps.len() {
+            self.app_is_due(place);
+        }
+        self.drain_link();
+        while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= now) {
+            let mail = entry.remove();
+            self.deliver(mail);
+        }
+        if self.may_link() && self.link_retry <= now {
+            self.connection += 1;
+            let id = ManagerId(self.connection);
+            if let Some(pbx) = &mut self.pbx {
+                pbx.manager_connected(id);
+            }
+            self.link = Some(Link::new(now));
+            self.drain_pbx();
+            self.drain_link();
+        }
+    }
+
+    fn make_commit(&mut self) {
+        let Some((_, run, id, writes)) = self.commits.pop_front() else {
+            return;
+        };
+        let ended: Vec<SessionId> = writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Session(row) if matches!(row.state, SessionState::Ended(_)) => {
+                    Some(row.id.clone())
+                }
+                _ => None,
+            })
+            .collect();
+        let input = if self.db.make(writes) {
+            Input::Committed(id)
+        } else {
+            Input::Failed(id, Failure::Unavailable)
+        };
+        if run != self.run || self.core.is_none() {
+            return;
+        }
+        if matches!(input, Input::Committed(_)) {
+            for session in ended {
+                let latency = self.latency();
+                self.post(latency, Mail::Ended(session));
+            }
+        }
+        if let Some(core) = &mut self.core {
+            core.handle(self.now, input);
+        }
+        self.drain_core();
+    }
+
+    pub(crate) fn drain_core(&mut self) {
+        while let Some(output) = self.core.as_mut().and_then(Core::poll_output) {
+            match output {
+                Output::Commit(commit) => {
+                    let last = self
+                        .commits
+                        .back()
+                        .map_or(self.now.monotonic, |(at, ..)| *at);
+                    let at = last.max(self.now.monotonic + self.latency());
+                    self.commits
+                        .push_back((at, self.run, commit.id, commit.writes));
+                }
+                Output::Reply(reply) => self.reply(reply),
+                Output::Broadcast(broadcast) => {
+                    check::broadcast(self, &broadcast);
+                    let view = broadcast.agent;
+                    let reasons: Vec<_> = view.reasons.iter().map(|r| r.code.as_str()).collect();
+                    let words = format!(
+                        "board: {} {} {}",
+                        view.extension,
+                        view.status.as_str(),
+                        reasons.join(",")
+                    );
+                    self.tell(&words);
+                    self.board.insert(view.extension.clone(), view);
+                }
+                Output::Ask(ask) => self.carry_out(ask),
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        let Some((app, session)) = self.asked.remove(&reply.request) else {
+            return;
+        };
+        check::reply(self, &session, &reply.answer);
+        match &reply.answer {
+            Answer::Online(_) => drop(self.acked_online.insert(session.clone())),
+            Answer::LoggedOut(_) | Answer::LoggingOut { .. } => {
+                self.acked_out.insert(session.clone());
+            }
+            _ => {}
+        }
+        let latency = self.latency();
+        self.post(
+            latency,
+            Mail::Answered(app, session, Box::new(reply.answer)),
+        );
+    }
+
+    fn carry_out(&mut self, ask: Ask) {
+        if let Ask::Reregister { session } = ask {
+            let latency = self.latency();
+            return self.post(latency, Mail::Reregister(session));
+        }
+        let now = self.now.monotonic;
+        let Some(link) = self.link.as_mut().filter(|link| link.ready) else {
+            return;
+        };
+        match &ask {
+            Ask::Resync { asked_at, .. } => link.read_lists(now, *asked_at),
+            Ask::Evict { contact, reason } => {
+                let entry = r#"{"expiration_time":"1"}"#;
+                let id = contact.id.as_str();
+                link.act(now, Action::db_put("registrar/contact", id, entry).unwrap());
+                let words = format!("evict {} {}", contact.id.short_hash(), reason.as_str());
+                self.tell(&words);
+            }
+            other => {
+                for action in repairs::actions(other).unwrap() {
+                    link.act(now, action);
+                }
+            }
+        }
+        self.drain_link();
+    }
+
+    fn drain_pbx(&mut self) {
+        let now = self.now.monotonic;
+        let mut bytes_back = Vec::new();
+        while let Some(output) = self.pbx.as_mut().and_then(Pbx::poll_output) {
+            match output {
+                PbxOutput::Sip(transmit) => {
+                    let bytes = transmit.bytes.to_vec();
+                    self.network
+                        .send(now, pbx_address(), transmit.destination, bytes);
+                }
+                PbxOutput::Manager(id, bytes) if id == ManagerId(self.connection) => {
+                    bytes_back.push(bytes);
+                }
+                _ => {}
+            }
+        }
+        for bytes in bytes_back {
+            let at = now + self.latency();
+            if let Some(link) = &mut self.link {
+                let last = link.to_core.back().map_or(at, |(last, _)| *last);
+                link.to_core.push_back((at.max(last), bytes));
+            }
+        }
+    }
+
+    fn drain_link(&mut self) {
+        let now = self.now.monotonic;
+        let delay = self.latency();
+        let Some(link) = &mut self.link else {
+            return;
+        };
+        if link.session.poll_timeout().is_some_and(|due| due <= now) {
+            link.session.handle_timeout(now);
+        }
+        while link.to_core.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, bytes) = link.to_core.pop_front().unwrap();
+            link.session.handle_bytes(now, &bytes);
+        }
+        link.transmit(now, delay);
+        let mut to_pbx = Vec::new();
+        while link.to_pbx.front().is_some_and(|(at, _)| *at <= now) {
+            to_pbx.push(link.to_pbx.pop_front().unwrap().1);
+        }
+        let mut heard = Vec::new();
+        while let Some(one) = link.hear(self.now.unix_ms) {
+            heard.push(one);
+        }
+        for bytes in to_pbx {
+            let id = ManagerId(self.connection);
+            if let Some(pbx) = &mut self.pbx {
+                pbx.manager_bytes(now, id, &bytes);
+            }
+            self.drain_pbx();
+        }
+        for one in heard {
+            match one {
+                Heard::Up => self.see(Observation::AmiUp),
+                Heard::Closed => self.lose_link(),
+                Heard::Seen(observation) => self.hint(observation),
+            }
+        }
+    }
+
+    /// Events are hints: they may be lost, or come twice. Lists are whole or not at all.
+    fn hint(&mut self, observation: Observation) {
+        if let Observation::Contacts {
+            asked_at, contacts, ..
+        } = &observation
+        {
+            self.listed.clone_from(contacts);
+            // Our own table is read with it, as it is now.
+            let rows = self.db.rows.values().cloned().collect();
+            let asked_at = *asked_at;
+            if !self.db.down {
+                self.see(Observation::Stored { asked_at, rows });
+            }
+        }
+        let hint = matches!(
+            observation,
+            Observation::ContactEvent(_) | Observation::Device { .. } | Observation::Channel(_)
+        );
+        if hint && self.rng.random_bool(self.hints_lost) {
+            return self.tell("a hint is lost");
+        }
+        if hint && self.rng.random_bool(self.hints_doubled) {
+            self.see(observation.clone());
+        }
+        self.see(observation);
+    }
+
+    fn app_is_due(&mut self, place: usize) {
+        let now = self.now.monotonic;
+        let app = &mut self.apps[place];
+        let heard = app.acts() && app.hears_server() && app.link.is_some();
+        let silent = &mut self.silent[place];
+        *silent = if heard { None } else { silent.or(Some(now)) };
+        if !app.acts() {
+            return;
+        }
+        if app.ua.poll_timeout().is_some_and(|due| due <= now) {
+            app.ua.handle_timeout(now);
+        }
+        app.hear_phone();
+        if app.turn <= now {
+            app.turn = now + SECOND;
+            self.app_turns(place);
+        }
+        let app = &mut self.apps[place];
+        while let Some(transmit) = app.ua.poll_transmit() {
+            if app.network && app.to_pbx {
+                let bytes = transmit.bytes.to_vec();
+                self.network
+                    .send(now, app.address, transmit.destination, bytes);
+            }
+        }
+        check::no_stale_green(self);
+    }
+
+    /// Once a second: what the app does by itself.
+    fn app_turns(&mut self, place: usize) {
+        let now = self.now.monotonic;
+        let server = self.core.is_some();
+        let latency = self.latency();
+        let app = &mut self.apps[place];
+        app.tick += 1;
+        let wants_phone = app.will == Will::In;
+        if wants_phone && !app.registered && app.ua.is_quiet() {
+            app.register(now);
+        } else if !wants_phone && app.registered {
+            app.ua.unregister(now);
+        }
+        if app.desk {
+            return;
+        }
+        if app.link.is_some() && (!app.hears_server() || !server) {
+            let (session, link) = (app.session.clone(), app.link.take());
+            if let (Some(session), Some(link)) = (session, link) {
+                self.post(5 * SECOND, Mail::Closed(session, link));
+            }
+            return;
+        }
+        if !app.hears_server() || !server {
+            return;
+        }
+        match app.will {
+            Will::In => self.app_works(place, latency),
+            Will::Out => self.app_leaves(place, latency),
+        }
+    }
+
+    fn app_works(&mut self, place: usize, latency: Duration) {
+        let app = &mut self.apps[place];
+        let Some(session) = app.session.clone() else {
+            self.next_session += 1;
+            let session = SessionId::new(&format!("s{}", self.next_session)).unwrap();
+            app.session = Some(session.clone());
+            return self.post(latency, Mail::SignIn(place, session));
+        };
+        if !app.signed_in {
+            if app.tick.is_multiple_of(3) {
+                self.post(latency, Mail::SignIn(place, session));
+            }
+            return;
+        }
+        if app.link.is_none() {
+            self.next_link += 1;
+            let link = LinkId(self.next_link);
+            app.link = Some(link);
+            return self.post(latency, Mail::Opened(session, link));
+        }
+        if app.tick.is_multiple_of(5) {
+            let vitals = Vitals {
+                tick: app.tick,
+                sip_loop_ok: true,
+                audio_loop_ok: true,
+                microphone_ok: app.microphone,
+                registered: Some(app.registered),
+            };
+            self.post(latency, Mail::Beat(session.clone(), vitals));
+        }
+        let app = &self.apps[place];
+        if app.registered && !app.online && app.tick.is_multiple_of(2) {
+            let uri = app.ua.contact_uri();
+            let take_over = app.run % 2 == 1;
+            self.post(latency, Mail::Online(place, session, uri, take_over));
+        }
+    }
+
+    fn app_leaves(&mut self, place: usize, latency: Duration) {
+        let app = &mut self.apps[place];
+        let Some(session) = app.session.clone() else {
+            return;
+        };
+        if !app.signed_in {
+            app.session = None;
+            return;
+        }
+        let again = app.tick.is_multiple_of(4) || app.leaving.is_none();
+        let key = app
+            .leaving
+            .get_or_insert_with(|| IdempotencyKey::new(&format!("out-{session}")).unwrap())
+            .clone();
+        if again {
+            self.post(latency, Mail::Logout(place, session, key));
+        }
+    }
+
+    fn deliver(&mut self, mail: Mail) {
+        match mail {
+            Mail::SignIn(app, session) => {
+                let (extension, device) = (
+                    self.apps[app].extension.clone(),
+                    self.apps[app].device.clone(),
+                );
+                if let Some(owner) = self.db.people.get(&extension).copied() {
+                    let extension = extension.clone();
+                    self.see(Observation::Person(Person { extension, owner }));
+                }
+                let sign_in = SignIn {
+                    session: session.clone(),
+                    extension,
+                    device,
+                };
+                self.intend(app, session, Intent::SignIn(sign_in));
+            }
+            Mail::Online(app, session, contact_uri, take_over) => {
+                let online = Intent::AgentOnline {
+                    session: session.clone(),
+                    extension: self.apps[app].extension.clone(),
+                    contact_uri,
+                    take_over,
+                    key: None,
+                };
+                self.intend(app, session, online);
+            }
+            Mail::Logout(app, session, key) => {
+                let logout = Intent::AgentLogout {
+                    session: session.clone(),
+                    device: None,
+                    key: Some(key),
+                };
+                self.intend(app, session, logout);
+            }
+            Mail::Opened(session, link) => self.see(Observation::LinkOpened { session, link }),
+            Mail::Closed(session, link) => self.see(Observation::LinkClosed { session, link }),
+            Mail::Beat(session, vitals) => self.see(Observation::Heartbeat { session, vitals }),
+            Mail::Answered(app, session, answer) => self.app_hears(app, &session, &answer),
+            Mail::Ended(session) => self.session_over(&session),
+            Mail::Reregister(session) => {
+                let now = self.now.monotonic;
+                let of = |app: &&mut App| app.session.as_ref() == Some(&session) && app.acts();
+                if let Some(app) = self.apps.iter_mut().find(of)
+                    && app.hears_server()
+                    && !app.ua.refresh(now)
+                {
+                    app.register(now);
+                }
+            }
+            Mail::Begins(fault) => {
+                self.tell(&format!("fault: {fault:?}"));
+                fault.begin(self);
+            }
+            Mail::Ends(fault) => {
+                self.tell(&format!("mended: {fault:?}"));
+                fault.end(self);
+            }
+            Mail::ServerStarts => self.start_server(),
+        }
+    }
+
+    fn app_hears(&mut self, place: usize, session: &SessionId, answer: &Answer) {
+        let app = &mut self.apps[place];
+        if !app.acts() || !app.hears_server() || app.session.as_ref() != Some(session) {
+            return;
+        }
+        match answer {
+            Answer::SignedIn => app.signed_in = true,
+            Answer::Online(_) => app.online = true,
+            Answer::LoggedOut(_) | Answer::LoggingOut { .. } => self.session_over(session),
+            // Its token is no good any more, or it is in use elsewhere: the person is told.
+            Answer::Refused(
+                Refusal::UnknownSession
+                | Refusal::SessionEnded
+                | Refusal::UnknownExtension
+                | Refusal::InUse,
+            ) => {
+                app.will = Will::Out;
+                if app.leaving.is_some() || !app.signed_in {
+                    self.session_over(session);
+                }
+            }
+            Answer::Refused(_) | Answer::Proof(_) => {}
+        }
+    }
+
+    /// The app hears, now or when it asks, that its session is over.
+    fn session_over(&mut self, session: &SessionId) {
+        let of = |app: &&mut App| app.session.as_ref() == Some(session);
+        let Some(app) = self.apps.iter_mut().find(of) else {
+            return;
+        };
+        let link = app.link.take();
+        app.session = None;
+        (app.signed_in, app.online, app.leaving) = (false, false, None);
+        app.will = Will::Out;
+        if let Some(link) = link {
+            self.post(
+                Duration::from_millis(20),
+                Mail::Closed(session.clone(), link),
+            );
+        }
+    }
+}
