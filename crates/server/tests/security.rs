@@ -26,6 +26,7 @@ fn doors() -> Vec<(Method, &'static str, Value, [u16; 4])> {
     let everybody = [200; 4];
     let signed = |agent, others| [401, agent, others, others];
     let admin = |status| [401, 403, 403, status];
+    let supervisors = [401, 403, 200, 200];
     let online = json!({"extension": "1001", "contactUri": "sip:1001@127.0.0.1"});
     let own = json!({"password": PASSWORD, "newPassword": "short"});
     let csv = json!({"csv": "username,password\n", "dryRun": true});
@@ -68,6 +69,33 @@ fn doors() -> Vec<(Method, &'static str, Value, [u16; 4])> {
         ),
         (Method::POST, "/api/people-import", csv, admin(200)),
         (Method::GET, "/api/audit", json!(null), admin(200)),
+        (
+            Method::GET,
+            "/api/agents/1002/explain",
+            json!(null),
+            supervisors,
+        ),
+        // There is no Asterisk here that could prove it.
+        (
+            Method::GET,
+            "/api/agents/1002/available",
+            json!(null),
+            signed(503, 503),
+        ),
+        (
+            Method::POST,
+            "/api/agents/1002/logout",
+            json!({}),
+            supervisors,
+        ),
+        (Method::GET, "/api/ledger", json!(null), supervisors),
+        (
+            Method::GET,
+            "/api/reports/sessions",
+            json!(null),
+            supervisors,
+        ),
+        (Method::GET, "/api/reports/drift", json!(null), supervisors),
         // Last: it ends the session.
         (
             Method::POST,
@@ -125,6 +153,7 @@ async fn the_openapi_document_names_every_endpoint_and_no_other() {
                 "{} {}",
                 method.to_uppercase(),
                 path.replace("{username}", "nobody")
+                    .replace("{extension}", "1002")
             ));
         }
     }
