@@ -102,11 +102,14 @@ async fn a_registrar_that_forgets_its_contacts_is_told_again_without_anybodys_he
 /// What the app stands beside.
 enum Place {
     Asterisk(Box<Scene>),
-    Pocket {
-        board: Board,
-        server: Server,
-        pbx: PocketPbx,
-    },
+    Pocket(Box<Pocket>),
+}
+
+/// The pocket PBX, the server, and the supervisor's board.
+struct Pocket {
+    board: Board,
+    server: Server,
+    pbx: PocketPbx,
 }
 
 impl Place {
@@ -118,27 +121,27 @@ impl Place {
         let pbx = PocketPbx::start(Settings::default()).await;
         let server = Server::start(&pbx).await;
         let board = server.board(SUPERVISOR).await;
-        Place::Pocket { board, server, pbx }
+        Place::Pocket(Box::new(Pocket { board, server, pbx }))
     }
 
     fn board(&self) -> &Board {
         match self {
             Place::Asterisk(scene) => &scene.board,
-            Place::Pocket { board, .. } => board,
+            Place::Pocket(pocket) => &pocket.board,
         }
     }
 
     fn server(&self) -> &Server {
         match self {
             Place::Asterisk(scene) => &scene.server,
-            Place::Pocket { server, .. } => server,
+            Place::Pocket(pocket) => &pocket.server,
         }
     }
 
     fn server_mut(&mut self) -> &mut Server {
         match self {
             Place::Asterisk(scene) => &mut scene.server,
-            Place::Pocket { server, .. } => server,
+            Place::Pocket(pocket) => &mut pocket.server,
         }
     }
 
@@ -146,15 +149,15 @@ impl Place {
         match (self, how) {
             (Place::Asterisk(scene), How::Term) => scene.asterisk.stop().await,
             (Place::Asterisk(scene), How::Kill) => scene.asterisk.kill(),
-            (Place::Pocket { pbx, .. }, How::Term) => pbx.stop().await,
-            (Place::Pocket { pbx, .. }, How::Kill) => pbx.kill(),
+            (Place::Pocket(pocket), How::Term) => pocket.pbx.stop().await,
+            (Place::Pocket(pocket), How::Kill) => pocket.pbx.kill(),
         }
     }
 
     async fn begin_registrar(&mut self) {
         match self {
             Place::Asterisk(scene) => scene.asterisk.boot().await,
-            Place::Pocket { pbx, .. } => pbx.boot().await,
+            Place::Pocket(pocket) => pocket.pbx.boot().await,
         }
     }
 
@@ -162,14 +165,14 @@ impl Place {
     async fn all_say_available(&self, extension: &str) {
         match self {
             Place::Asterisk(scene) => scene.all_say_available(extension).await,
-            Place::Pocket { .. } => self.tables_say(extension, "Reachable", true).await,
+            Place::Pocket(_) => self.tables_say(extension, "Reachable", true).await,
         }
     }
 
     async fn all_say_offline(&self, extension: &str) {
         match self {
             Place::Asterisk(scene) => scene.all_say_offline(extension).await,
-            Place::Pocket { .. } => self.tables_say(extension, "Expired", false).await,
+            Place::Pocket(_) => self.tables_say(extension, "Expired", false).await,
         }
     }
 

@@ -17,6 +17,8 @@ use super::{HeadersView, Message, Method, NameAddr, Refusal, Request, Via, octet
 pub const MAX_MESSAGE: usize = 65_535;
 /// Most header fields a message may have.
 const MAX_HEADERS: usize = 256;
+/// Why a message that was cut short is refused.
+const UNENDED: &str = "headers end without an empty line";
 /// Headers whose values are split at commas into one field each (RFC 3261 section 7.3.1).
 const LISTS: [&str; 6] = [
     "Via",
@@ -77,19 +79,20 @@ fn skip_blank_lines(bytes: &[u8]) -> &[u8] {
     bytes.get(start..).unwrap_or_default()
 }
 
-/// Splits at the empty line; a message that ends with its last header line is complete too.
-fn split_head(bytes: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+/// Splits at the empty line. Without one (RFC 3261 section 7 wants it) there is a head alone if it ends with a whole line:
+/// perhaps a message that was cut short, which is for what Content-Length says to tell.
+fn split_head(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), Refusal> {
     let mut line_start = 0;
     for (at, _) in bytes.iter().enumerate().filter(|(_, b)| **b == b'\n') {
         let line = &bytes[line_start..at];
         if line.is_empty() || line == b"\r" {
-            return Ok((&bytes[..line_start], &bytes[at + 1..]));
+            return Ok((&bytes[..line_start], Some(&bytes[at + 1..])));
         }
         line_start = at + 1;
     }
     match bytes.ends_with(b"\n") {
-        true => Ok((bytes, &[])),
-        false => Err(Refusal::bad_request("headers end without an empty line")),
+        true => Ok((bytes, None)),
+        false => Err(Refusal::bad_request(UNENDED)),
     }
 }
 
