@@ -35,6 +35,21 @@ fn options(extra: &str) -> String {
 }
 
 #[test]
+fn a_message_cut_between_its_headers_is_refused_unless_it_says_that_it_has_no_body() {
+    let whole = options("Content-Length: 0\n");
+    let ends = whole.match_indices('\n').map(|(at, _)| at + 1);
+    let cut: Vec<usize> = ends.filter(|at| *at < whole.len() - 1).collect();
+    let (last, others) = cut.split_last().expect("header lines");
+    for at in others {
+        assert_eq!(refusal(&whole[..*at]), 400, "{:?}", &whole[..*at]);
+    }
+    assert!(
+        read(&whole[..*last]).is_ok(),
+        "only the empty line is missing"
+    );
+}
+
+#[test]
 fn compact_names_stand_for_the_long_ones() {
     let request = request(
         "INVITE sip:c@d SIP/2.0\nv: SIP/2.0/UDP h;branch=z9hG4bK2\nf: <sip:a@b>;tag=9\nt: <sip:c@d>\ni: id\n\

@@ -15,6 +15,7 @@ mod check;
 mod database;
 mod fault;
 mod manager;
+mod turns;
 mod world;
 
 use std::env;

@@ -41,7 +41,10 @@ pub fn parse(bytes: &[u8]) -> Result<Message, Refusal> {
     let start_line = lines.next().unwrap_or_default();
     let start_line = without_tabs(&start_line)?;
     let (headers, length) = parse_headers(lines)?;
-    let body = body(length, rest)?;
+    if rest.is_none() && length != Some(0) {
+        return Err(Refusal::bad_request(UNENDED));
+    }
+    let body = body(length, rest.unwrap_or_default())?;
     let message = match is_response(&start_line) {
         true => Message::Response(parse_status_line(&start_line, headers, body)?),
         false => Message::Request(parse_request_line(&start_line, headers, body)?),

@@ -134,6 +134,7 @@ pub(super) async fn a_backup_brought_back_elsewhere_holds_the_same(scene: Scene)
             refresh: [200; 32],
             refresh_expires: 100,
         },
+        sip: None,
     };
     let contact = contact("1001;@abc", ContactStatus::Reachable);
     scene
