@@ -255,6 +255,8 @@ impl Driver {
             return;
         };
         wanted.retry_at = None;
+        // Of several searches only the youngest counts.
+        wanted.generation += 1;
         let (account, generation) = (wanted.account.clone(), wanted.generation);
         let (config, after) = (self.config.clone(), wanted.after.take());
         let found = self.found.0.clone();

@@ -40,6 +40,9 @@ pub(crate) async fn places(
     // A name without a dot is one of this network's hosts and no domain.
     if port.is_none() && host.contains('.') {
         for (transport, target, port) in servers(&host, transport, dns).await {
+            if places.len() >= MAX_PLACES {
+                break;
+            }
             places.extend(
                 addresses(&target, port, transport)
                     .await
@@ -112,6 +115,8 @@ async fn servers(
             servers.push((transport, target, port));
         }
     }
+    // A broken or a forged answer may name hundreds, and each is asked for in turn.
+    servers.truncate(MAX_PLACES);
     servers
 }
 

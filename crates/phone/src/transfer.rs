@@ -69,10 +69,15 @@ impl Driver {
     /// phone does, and the call of before goes on until its other side ends it.
     pub(crate) fn handle_referral(&mut self, id: CallId, target: Uri, replaces: Option<String>) {
         let codecs = self.config.codecs.clone();
+        // One more than anybody else may have, as the call of before goes on meanwhile.
+        let busy = self.lines.len() > self.config.max_calls;
         let Some((line, link)) = self.lines.get_mut(id).zip(self.link.as_mut()) else {
             return;
         };
         let call = line.call;
+        if busy {
+            return link.ua.refuse_referral(Instant::now(), id, 486);
+        }
         let bound = bind_rtp(link.local, self.config.srtp);
         let Ok((from, (rtp, local))) = link.identity().and_then(|from| Ok((from, bound?))) else {
             return link.ua.refuse_referral(Instant::now(), id, 503);

@@ -62,8 +62,16 @@ pub enum ProvisionError {
 }
 
 /// Whether rows and sessions' own auths are kept.
-pub(crate) fn is_realtime(config: &Config) -> bool {
+pub fn is_realtime(config: &Config) -> bool {
     config.mode == Mode::Shared && config.provision.realtime
+}
+
+/// After a change of somebody's password, or of whether they may use one: rows follow, where rows are kept.
+pub async fn follow(office: &Office, config: &Config, by: &Actor) -> Result<(), ProvisionError> {
+    if is_realtime(config) {
+        realtime(office, config, by).await?;
+    }
+    Ok(())
 }
 
 /// Puts everybody's rows in order, where rows are kept. Answers how many.
@@ -166,8 +174,8 @@ fn stanzas(endpoint: &Endpoint) -> Result<String, ProvisionError> {
     if password.trim() != password {
         return Err(ProvisionError::Password(extension.clone()));
     }
-    // A semicolon begins a comment.
-    let password = password.replace('\\', "\\\\").replace(';', "\\;");
+    // A semicolon begins a comment; nothing else is special, not even a backslash.
+    let password = password.replace(';', "\\;");
     let ProvisionConfig {
         context,
         codecs,
@@ -226,8 +234,8 @@ mod tests {
 
     #[test]
     fn a_password_is_one_value_of_the_file_whatever_it_holds() {
-        let text = stanzas(&of("a;b [c] = d")).unwrap();
-        assert!(text.contains("\npassword = a\\;b [c] = d\n"), "{text}");
+        let text = stanzas(&of("a;b\\ [c] = d")).unwrap();
+        assert!(text.contains("\npassword = a\\;b\\ [c] = d\n"), "{text}");
         assert!(matches!(
             stanzas(&of("x ")),
             Err(ProvisionError::Password(_))

@@ -84,9 +84,13 @@ async fn survives(kind: Kind, kills: usize, seed: u64) {
             })
             .collect();
         // Now and then before anybody was let in, else at any moment after somebody was.
-        while kill % 8 != 0 && during.lock().unwrap().logins.is_empty() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let somebody_is_in = async {
+            while kill % 8 != 0 && during.lock().unwrap().logins.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, somebody_is_in).await;
+        waited.expect("somebody is let in");
         // Not for something to happen, but for a moment that has nothing to do with what happens.
         tokio::time::sleep(Duration::from_micros(moments.random_range(0..40_000))).await;
         child.kill().unwrap();

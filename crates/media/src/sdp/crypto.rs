@@ -66,7 +66,10 @@ impl Security {
     /// Our line in answer to the first of theirs that we can use, and the keys of both ways.
     pub(super) fn answered(&self, theirs: &[CryptoLine]) -> Option<(CryptoLine, Keys)> {
         theirs.iter().find_map(|line| {
-            let ours = self.key(line.key.suite())?;
+            // A key of ours in the other side's mouth would make our own packets pass for theirs.
+            let ours = self
+                .key(line.key.suite())
+                .filter(|ours| **ours != line.key)?;
             let answer = CryptoLine {
                 tag: line.tag,
                 key: ours.clone(),
@@ -86,7 +89,8 @@ impl Security {
         };
         let offered = self.offered();
         let ours = offered.iter().find(|ours| ours.tag == line.tag)?;
-        (ours.key.suite() == line.key.suite()).then(|| Keys {
+        let fits = ours.key.suite() == line.key.suite() && ours.key != line.key;
+        fits.then(|| Keys {
             send: ours.key.clone(),
             receive: line.key.clone(),
         })

@@ -414,7 +414,8 @@ fn direction_of(session: &Session, media: &Media) -> Direction {
         .unwrap_or_default()
 }
 
-/// `a=rtcp-mux`, `a=rtcp:PORT [IN IP4 ADDRESS]` and `a=rtcp-xr:...` of a stream.
+/// `a=rtcp-mux`, `a=rtcp:PORT [IN IP4 ADDRESS]` and `a=rtcp-xr:...` of a stream. Another host than RTP's own is not
+/// taken: nobody else asked for our reports.
 fn rtcp(media: &Media, rtp: SocketAddr) -> RtcpParameters {
     let value = |name: &str| {
         let named = |attribute: &&Attribute| attribute.attribute == name;
@@ -427,7 +428,7 @@ fn rtcp(media: &Media, rtp: SocketAddr) -> RtcpParameters {
             Some(address) => address.parse().ok()?,
             None => rtp.ip(),
         };
-        Some(SocketAddr::new(ip, port))
+        (ip == rtp.ip()).then(|| SocketAddr::new(ip, port))
     });
     let mut names = media.attributes.iter();
     RtcpParameters {

@@ -27,7 +27,7 @@ use crate::sdp::Negotiated;
 use crate::source::SourceLock;
 use control::Controlling;
 use receive::Receiving;
-use secure::Secured;
+use secure::{Retired, Secured};
 use send::Sending;
 
 pub use counters::Counters;
@@ -88,6 +88,7 @@ pub struct Session {
     control: Controlling,
     /// None while sound travels in the open.
     secured: Option<Secured>,
+    retired: Retired,
     /// Told and not yet taken.
     events: VecDeque<SessionEvent>,
     counters: Counters,
@@ -113,7 +114,12 @@ impl Session {
             receiving: Receiving::new(config.negotiated.codec, jitter)?,
             keys: EventReceiver::default(),
             control: Controlling::new(&config),
-            secured: Secured::follow(None, config.negotiated.srtp.as_ref()),
+            secured: Secured::follow(
+                None,
+                config.negotiated.srtp.as_ref(),
+                &mut Retired::default(),
+            ),
+            retired: Retired::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
             negotiated: config.negotiated,
@@ -227,7 +233,11 @@ impl Session {
             self.receiving.restart();
         }
         if before.srtp != negotiated.srtp {
-            self.secured = Secured::follow(self.secured.take(), negotiated.srtp.as_ref());
+            self.secured = Secured::follow(
+                self.secured.take(),
+                negotiated.srtp.as_ref(),
+                &mut self.retired,
+            );
         }
         if before.remote != negotiated.remote {
             self.source = SourceLock::new(negotiated.remote);

@@ -13,28 +13,63 @@ pub(super) struct Secured {
     packet: Vec<u8>,
 }
 
+/// Keys that agreements of this call have left. They may come back, and must not begin at nought then: a counter that is
+/// used twice under one key gives the key stream away, and with GCM the key that authenticates.
+#[derive(Debug, Default)]
+pub(super) struct Retired {
+    /// As many as we have suites, for our own keys last as long as the call.
+    send: Vec<Protector>,
+    /// The youngest last.
+    receive: Vec<Unprotector>,
+}
+
+/// Keys of the other side that are remembered.
+const MOST_RETIRED: usize = 8;
+
+impl Retired {
+    fn take_in(&mut self, before: Secured) {
+        self.send.push(before.protector);
+        self.receive.push(before.unprotector);
+        if self.receive.len() > MOST_RETIRED {
+            self.receive.remove(0);
+        }
+    }
+
+    fn protector(&mut self, keys: &Keys) -> Protector {
+        let known = self.send.iter().position(|old| *old.key() == keys.send);
+        known.map_or_else(|| Protector::new(&keys.send), |at| self.send.remove(at))
+    }
+
+    /// A key that is new goes on with the streams of the one before it.
+    fn unprotector(&mut self, keys: &Keys) -> Unprotector {
+        let known = self
+            .receive
+            .iter()
+            .position(|old| *old.key() == keys.receive);
+        match (known, self.receive.last()) {
+            (Some(at), _) => self.receive.remove(at),
+            (None, Some(before)) => before.rekeyed(&keys.receive),
+            (None, None) => Unprotector::new(&keys.receive),
+        }
+    }
+}
+
 impl Secured {
-    /// What comes after an agreement: a key that stays keeps its counters and its replay window (RFC 3711 section
-    /// 3.3.1), a new one begins its own.
-    pub(super) fn follow(before: Option<Secured>, keys: Option<&Keys>) -> Option<Secured> {
+    /// What comes after an agreement: a key that stays, or comes back, keeps its counters and its replay window (RFC 3711
+    /// section 3.3.1), a new one begins its own.
+    pub(super) fn follow(
+        before: Option<Secured>,
+        keys: Option<&Keys>,
+        retired: &mut Retired,
+    ) -> Option<Secured> {
+        if let Some(before) = before {
+            retired.take_in(before);
+        }
         let keys = keys?;
-        let Some(before) = before else {
-            return Some(Secured {
-                protector: Protector::new(&keys.send),
-                unprotector: Unprotector::new(&keys.receive),
-                packet: Vec::new(),
-            });
-        };
         Some(Secured {
-            protector: match *before.protector.key() == keys.send {
-                true => before.protector,
-                false => Protector::new(&keys.send),
-            },
-            unprotector: match *before.unprotector.key() == keys.receive {
-                true => before.unprotector,
-                false => before.unprotector.rekeyed(&keys.receive),
-            },
-            packet: before.packet,
+            protector: retired.protector(keys),
+            unprotector: retired.unprotector(keys),
+            packet: Vec::new(),
         })
     }
 

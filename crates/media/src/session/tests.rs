@@ -501,6 +501,38 @@ fn counters_go_on_over_a_change_of_the_session_that_keeps_the_keys() {
 }
 
 #[test]
+fn keys_that_come_back_after_a_time_in_the_open_go_on_where_they_stood() {
+    // SRTCP under GCM ends with its index (RFC 7714 section 9.2).
+    let index = |report: &[u8]| {
+        let end = report.last_chunk().expect("a report");
+        u32::from_be_bytes(*end) & 0x7fff_ffff
+    };
+    let mut call = secured(Suite::AeadAes128Gcm);
+    let mut recorded = Vec::new();
+    for _ in 0..20 {
+        let packet = call.speak().unwrap();
+        call.bob.handle_packet(call.now, address(1000), &packet);
+        recorded.push(packet);
+    }
+    let before = index(call.ann.goodbye(call.now).unwrap().bytes);
+    for side in [&mut call.ann, &mut call.bob] {
+        let agreed = side.negotiated().clone();
+        let in_the_open = Negotiated {
+            srtp: None,
+            ..agreed.clone()
+        };
+        side.update(in_the_open).unwrap();
+        side.update(agreed).unwrap();
+    }
+    let after = index(call.ann.goodbye(call.now).unwrap().bytes);
+    assert!(after > before, "{after} after {before} under the same key");
+    for packet in &recorded {
+        call.bob.handle_packet(call.now, address(1000), packet);
+    }
+    assert_eq!(call.bob.counters().replayed, 20);
+}
+
+#[test]
 fn a_good_bye_on_the_wire_ends_no_call() {
     let mut call = Call::new(Codec::Pcmu);
     converse(&mut call, 50, |_| false);

@@ -205,10 +205,10 @@ fn gcm_seal<G>(
     let head = head.min(packet.len());
     let (header, payload) = packet.split_at_mut(head);
     let associated = [header, trailer].concat();
-    // Fails for payloads of 64 GB only; an empty tag would not be believed by anybody.
-    let tag = gcm.encrypt_inout_detached(&iv.into(), &associated, payload.into());
-    if let Ok(tag) = tag {
-        packet.extend_from_slice(&tag);
+    // Fails for payloads of 64 GB only; nothing may go out in the open even then.
+    match gcm.encrypt_inout_detached(&iv.into(), &associated, payload.into()) {
+        Ok(tag) => packet.extend_from_slice(&tag),
+        Err(_) => packet.clear(),
     }
 }
 

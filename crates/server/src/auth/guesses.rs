@@ -12,7 +12,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -88,7 +88,7 @@ impl Guesses {
         from: IpAddr,
         now: Instant,
     ) -> Result<(), Duration> {
-        let account = account.to_ascii_lowercase();
+        let (account, from) = (account.to_ascii_lowercase(), place_of(from));
         let mut state = self.lock();
         self.make_room(&mut state, now);
         let pair = (account.clone(), from);
@@ -121,7 +121,7 @@ impl Guesses {
 
     /// The attempt was not judged after all.
     pub(crate) fn take_back(&self, account: &str, from: IpAddr, now: Instant) {
-        let account = account.to_ascii_lowercase();
+        let (account, from) = (account.to_ascii_lowercase(), place_of(from));
         let mut state = self.lock();
         if let Some(failures) = state.pairs.get_mut(&(account.clone(), from)) {
             failures.count = failures.count.saturating_sub(1);
@@ -131,7 +131,7 @@ impl Guesses {
 
     /// The password was right: nothing is held against the pair, now or later.
     pub(crate) fn forget(&self, account: &str, from: IpAddr, now: Instant) {
-        let account = account.to_ascii_lowercase();
+        let (account, from) = (account.to_ascii_lowercase(), place_of(from));
         let mut state = self.lock();
         state.pairs.remove(&(account.clone(), from));
         self.give_back(&mut state, account.clone(), from, now);
@@ -156,6 +156,9 @@ impl Guesses {
             state
                 .pairs
                 .retain(|_, failures| now.duration_since(failures.last) < lockout);
+            if state.pairs.len() >= KEPT {
+                state.pairs.clear();
+            }
         }
         self.by_account.make_room(&mut state.accounts, now);
         self.by_address.make_room(&mut state.addresses, now);
@@ -167,6 +170,17 @@ impl Guesses {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one guesser has of addresses: of IPv6 a whole network of 64 bits, which any host may roam.
+fn place_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+        v4 => v4,
     }
 }
 
@@ -202,6 +216,9 @@ impl Budget {
     fn make_room<K: Eq + Hash>(&self, levels: &mut HashMap<K, Level>, now: Instant) {
         if levels.len() >= KEPT {
             levels.retain(|_, level| self.used(level, now) > 0.0);
+            if levels.len() >= KEPT {
+                levels.clear();
+            }
         }
     }
 }
@@ -213,6 +230,18 @@ mod tests {
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_whole_network_of_ipv6_is_one_place() {
+        let (guesses, now) = guesses(2, 50, 50);
+        let of = |host: u128| IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | host));
+        for host in 1..=2 {
+            guesses.attempt("1001", of(host), now).unwrap();
+        }
+        assert!(guesses.attempt("1001", of(3), now).is_err());
+        let elsewhere = of(1 << 64);
+        assert!(guesses.attempt("1001", elsewhere, now).is_ok());
+    }
 
     fn place(number: u32) -> IpAddr {
         IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number))

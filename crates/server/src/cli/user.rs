@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use rollcall_server::{Actor, NewPerson, Office, config::Secret};
+use rollcall_server::{Actor, NewPerson, Office, config::Secret, provision};
 use rollcall_wire::http::Role;
 
 use super::ConfigFile;
@@ -133,11 +133,13 @@ pub(super) async fn run(command: UserCommand) -> anyhow::Result<()> {
             office
                 .disable(&who.username, &Actor::command_line())
                 .await?;
+            who.phones_follow(&office).await?;
             who.done(office, "is disabled").await
         }
         UserCommand::Enable(who) => {
             let office = who.office().await?;
             office.enable(&who.username, &Actor::command_line()).await?;
+            who.phones_follow(&office).await?;
             who.done(office, "is enabled").await
         }
         UserCommand::Role { who, role } => {
@@ -153,6 +155,12 @@ pub(super) async fn run(command: UserCommand) -> anyhow::Result<()> {
         } => password(who, sip, password_env.as_deref()).await,
         UserCommand::Remove(who) => {
             let office = who.office().await?;
+            if provision::is_realtime(&who.config.load()?) {
+                // Their endpoint stays, closed by a password that nobody knows.
+                let by = Actor::command_line();
+                office.disable(&who.username, &by).await?;
+                who.phones_follow(&office).await?;
+            }
             office.remove(&who.username, &Actor::command_line()).await?;
             who.done(office, "is removed").await
         }
@@ -162,6 +170,12 @@ pub(super) async fn run(command: UserCommand) -> anyhow::Result<()> {
 impl Named {
     async fn office(&self) -> anyhow::Result<Office> {
         Ok(Office::open(&self.config.load()?).await?)
+    }
+
+    /// Asterisk's rows, where the server keeps them.
+    async fn phones_follow(&self, office: &Office) -> anyhow::Result<()> {
+        let config = self.config.load()?;
+        Ok(provision::follow(office, &config, &Actor::command_line()).await?)
     }
 
     async fn done(self, office: Office, what: &str) -> anyhow::Result<()> {
@@ -260,6 +274,7 @@ async fn password(who: Named, sip: bool, variable: Option<&str>) -> anyhow::Resu
     if sip {
         let secret = secret(variable, "SIP password")?;
         office.set_sip_password(&who.username, &secret, &by).await?;
+        who.phones_follow(&office).await?;
         return who.done(office, "has a new SIP password").await;
     }
     let secret = secret(variable, "password")?;

@@ -12,9 +12,11 @@ use super::{
 };
 use crate::{config::ProvisionConfig, provision::Endpoint};
 
-/// Auths of one endpoint besides its own: the newest sessions'. Asterisk's column holds 255
-/// characters of them.
+/// Auths of one endpoint besides its own, the newest sessions', as far as Asterisk's column holds
+/// them.
 const SESSIONS: usize = 12;
+/// Characters of `ps_endpoints.auth` in Asterisk's own schema.
+const AUTH_COLUMN: usize = 255;
 
 const TABLES: [(&str, &str); 3] = [
     (
@@ -140,12 +142,16 @@ async fn list_auths(db: &mut Connection, extension: &str) -> Result<(), Fault> {
     .bind(extension)
     .fetch_all(&mut *db)
     .await?;
-    let mut auths = vec![extension.to_owned()];
+    let mut auths = extension.to_owned();
     for row in rows.iter().take(SESSIONS) {
-        auths.push(row.try_get(0)?);
+        let auth: String = row.try_get(0)?;
+        if auths.len() + 1 + auth.len() > AUTH_COLUMN {
+            break;
+        }
+        auths = format!("{auths},{auth}");
     }
     query("UPDATE ps_endpoints SET auth = ?1 WHERE id = ?2")
-        .bind(auths.join(","))
+        .bind(auths)
         .bind(extension)
         .execute(db)
         .await?;

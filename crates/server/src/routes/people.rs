@@ -88,6 +88,9 @@ pub(super) async fn change(
             Some(false) => office.enable(&username, &by).await?,
             None => {}
         }
+        if request.disabled.is_some() {
+            provision::follow(office, &edge.config, &by).await?;
+        }
         ended(&edge).await
     })
     .await
@@ -107,7 +110,13 @@ pub(super) async fn remove(
         &*signed::admin(&edge, &headers).await?,
     );
     users::whole(async move {
+        if provision::is_realtime(&edge.config) {
+            // Their endpoint stays, closed by a password that nobody knows.
+            edge.office.disable(&username, &by).await?;
+            provision::follow(&edge.office, &edge.config, &by).await?;
+        }
         edge.office.remove(&username, &by).await?;
+        announce(&edge).await?;
         Ok(done())
     })
     .await

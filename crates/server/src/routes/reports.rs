@@ -123,8 +123,12 @@ async fn admitted(
     if from > to {
         return Err(ApiError::invalid("from", "is after to"));
     }
+    let after = period.after.unwrap_or_default();
+    if after < 0 {
+        return Err(ApiError::invalid("after", "is below 0"));
+    }
     let wanted = Lines {
-        after: period.after.unwrap_or_default(),
+        after,
         extension: period.extension,
         from,
         to,

@@ -12,6 +12,9 @@ use crate::dialog::{Dialog, DialogKey};
 use crate::message::{Headers, HeadersView, Method, NameAddr, Request, Response, Version};
 use crate::transaction::{ClientId, ServerId};
 
+/// Whatever a notifier grants, a subscription is renewed no sooner and no later than this.
+const SHORTEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(86_400);
 /// First wait before a subscription that failed is asked for again; doubled up to the longest.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
 /// Subscriptions at once; further ones are refused by telling their end.
@@ -159,7 +162,8 @@ impl UserAgent {
                 let granted = response
                     .headers
                     .seconds("Expires")
-                    .unwrap_or(subscription.expires);
+                    .unwrap_or(subscription.expires)
+                    .clamp(SHORTEST, LONGEST);
                 let early = self.random.jittered(granted / 5);
                 subscription.next = Some((now + granted - early, Next::Refresh));
             }
@@ -258,7 +262,9 @@ impl UserAgent {
                 dialog.number_at_least(own.number);
                 dialog.forget_remote_number();
             }
-            let granted = expires_of(request).unwrap_or(own.expires);
+            let granted = expires_of(request)
+                .unwrap_or(own.expires)
+                .clamp(SHORTEST, LONGEST);
             own.next.get_or_insert((now + granted, Next::Refresh));
         }
         match &mut own.dialog {
@@ -306,7 +312,10 @@ impl UserAgent {
                 if let Some(left) = expires_of(request)
                     && let Some((at, Next::Refresh)) = own.next
                 {
-                    own.next = Some((at.min(now + left * 4 / 5), Next::Refresh));
+                    own.next = Some((
+                        at.min(now + left.clamp(SHORTEST, LONGEST) * 4 / 5),
+                        Next::Refresh,
+                    ));
                 }
             }
         }
