@@ -6,6 +6,7 @@
 //! all that comes from them with one clock.
 
 mod clicks;
+mod messages;
 mod phones;
 mod quality;
 mod rounds;
@@ -94,5 +95,5 @@ fn measure(options: &Options) -> Result<()> {
         }
     }
     table::print(&phones, &figures);
-    Ok(())
+    messages::measure(options.rounds)
 }

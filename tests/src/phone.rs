@@ -74,6 +74,19 @@ impl Phone {
         self.with(["--audio", "devices"])
     }
 
+    /// Speaks SIP over this transport: `udp`, `tcp`, `tls`, `ws` or `wss`.
+    #[must_use]
+    pub fn over(self, transport: &str) -> Phone {
+        self.with(["--transport", transport])
+    }
+
+    /// Trusts the certificates of this authority and no other.
+    #[must_use]
+    pub fn trusting(self, certificate: &Path) -> Phone {
+        let words = ["--tls-ca".into(), certificate.as_os_str().to_owned()];
+        self.with(words)
+    }
+
     /// Offers and takes these codecs only.
     #[must_use]
     pub fn codecs(self, codecs: &str) -> Phone {

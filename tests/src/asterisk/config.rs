@@ -84,7 +84,13 @@ pub(super) struct Place<'a> {
     pub(super) sip: u16,
     pub(super) ami: u16,
     pub(super) http: u16,
+    pub(super) tls: u16,
 }
+
+/// The file in `etc` that holds the certificate of the TLS transport, which is its own authority.
+pub(super) const CERTIFICATE: &str = "certificate.pem";
+/// Its key.
+const KEY: &str = "key.pem";
 
 /// What is loaded: what this product touches, and nothing that talks to the outside.
 const MODULES: &str = "
@@ -191,6 +197,10 @@ pub(super) fn write(place: &Place<'_>, settings: &Settings) -> io::Result<()> {
     for name in EMPTY {
         save(name, "[general]\n".to_owned())?;
     }
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]);
+    let made = made.map_err(io::Error::other)?;
+    save(CERTIFICATE, made.cert.pem())?;
+    save(KEY, made.signing_key.serialize_pem())?;
     save("extensions.conf", dialplan(settings))?;
     save("pjsip.conf", pjsip(place, settings))?;
     for (name, text) in &settings.files {
@@ -347,9 +357,24 @@ bind = 127.0.0.1:{port}
 type = transport
 protocol = tcp
 bind = 127.0.0.1:{port}
+
+[tls]
+type = transport
+protocol = tls
+bind = 127.0.0.1:{tls}
+cert_file = {etc}/{CERTIFICATE}
+priv_key_file = {etc}/{KEY}
+method = tlsv1_2
+
+[ws]
+type = transport
+protocol = ws
+bind = 127.0.0.1:{port}
 ",
         sweep = settings.expiration_check,
-        port = place.sip
+        port = place.sip,
+        tls = place.tls,
+        etc = place.folder.join("etc").display(),
     );
     for person in &settings.people {
         text += &endpoint(person, settings);

@@ -33,6 +33,7 @@ pub struct Asterisk {
     sip: Port,
     ami: Port,
     http: Port,
+    tls: Port,
     settings: Settings,
 }
 
@@ -63,7 +64,7 @@ impl Asterisk {
             folder.path().display()
         );
         let loader = Loader::find(&root);
-        let (sip, ami, http) = (Port::reserve(), Port::reserve(), Port::reserve());
+        let [sip, ami, http, tls] = std::array::from_fn(|_| Port::reserve());
         let place = config::Place {
             folder: folder.path(),
             root: &root,
@@ -72,6 +73,7 @@ impl Asterisk {
             sip: sip.number(),
             ami: ami.number(),
             http: http.number(),
+            tls: tls.number(),
         };
         config::write(&place, &settings)
             .unwrap_or_else(|error| panic!("Asterisk's configuration: {error}"));
@@ -82,6 +84,7 @@ impl Asterisk {
             sip,
             ami,
             http,
+            tls,
             settings,
         };
         asterisk.boot().await;
@@ -180,6 +183,16 @@ impl Asterisk {
     /// `127.0.0.1:PORT` of its SIP transports (UDP and TCP).
     pub fn sip(&self) -> String {
         format!("127.0.0.1:{}", self.sip.number())
+    }
+
+    /// `127.0.0.1:PORT` of its SIP transport over TLS.
+    pub fn sip_over_tls(&self) -> String {
+        format!("127.0.0.1:{}", self.tls.number())
+    }
+
+    /// The certificate of that transport, which is its own authority.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("etc").join(config::CERTIFICATE)
     }
 
     /// The port of its manager interface, on 127.0.0.1.

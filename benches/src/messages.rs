@@ -1,0 +1,143 @@
+//! What `rollcall-phone` takes to read one SIP message and write it again: time, and instructions where valgrind is
+//! installed. baresip offers no such measurement of itself, so these stand alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rollcall_e2e::surroundings::binary;
+
+use crate::Result;
+
+/// Messages a round.
+const TIMES: u32 = 50_000;
+/// Messages under callgrind, which is some fifty times slower; instructions are the same each time.
+const COUNTED: u32 = 200;
+
+const INVITE: &str = "INVITE sip:1001-3f2504e0-1a2b3c4d@192.0.2.7:5070 SIP/2.0
+Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKPj8f2c3f0e-6f0c-4d0e-9a63-2f1d0b7c4e5a
+From: \"Agent 1002\" <sip:1002@192.0.2.1>;tag=5c1d7f0e-2b7a-4a57-9f3e-8e2b6f0d1c3a
+To: <sip:1001-3f2504e0-1a2b3c4d@192.0.2.7;ob>
+Contact: <sip:asterisk@192.0.2.1:5060>
+Call-ID: 0b6e1c9f-4a5d-4f7e-8c2b-1d3f5a7b9c0e
+CSeq: 19472 INVITE
+Allow: OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, INVITE, ACK, BYE, CANCEL, UPDATE, PRACK, INFO, MESSAGE, REFER
+Supported: 100rel, timer, replaces, norefersub, histinfo
+Session-Expires: 1800
+Min-SE: 90
+Max-Forwards: 70
+User-Agent: Asterisk PBX 22
+Content-Type: application/sdp
+";
+
+const OFFER: &str = "v=0
+o=- 1734412345 1734412345 IN IP4 192.0.2.1
+s=Asterisk
+c=IN IP4 192.0.2.1
+t=0 0
+m=audio 14372 RTP/AVP 107 0 8 101
+a=rtpmap:107 opus/48000/2
+a=rtpmap:0 PCMU/8000
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-16
+a=ptime:20
+a=sendrecv
+";
+
+const REGISTER: &str = "REGISTER sip:pbx.example SIP/2.0
+Via: SIP/2.0/TLS 192.0.2.7:40112;rport;branch=z9hG4bK5f0e3b2a1c4d6e7f
+Max-Forwards: 70
+From: <sip:1001@pbx.example>;tag=8a1b2c3d4e5f6071
+To: <sip:1001@pbx.example>
+Call-ID: 9f8e7d6c5b4a3021
+CSeq: 2 REGISTER
+Expires: 300
+Contact: <sip:1001-3f2504e0-1a2b3c4d@192.0.2.7:40112;transport=tls>;+sip.instance=\"<urn:uuid:3f2504e0-4f89-41d3-9a0c-0305e82c3301>\";reg-id=1;expires=300
+Supported: path, outbound
+Authorization: Digest username=\"1001\", realm=\"asterisk\", nonce=\"1734412345/0123456789abcdef\", uri=\"sip:pbx.example\", response=\"0123456789abcdef0123456789abcdef\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"0123456789abcdef\", opaque=\"0123456789abcdef\"
+User-Agent: Rollcall/0.1.0 (device 3f2504e0-4f89-41d3-9a0c-0305e82c3301)
+";
+
+/// Measures and prints.
+pub(crate) fn measure(rounds: usize) -> Result<()> {
+    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
+    println!(
+        "\nrollcall-phone, one message read and written again: median of {rounds} rounds (range)"
+    );
+    for (name, head, body) in [("INVITE", INVITE, OFFER), ("REGISTER", REGISTER, "")] {
+        let file = folder.path().join(name);
+        let body = body.replace('\n', "\r\n");
+        let head = head.replace('\n', "\r\n");
+        let text = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        fs::write(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            times.push(nanoseconds(&file)?);
+        }
+        times.sort_by(f64::total_cmp);
+        let (least, most) = (times[0], times[times.len() - 1]);
+        println!(
+            "{name:<9} {:>5} bytes {:>8.0} ns ({least:.0} - {most:.0})   {}",
+            text.len(),
+            times[times.len() / 2],
+            instructions(&file)?
+        );
+    }
+    Ok(())
+}
+
+fn nanoseconds(file: &Path) -> Result<f64> {
+    let said = parse(&mut Command::new(phone()), TIMES, file)?.0;
+    let figure = said
+        .trim()
+        .strip_suffix(" ns")
+        .and_then(|said| said.rsplit(' ').next());
+    figure
+        .and_then(|figure| figure.parse().ok())
+        .ok_or_else(|| format!("rollcall-phone parse said {said:?}"))
+}
+
+/// Instructions a message: the difference of two runs, so that start and end of the program do not count.
+fn instructions(file: &Path) -> Result<String> {
+    let count = |times| -> Result<Option<u64>> {
+        let mut valgrind = Command::new("valgrind");
+        valgrind
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(phone());
+        if Command::new("valgrind").arg("--version").output().is_err() {
+            return Ok(None);
+        }
+        let said = parse(&mut valgrind, times, file)?.1;
+        let line = said.lines().find(|line| line.contains("Collected :"));
+        Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()))
+    };
+    Ok(match (count(COUNTED)?, count(2 * COUNTED)?) {
+        (Some(once), Some(twice)) => {
+            format!(
+                "{} instructions",
+                twice.saturating_sub(once) / u64::from(COUNTED)
+            )
+        }
+        _ => "instructions: not counted, valgrind is not installed".to_owned(),
+    })
+}
+
+/// What `parse` said on its two streams.
+fn parse(command: &mut Command, times: u32, file: &Path) -> Result<(String, String)> {
+    let output = command
+        .args(["parse", "--times", &times.to_string()])
+        .arg(file)
+        .output()
+        .map_err(|error| format!("rollcall-phone parse: {error}"))?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (said, complained) = (text(output.stdout), text(output.stderr));
+    match output.status.success() {
+        true => Ok((said, complained)),
+        false => Err(format!("rollcall-phone parse: {complained}")),
+    }
+}
+
+fn phone() -> PathBuf {
+    binary("rollcall-phone")
+}

@@ -1,0 +1,106 @@
+//! Our phone against Asterisk 22 over every transport that both speak: it registers, and hears its own tone come back.
+
+use std::time::Duration;
+
+use rollcall_e2e::asterisk::Settings;
+use rollcall_e2e::phone::Phone;
+use rollcall_e2e::sound::{Voice, folder};
+use rollcall_e2e::waiting::PROMPTLY;
+use rollcall_e2e::{Asterisk, eventually};
+
+/// A phone for 1001 over this transport.
+fn phone(asterisk: &Asterisk, transport: &str) -> Phone {
+    let password = asterisk.password_of("1001");
+    let phone = match transport {
+        "tls" => {
+            Phone::at("1001", &asterisk.sip_over_tls(), password).trusting(&asterisk.certificate())
+        }
+        "ws" => {
+            let address = format!("127.0.0.1:{}", asterisk.http_port());
+            Phone::at("1001", &address, password)
+        }
+        _ => Phone::of("1001", asterisk),
+    };
+    phone.over(transport)
+}
+
+async fn registers_and_hears_its_echo(transport: &str, hertz: f64) {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let folder = folder();
+    let sound = Voice::new(&folder, transport, hertz);
+    let mut phone = phone(&asterisk, transport)
+        .codecs("pcmu")
+        .speaking(&sound.spoken, &sound.heard)
+        .dialling("600")
+        .start();
+    let contact = phone.registered().await;
+    assert!(
+        contact.ends_with(&format!(";transport={transport}")),
+        "{contact}"
+    );
+    eventually(
+        "Asterisk reaches the phone over it",
+        PROMPTLY,
+        async || match asterisk.contacts("1001").await {
+            listed if listed.len() == 1 && listed[0].status == "Avail" => Ok(()),
+            listed => Err(format!("{listed:?}")),
+        },
+    )
+    .await;
+    phone.event("answered").await;
+    sound.grows_to(3.0).await;
+    assert!(phone.program.terminate().await.success());
+    assert_eq!(asterisk.contacts("1001").await, [], "un-REGISTERed");
+    sound.recorded().is_a_tone_of(hertz, 0.05);
+}
+
+#[tokio::test]
+async fn a_phone_registers_over_tcp_and_hears_its_echo() {
+    registers_and_hears_its_echo("tcp", 440.0).await;
+}
+
+#[tokio::test]
+async fn a_phone_registers_over_tls_and_hears_its_echo() {
+    registers_and_hears_its_echo("tls", 550.0).await;
+}
+
+#[tokio::test]
+async fn a_phone_registers_over_a_websocket_and_hears_its_echo() {
+    registers_and_hears_its_echo("ws", 660.0).await;
+}
+
+#[tokio::test]
+async fn a_tls_server_that_nobody_vouches_for_is_refused() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let phone = Phone::at(
+        "1001",
+        &asterisk.sip_over_tls(),
+        asterisk.password_of("1001"),
+    );
+    let phone = phone.over("tls").start();
+    let failed = phone.event("registration_failed").await;
+    assert_eq!(failed["code"], "registrar_unreachable", "{failed}");
+    let words = failed["message"].as_str().unwrap_or_default();
+    assert!(words.contains("secure connection failed"), "{failed}");
+    assert_eq!(asterisk.contacts("1001").await, []);
+}
+
+#[tokio::test]
+async fn a_phone_on_tcp_comes_back_when_asterisk_does() {
+    let mut asterisk = Asterisk::start(Settings::default()).await;
+    let phone = phone(&asterisk, "tcp").start();
+    phone.registered().await;
+    asterisk.kill();
+    let failed = phone.event("registration_failed").await;
+    assert_eq!(failed["code"], "registrar_unreachable", "{failed}");
+    asterisk.boot().await;
+    eventually(
+        "the phone has registered over a new connection",
+        Duration::from_secs(60),
+        async || match asterisk.contacts("1001").await {
+            listed if listed.len() == 1 && listed[0].status == "Avail" => Ok(()),
+            listed => Err(format!("{listed:?}")),
+        },
+    )
+    .await;
+}
