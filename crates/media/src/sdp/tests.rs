@@ -136,10 +136,11 @@ fn reports_share_the_port_only_where_both_sides_say_so() {
 }
 
 #[test]
-fn reports_go_where_the_other_side_wants_them() {
+fn reports_go_to_the_port_that_the_other_side_wants_and_to_no_other_host() {
     for (line, expected) in [
         ("a=rtcp:7005\r\n", Some("192.0.2.7:7005")),
-        ("a=rtcp:7005 IN IP4 192.0.2.9\r\n", Some("192.0.2.9:7005")),
+        ("a=rtcp:7005 IN IP4 192.0.2.7\r\n", Some("192.0.2.7:7005")),
+        ("a=rtcp:7005 IN IP4 192.0.2.9\r\n", None),
         ("a=rtcp:0\r\n", None),
         ("a=rtcp:7005 IN IP4 nowhere\r\n", None),
         ("a=rtcp\r\n", None),
