@@ -117,6 +117,18 @@ impl Phone {
         self.with(["--dtmf", keys])
     }
 
+    /// Takes commands: [`Running::tell`].
+    #[must_use]
+    pub fn commanded(self) -> Phone {
+        self.with(["--control"])
+    }
+
+    /// Measures SIP's timers by this round-trip estimate (T1) instead of half a second.
+    #[must_use]
+    pub fn timed_by(self, t1: Duration) -> Phone {
+        self.with(["--sip-t1", &t1.as_millis().to_string()])
+    }
+
     /// Ends by itself after a while.
     #[must_use]
     pub fn lasting(self, time: Duration) -> Phone {
@@ -142,7 +154,7 @@ impl Phone {
         let mut environment = vec![(PASSWORD, OsStr::new(&self.password))];
         let sound = self.sound.iter();
         environment.extend(sound.map(|(name, value)| (name.as_str(), value.as_os_str())));
-        let program = Program::start(
+        let program = Program::commanded(
             &surroundings::binary("rollcall-phone"),
             arguments,
             &environment,
@@ -171,6 +183,18 @@ impl Running {
                 (event["event"] == name).then(|| event.clone())
             })
             .await
+    }
+
+    /// Gives a command to a phone that takes them.
+    pub fn tell(&mut self, command: &str) {
+        self.program.tell(command);
+    }
+
+    /// Waits for the event of this name that `holds`, and returns it.
+    pub async fn event_where(&self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let wanted =
+            |event: &Value| (event["event"] == name && holds(event)).then(|| event.clone());
+        self.program.event(name, wanted).await
     }
 
     /// How often it has told an event of this name.

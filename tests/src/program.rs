@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -48,6 +48,39 @@ impl Program {
         arguments: impl IntoIterator<Item = A>,
         environment: &[(&str, &OsStr)],
     ) -> Program {
+        Program::spawn(path, arguments, environment, Stdio::null())
+    }
+
+    /// The same for a program that takes commands from its standard input: [`Program::tell`].
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn commanded<A: AsRef<OsStr>>(
+        path: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        environment: &[(&str, &OsStr)],
+    ) -> Program {
+        Program::spawn(path, arguments, environment, Stdio::piped())
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Panics
+    ///
+    /// If it takes none.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut();
+        let input = input.unwrap_or_else(|| panic!("{} takes no commands", self.name));
+        writeln!(input, "{line}").unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
+    fn spawn<A: AsRef<OsStr>>(
+        path: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        environment: &[(&str, &OsStr)],
+        input: Stdio,
+    ) -> Program {
         let name = path.file_name().map_or_else(
             || path.display().to_string(),
             |name| name.to_string_lossy().into_owned(),
@@ -59,7 +92,7 @@ impl Program {
             .args(arguments)
             .envs(environment.iter().copied())
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -59,6 +59,11 @@ const DOORS: &[(&str, &[&str], &str)] = &[
         "crates/phone/src/resolve",
     ),
     (
+        "quick-xml",
+        &["quick_xml::", "use quick_xml"],
+        "crates/sip/src/package/dialog_info.rs",
+    ),
+    (
         "rustls-platform-verifier",
         &["rustls_platform_verifier::", "use rustls_platform_verifier"],
         "crates/phone/src/transport",

@@ -207,7 +207,15 @@ impl Driver {
                 body,
                 ..
             } => self.handle_info(call, &content_type, &body),
-            Event::Notified { .. } | Event::Unsubscribed { .. } => {}
+            Event::Notified {
+                subscription,
+                package,
+                body,
+                ..
+            } => self.handle_notified(subscription, &package, &body),
+            Event::Unsubscribed { subscription, code } => {
+                self.handle_unsubscribed(subscription, code);
+            }
             Event::Request { .. } | Event::Outgoing { .. } | Event::Registration(_) => {}
         }
         self.sound.set_cue(self.lines.cue());

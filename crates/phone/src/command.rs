@@ -7,6 +7,8 @@ use rollcall_audio::AudioChoice;
 use rollcall_media::dtmf::Digit;
 use rollcall_sip::{Credentials, Transport};
 
+use crate::Subject;
+
 /// One call of an engine. Whoever dials makes one with [`CallRef::fresh`]; the engine makes those of incoming calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallRef(pub u64);
@@ -116,6 +118,11 @@ pub enum PhoneCommand {
         /// The call whose other side it is handed on to.
         other: CallRef,
     },
+    /// Watch somebody's line, or our voicemail, from the registration on: [`crate::PhoneEvent::Presence`] and
+    /// [`crate::PhoneEvent::Voicemail`] tell the news.
+    Subscribe(Subject),
+    /// Watch it no longer. [`crate::PhoneEvent::SubscriptionEnded`] follows.
+    Unsubscribe(Subject),
     /// Send silence on every call.
     SetMuted(bool),
     /// Let the other sides of all calls that are not on hold hear each other, mixed here, or no longer.

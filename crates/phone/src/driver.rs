@@ -13,6 +13,7 @@ use crate::link::{Link, Reached, Unreached, reach};
 use crate::resolve::{self, Place};
 use crate::sound::{Sound, SoundCommand, SoundReport};
 use crate::transport::{Length, Received};
+use crate::watch::Watches;
 use crate::{Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Refused, Vitals};
 
 /// How long calls and the registration may take to end at shutdown.
@@ -30,6 +31,7 @@ pub(crate) struct Driver {
     pub(crate) sound: Sound,
     pub(crate) link: Option<Link>,
     pub(crate) lines: Lines,
+    pub(crate) watches: Watches,
     events: mpsc::Sender<PhoneEvent>,
     /// An event found no room: who listens has not done so for long.
     unheard: bool,
@@ -78,6 +80,7 @@ impl Driver {
             sound,
             link: None,
             lines: Lines::default(),
+            watches: Watches::default(),
             events,
             unheard: false,
             found: mpsc::unbounded_channel(),
@@ -169,11 +172,14 @@ impl Driver {
             PhoneCommand::Transfer { call, target } => self.transfer(call, &target),
             PhoneCommand::Refer { call, refer_to } => self.refer(call, &refer_to),
             PhoneCommand::Connect { call, other } => self.connect(call, other),
+            PhoneCommand::Subscribe(subject) => self.subscribe(subject),
+            PhoneCommand::Unsubscribe(subject) => self.unsubscribe(&subject),
             PhoneCommand::SetMuted(muted) => self.sound.ask(SoundCommand::Mute(muted)),
             PhoneCommand::SetJoined(joined) => self.sound.ask(SoundCommand::Join(joined)),
             PhoneCommand::SetAudio(choice) => self.sound.ask(SoundCommand::Choose(choice)),
             PhoneCommand::Shutdown => {
                 self.hang_up_all();
+                self.end_watches();
                 self.unregister();
                 self.farewell = Some(Instant::now() + FAREWELL);
             }
@@ -240,6 +246,7 @@ impl Driver {
         }
         link.flush_now();
         self.refused += link.ua.refusals();
+        self.watches.forget_ids();
         self.end_all_lines();
     }
 
@@ -474,6 +481,7 @@ impl Driver {
                     expires,
                     registrar: registrar.to_string(),
                 });
+                self.begin_watches();
             }
             // Why there is no connection was told; that nothing can be sent without one is no news.
             RegistrationEvent::Failed {

@@ -7,8 +7,9 @@ use rollcall_media::dtmf::Digit;
 use rollcall_media::quality::Quality;
 use rollcall_media::session::Counters;
 use rollcall_sip::Refusals;
+use rollcall_sip::package::Activity;
 
-use crate::{CallRef, FailureCode};
+use crate::{CallRef, FailureCode, Subject};
 
 /// Something that happened in the engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +121,31 @@ pub enum PhoneEvent {
         call: CallRef,
         /// The key.
         digit: Digit,
+    },
+    /// What the mailbox holds. Some telephone servers tell it unasked.
+    Voicemail {
+        /// Whether the lamp is to be lit.
+        waiting: bool,
+        /// Messages that nobody heard yet; none where they are not counted.
+        new: Option<u32>,
+        /// Messages that were heard and kept.
+        old: Option<u32>,
+    },
+    /// What a line that is watched does now.
+    Presence {
+        /// The line, as the command named it.
+        target: String,
+        /// Idle, ringing or busy.
+        activity: Activity,
+    },
+    /// Something is watched no longer: because that was asked for, or because it cannot be.
+    SubscriptionEnded {
+        /// What it was.
+        subject: Subject,
+        /// The code of the refusal; none when it was asked for.
+        sip_code: Option<u16>,
+        /// For a person.
+        message: String,
     },
     /// The call is over; its reference means nothing any more, but for its record.
     Ended {

@@ -20,6 +20,7 @@ mod sound;
 mod target;
 mod transfer;
 mod transport;
+mod watch;
 
 pub use command::{Account, CallRef, PhoneCommand};
 pub use config::EngineConfig;
@@ -31,5 +32,7 @@ pub use rollcall_media::codec::Codec;
 pub use rollcall_media::dtmf::{Digit, NotADigit, digits};
 pub use rollcall_media::quality::Quality;
 pub use rollcall_media::srtp::Policy as SrtpPolicy;
+pub use rollcall_sip::package::Activity;
 pub use rollcall_sip::{Credentials, RefusalKind, Refusals, Transport};
 pub use target::{BadTarget, Target};
+pub use watch::Subject;

@@ -14,6 +14,7 @@
 pub mod dialog;
 pub mod digest;
 pub mod message;
+pub mod package;
 pub mod registration;
 pub mod transaction;
 pub mod ua;

@@ -282,6 +282,25 @@ fn a_nonce_nobody_made_is_not_fresh() {
 }
 
 #[test]
+fn an_answer_for_another_uri_or_without_the_protection_that_was_offered_is_refused() {
+    let start = Clock::new().now();
+    let mut server = Authenticator::new("pbx", [1; 32], LIFETIME, start);
+    let headers = challenged(&server.challenges(start, false));
+    let mut client = ClientDigest::from_response(&headers, "cn".into()).expect("usable");
+    let mut moved = answered(&mut client, request(Method::Register, ""), "pw");
+    moved.uri = parse_uri("sip:elsewhere.example").expect("a URI");
+    let mut verify = |request: &Request| server.verify(start, request, |_| Some("pw".into()));
+    assert_eq!(verify(&moved), Verdict::Refused);
+
+    let nonce = field(headers.text("WWW-Authenticate").expect("one"), "nonce");
+    let plain = format!("Digest realm=\"pbx\", nonce=\"{nonce}\"");
+    let mut old = ClientDigest::from_response(&challenged(&[plain]), "cn".into()).expect("usable");
+    let old = answered(&mut old, request(Method::Register, ""), "pw");
+    let mut verify = |request: &Request| server.verify(start, request, |_| Some("pw".into()));
+    assert_eq!(verify(&old), Verdict::Refused, "it could be played again");
+}
+
+#[test]
 fn of_several_answers_the_one_for_our_realm_counts() {
     let start = Clock::new().now();
     let mut server = Authenticator::new("pbx", [1; 32], LIFETIME, start);

@@ -125,3 +125,35 @@ fn a_request_inside_a_dialog_from_another_source_is_answered_481_and_changes_not
     let (_, _, last) = world.wire.last().cloned().expect("an answer");
     assert!(rollcall_sip::parse(&last).is_ok());
 }
+
+#[test]
+fn a_call_can_be_ended_when_there_is_no_room_for_other_requests() {
+    let mut world = World::perfect();
+    world.call(PHONE, "offer");
+    let (theirs, _) = world.expect_incoming(PBX);
+    let (pbx, now) = world.ua(PBX);
+    pbx.answer(now, theirs, Bytes::from_static(b"answer"));
+    world.expect(PBX, |event| {
+        matches!(event, Event::Confirmed { .. }).then_some(())
+    });
+    let flood = |number: usize| {
+        format!(
+            "OPTIONS sip:1001-aa-bb@127.0.0.1:5070 SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK-{number}\n\
+             From: <sip:a@b>;tag=1\nTo: <sip:1001@b>\nCall-ID: flood-{number}\nCSeq: 1 OPTIONS\n\n"
+        )
+    };
+    for number in 0..1_100 {
+        world.inject(address(5060), PHONE, &flood(number));
+    }
+    let said = world.start_lines(PHONE);
+    assert_eq!(
+        said.last().map(String::as_str),
+        Some("SIP/2.0 503 Service Unavailable")
+    );
+    let (pbx, now) = world.ua(PBX);
+    pbx.hangup(now, theirs);
+    world.expect(PHONE, |event| {
+        let is_end = matches!(event, Event::Ended { reason, .. } if *reason == rollcall_sip::EndReason::Remote);
+        is_end.then_some(())
+    });
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{PBX, PHONE, World, address, name_addr};
 use rollcall_sip::message::{HeadersView, Message, Method, Request, header, parse_uri};
-use rollcall_sip::{Event, OutgoingRequest, Reply, SubscribeRequest, SubscriptionId};
+use rollcall_sip::{Event, OutgoingRequest, Reply, SubscribeRequest, SubscriptionId, Transport};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -214,4 +214,36 @@ fn voicemail_told_unasked_is_taken_and_other_unasked_news_is_not() {
         assert!(last_line(&world).contains(&code.to_string()), "{package}");
     }
     assert_eq!(news(&world).len(), 1);
+}
+
+#[test]
+fn after_a_move_the_subscription_begins_anew_from_the_new_address_at_the_new_registrar() {
+    let mut world = World::perfect();
+    let (phone, now) = world.ua(PHONE);
+    phone.register(now, common::account("secret"));
+    world.drain();
+    subscribe(&mut world);
+    let mut seen = 0;
+    serve(&mut world, &mut seen, accept);
+    world.run(SECOND);
+    world.wire.clear();
+    let (phone, now) = world.ua(PHONE);
+    phone.relocate(now, Transport::Udp, address(5071), address(5061));
+    phone.handle_timeout(now);
+    let mut asked = Vec::new();
+    while let Some(transmit) = phone.poll_transmit() {
+        if let Ok(Message::Request(request)) = rollcall_sip::parse(&transmit.bytes)
+            && request.method == Method::Subscribe
+        {
+            asked.push((transmit.destination, request));
+        }
+    }
+    let [(destination, request)] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(*destination, address(5061));
+    let contact = request.headers.text("Contact").unwrap_or_default();
+    assert!(contact.contains(":5071"), "{contact}");
+    let to = request.headers.to_view().expect("readable");
+    assert_eq!(to.tag(), None, "a dialog of its own");
 }

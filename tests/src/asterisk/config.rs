@@ -41,6 +41,8 @@ pub struct Settings {
     pub codecs: String,
     /// Whether a hold by one side of a call is passed on to the other, instead of music.
     pub pass_hold: bool,
+    /// Whether everybody has a mailbox, whose messages are left at the number 700 followed by the extension.
+    pub voicemail: bool,
     /// More lines of every endpoint, such as `rtcp_mux = yes`.
     pub endpoint: String,
     /// The manager's name and secret, for the server.
@@ -66,6 +68,7 @@ impl Default for Settings {
             expiration_check: 1,
             codecs: "opus,ulaw".to_owned(),
             pass_hold: false,
+            voicemail: false,
             endpoint: String::new(),
             manager: ("rollcall".to_owned(), "secret-of-the-manager".to_owned()),
             ari: ("rollcall".to_owned(), "secret-of-ari".to_owned()),
@@ -105,11 +108,14 @@ res_ari res_ari_asterisk res_ari_channels res_ari_endpoints res_ari_events res_a
 res_http_websocket res_websocket_client res_manager_devicestate res_mutestream res_musiconhold res_pjproject
 res_pjsip res_pjsip_authenticator_digest res_pjsip_caller_id res_pjsip_dlg_options res_pjsip_dtmf_info
 res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_header_funcs res_pjsip_logger res_pjsip_maintenance
-res_pjsip_nat res_pjsip_notify res_pjsip_outbound_authenticator_digest res_pjsip_outbound_publish res_pjsip_path res_pjsip_pubsub res_pjsip_refer
+res_pjsip_dialog_info_body_generator res_pjsip_nat res_pjsip_notify res_pjsip_outbound_authenticator_digest res_pjsip_outbound_publish res_pjsip_path res_pjsip_pubsub res_pjsip_refer
 res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp res_pjsip_session res_pjsip_transport_websocket
 res_rtp_asterisk res_security_log res_sorcery_astdb res_sorcery_config res_sorcery_memory res_sorcery_realtime
 res_srtp res_stasis res_stasis_playback res_stasis_recording res_stasis_answer res_stasis_device_state res_stasis_snoop res_timing_timerfd
 ";
+
+/// What mailboxes need besides.
+const VOICEMAIL_MODULES: &str = "app_voicemail res_pjsip_mwi res_pjsip_mwi_body_generator";
 
 /// What contacts in a database need besides.
 const ODBC_MODULES: &str = "res_odbc res_odbc_transaction res_config_odbc";
@@ -142,6 +148,9 @@ exten => 602,1,Answer()
  same => n,Read(KEYS,,4,,1,10)
  same => n,SendDTMF(${KEYS})
  same => n,Wait(10)
+; Leaves a message
+exten => _700X.,1,Answer()
+ same => n,VoiceMail(${EXTEN:3}@default,s)
 ; Every device of an agent
 exten => _1XXX,1,Set(DEVICES=${PJSIP_DIAL_CONTACTS(${EXTEN})})
  same => n,GotoIf($[\"${DEVICES}\" = \"\"]?nobody)
@@ -201,6 +210,7 @@ pub(super) fn write(place: &Place<'_>, settings: &Settings) -> io::Result<()> {
     let made = made.map_err(io::Error::other)?;
     save(CERTIFICATE, made.cert.pem())?;
     save(KEY, made.signing_key.serialize_pem())?;
+    save("voicemail.conf", voicemail(settings))?;
     save("extensions.conf", dialplan(settings))?;
     save("pjsip.conf", pjsip(place, settings))?;
     for (name, text) in &settings.files {
@@ -298,8 +308,13 @@ fn modules(settings: &Settings) -> String {
         Some(_) => POSTGRES_MODULE,
         None => ODBC_MODULES,
     };
+    let voicemail = match settings.voicemail {
+        true => VOICEMAIL_MODULES,
+        false => "",
+    };
     MODULES
         .split_whitespace()
+        .chain(voicemail.split_whitespace())
         .chain(drivers.split_whitespace())
         .fold("[modules]\nautoload=no\n".to_owned(), |text, module| {
             text + "load = " + module + ".so\n"
@@ -339,6 +354,14 @@ fn dialplan(settings: &Settings) -> String {
             let _ = writeln!(text, "exten => {0},hint,PJSIP/{0}", person.extension);
             text
         })
+}
+
+fn voicemail(settings: &Settings) -> String {
+    let mut text = "[general]\nformat = wav\nminsecs = 0\n[default]\n".to_owned();
+    for person in &settings.people {
+        let _ = writeln!(text, "{0} => 1234,Agent {0}", person.extension);
+    }
+    text
 }
 
 fn pjsip(place: &Place<'_>, settings: &Settings) -> String {
@@ -391,10 +414,15 @@ fn endpoint(
         qualify_frequency,
         codecs,
         pass_hold,
+        voicemail,
         endpoint,
         ..
     }: &Settings,
 ) -> String {
+    let mailboxes = match voicemail {
+        true => format!("mailboxes = {extension}@default\n"),
+        false => String::new(),
+    };
     let pass_hold = if *pass_hold { "yes" } else { "no" };
     format!(
         "
@@ -428,6 +456,6 @@ default_expiration = 120
 qualify_frequency = {qualify_frequency}
 qualify_timeout = 1.0
 qualify_2xx_only = yes
-"
+{mailboxes}"
     )
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::challenge::{Algorithm, Challenge, Fields, Inputs, Protection, hex};
-use crate::message::{HeadersView, Request};
+use crate::message::{HeadersView, Request, parse_uri};
 
 /// Nonces whose counters are remembered, so that an answer cannot be replayed.
 const MAX_COUNTERS: usize = 4096;
@@ -38,7 +38,8 @@ pub enum Verdict {
     Stale,
     /// There is no answer for our realm: challenge.
     Missing,
-    /// The password is wrong, the user unknown or the header malformed: 403, or challenge again.
+    /// The password is wrong, the user unknown, the header malformed, without the protection that was offered, or made
+    /// for another request: 403, or challenge again.
     Refused,
 }
 
@@ -104,6 +105,9 @@ impl Authenticator {
         let Some(answer) = Answer::read(&fields, &self.algorithms) else {
             return Verdict::Refused;
         };
+        if !self.takes(&answer) || !answer.is_for(request) {
+            return Verdict::Refused;
+        }
         let expected = password(&answer.username)
             .map(|password| answer.inputs(&self.realm, request).response(&password));
         if !expected.is_some_and(|expected| equal(&expected, &answer.response)) {
@@ -114,6 +118,15 @@ impl Authenticator {
         }
         Verdict::Accepted {
             username: answer.username,
+        }
+    }
+
+    /// Whether it protects as was offered: an answer without qop counts no requests and could be played again (RFC 7616
+    /// section 3.4).
+    fn takes(&self, answer: &Answer) -> bool {
+        match &answer.qop {
+            None => self.qop.is_empty(),
+            Some((qop, _)) => self.qop.contains(qop),
         }
     }
 
@@ -188,6 +201,12 @@ impl Answer {
             qop,
             cnonce,
         })
+    }
+
+    /// Whether it was made for this Request-URI (RFC 7616 section 3.4.6): else an answer overheard on one request would
+    /// open another.
+    fn is_for(&self, request: &Request) -> bool {
+        parse_uri(&self.uri).is_ok_and(|uri| uri == request.uri)
     }
 
     fn inputs<'a>(&'a self, realm: &'a str, request: &'a Request) -> Inputs<'a> {

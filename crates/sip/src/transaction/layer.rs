@@ -13,6 +13,9 @@ use crate::message::{HeadersView, Host, Method, Request, Response, Via, write};
 /// Branches of RFC 3261 begin with this; others need the older, costlier matching (section 17.2.3).
 pub(crate) const MAGIC_COOKIE: &str = "z9hG4bK";
 
+/// Transactions beyond the most for what comes inside calls that are up.
+const RESERVE: usize = 64;
+
 /// A client transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ClientId(u64);
@@ -216,14 +219,15 @@ impl TransactionLayer {
         }
     }
 
-    /// Matches a request to its transaction, or begins one.
+    /// Matches a request to its transaction, or begins one. What comes inside a call of ours, `is_inside`, has room of its
+    /// own: a flood of other requests may not keep a call from being ended.
     pub(crate) fn handle_request(
         &mut self,
         now: Instant,
         request: &Request,
         via: &Via,
-        transport: Transport,
-        source: SocketAddr,
+        (transport, source): (Transport, SocketAddr),
+        is_inside: bool,
     ) -> RequestFate {
         let method = if request.method == Method::Ack {
             Method::Invite
@@ -237,7 +241,8 @@ impl TransactionLayer {
         if request.method == Method::Ack {
             return RequestFate::Ack;
         }
-        if self.servers.len() >= self.max_servers {
+        let reserve = if is_inside { RESERVE } else { 0 };
+        if self.servers.len() >= self.max_servers.saturating_add(reserve) {
             return RequestFate::Overload;
         }
         let id = ServerId(self.fresh_id());

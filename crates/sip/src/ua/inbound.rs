@@ -28,13 +28,14 @@ impl UserAgent {
         };
         mark_source(&mut request.headers, &via, source);
         let call = DialogKey::of_request(&request).and_then(|key| self.calls.named(&key));
-        if !self.hears(source) && !call.is_some_and(|call| self.is_peer(call, source)) {
+        let is_inside = call.is_some_and(|call| self.is_peer(call, source));
+        if !self.hears(source) && !is_inside {
             self.refuse_stranger(&request, &via, transport, source);
             return;
         }
         let fate = self
             .layer
-            .handle_request(now, &request, &via, transport, source);
+            .handle_request(now, &request, &via, (transport, source), is_inside);
         match fate {
             RequestFate::Absorbed => {}
             RequestFate::Overload => {

@@ -175,8 +175,8 @@ impl UserAgent {
     }
 
     /// Our address is another one, or the registrar's is: a connection was made again, the network changed, another
-    /// server of the same name takes over. Registers at once, with the new Contact in place of the old. Calls that are
-    /// up are yours to carry over with [`Self::reoffer`].
+    /// server of the same name takes over. Registers at once, with the new Contact in place of the old, and subscribes
+    /// anew. Calls that are up are yours to carry over with [`Self::reoffer`].
     pub fn relocate(
         &mut self,
         now: Instant,
@@ -187,7 +187,9 @@ impl UserAgent {
         let before = self.contact_uri();
         (self.config.transport, self.config.local) = (transport, local);
         let before = Some(before).filter(|before| *before != self.contact_uri());
+        let registrar_before = self.registration.as_ref().map(|r| r.account.destination);
         self.relocate_registration(now, registrar, before);
+        self.relocate_subscriptions(now, registrar_before, registrar);
     }
 
     /// Does what is due. Call it at [`Self::poll_timeout`]; calling early does nothing.
@@ -349,6 +351,11 @@ impl UserAgent {
     /// Ends a subscription; [`Event::Unsubscribed`] follows.
     pub fn unsubscribe(&mut self, now: Instant, subscription: SubscriptionId) {
         self.end_subscription(now, subscription);
+    }
+
+    /// Asks for the whole state again, because some of the news was missed.
+    pub fn refresh_subscription(&mut self, now: Instant, subscription: SubscriptionId) {
+        self.hasten_subscription(now, subscription);
     }
 
     /// Sends a single out-of-dialog request.

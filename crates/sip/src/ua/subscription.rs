@@ -101,6 +101,30 @@ impl UserAgent {
         }
     }
 
+    pub(super) fn hasten_subscription(&mut self, now: Instant, id: SubscriptionId) {
+        // One that is about to begin anew brings the whole state with it.
+        let standing = self.subscriptions.get(&id);
+        if standing.is_some_and(|own| matches!(own.next, Some((_, Next::Refresh))) && !own.leaving)
+        {
+            self.send_subscribe(now, id);
+        }
+    }
+
+    /// Our address or the registrar's is another one: a notifier that was asked over the old way cannot reach us.
+    pub(super) fn relocate_subscriptions(
+        &mut self,
+        now: Instant,
+        before: Option<SocketAddr>,
+        registrar: SocketAddr,
+    ) {
+        for own in self.subscriptions.values_mut().filter(|own| !own.leaving) {
+            if Some(own.asked.destination) == before {
+                own.asked.destination = registrar;
+            }
+            own.next = Some((now, Next::Anew));
+        }
+    }
+
     /// When a subscription wants to be woken next.
     pub(super) fn subscriptions_due(&self) -> Option<Instant> {
         self.subscriptions

@@ -5,16 +5,16 @@
 //! answer [CALL]              resume [CALL]          connect CALL OTHER
 //! decline [CALL]             dtmf DIGITS [CALL]     refer-to ADDRESS [CALL]
 //! hangup [CALL]              mute, unmute           refresh, quit
-//! join, part
+//! join, part                subscribe voicemail, subscribe NUMBER; unsubscribe the same
 //! ```
 //!
 //! CALL is the number that the events name; without it the only call is meant.
 
-use rollcall_phone::{CallRef, PhoneCommand, PhoneEvent, digits};
+use rollcall_phone::{CallRef, PhoneCommand, PhoneEvent, Subject, digits};
 
 /// Every command and how it is written.
 const WORDS: &str = "dial, answer, decline, hangup, hold, resume, mute, unmute, join, part, dtmf, transfer, connect, refer-to, \
-                     refresh, quit";
+                     subscribe, unsubscribe, refresh, quit";
 
 /// The calls that a command can mean.
 #[derive(Debug, Default)]
@@ -90,6 +90,8 @@ pub(crate) fn command(line: &str, calls: &Calls) -> Result<Option<PhoneCommand>,
             let (refer_to, call) = (need(1)?, call(1)?);
             (PhoneCommand::Refer { call, refer_to }, 2)
         }
+        "subscribe" => (PhoneCommand::Subscribe(subject(need(1)?)), 1),
+        "unsubscribe" => (PhoneCommand::Unsubscribe(subject(need(1)?)), 1),
         "refresh" => (PhoneCommand::Refresh, 0),
         "quit" => (PhoneCommand::Shutdown, 0),
         _ => return Err(format!("{verb:?} is no command; there are {WORDS}")),
@@ -97,6 +99,13 @@ pub(crate) fn command(line: &str, calls: &Calls) -> Result<Option<PhoneCommand>,
     match rest.len() > most {
         true => Err(format!("too many words after {verb}")),
         false => Ok(Some(command)),
+    }
+}
+
+fn subject(word: String) -> Subject {
+    match word.as_str() {
+        "voicemail" => Subject::Voicemail,
+        _ => Subject::Line(word),
     }
 }
 
@@ -140,6 +149,14 @@ mod tests {
             connect,
             "Some(Connect { call: CallRef(1), other: CallRef(2) })"
         );
+    }
+
+    #[test]
+    fn voicemail_is_watched_by_its_name_and_lines_by_their_number() {
+        let watched = read("subscribe voicemail", &calls(0));
+        assert_eq!(watched, "Some(Subscribe(Voicemail))");
+        let watched = read("unsubscribe 1002", &calls(0));
+        assert_eq!(watched, "Some(Unsubscribe(Line(\"1002\")))");
     }
 
     #[test]

@@ -64,6 +64,19 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
         PhoneEvent::DtmfReceived { call, digit } => {
             json!({ "event": "dtmf", "call": call.0, "digit": digit.to_string() })
         }
+        PhoneEvent::Voicemail { waiting, new, old } => {
+            json!({ "event": "voicemail", "waiting": waiting, "new": new, "old": old })
+        }
+        PhoneEvent::Presence { target, activity } => {
+            json!({ "event": "presence", "target": target, "activity": activity.as_str() })
+        }
+        PhoneEvent::SubscriptionEnded {
+            subject,
+            sip_code,
+            message,
+        } => json!({
+            "event": "subscription_ended", "subject": subject.to_string(), "sip_code": sip_code, "message": message,
+        }),
         PhoneEvent::Ended { call, end } => json!({
             "event": "ended", "call": call.0, "reason": end.kind.as_str(), "sip_code": end.sip_code,
             "message": end.message,
@@ -140,6 +153,11 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
         PhoneEvent::HeldByOther { held: true, .. } => "put on hold".to_owned(),
         PhoneEvent::HeldByOther { held: false, .. } => "taken off hold".to_owned(),
         PhoneEvent::DtmfReceived { digit, .. } => format!("the other side pressed {digit}"),
+        PhoneEvent::Voicemail { waiting: false, .. } => "no new voicemail".to_owned(),
+        PhoneEvent::Voicemail { new: Some(new), .. } => format!("voicemail: {new} new"),
+        PhoneEvent::Voicemail { .. } => "voicemail is waiting".to_owned(),
+        PhoneEvent::Presence { target, activity } => format!("{target} is {}", activity.as_str()),
+        PhoneEvent::SubscriptionEnded { message, .. } => message.clone(),
         PhoneEvent::Ended { end, .. } => end.message.clone(),
         PhoneEvent::SpeakingMuted => "you are muted".to_owned(),
         PhoneEvent::Quality { quality, .. } => quality_words(quality),

@@ -32,6 +32,9 @@ pub(crate) struct RunArguments {
     /// The path of the registrar's WebSocket.
     #[arg(long, value_name = "PATH", default_value = "/ws")]
     ws_path: String,
+    /// SIP's round-trip estimate T1 in milliseconds: the first retransmission; all other timers are multiples of it.
+    #[arg(long, value_name = "MILLISECONDS", default_value = "500", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    sip_t1: u64,
     /// The environment variable that holds the SIP password.
     #[arg(long, value_name = "VARIABLE")]
     password_env: String,
@@ -102,6 +105,7 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         codecs: arguments.codecs.clone(),
         srtp: arguments.srtp,
         auto_answer: arguments.auto_answer,
+        sip_t1: Duration::from_millis(arguments.sip_t1),
         trusted_ca: arguments.tls_ca.clone(),
         websocket_path: arguments.ws_path.clone(),
         ..EngineConfig::default()

@@ -1,0 +1,134 @@
+//! Hold and transfers with Asterisk 22 between the phones: what it shows of its channels and bridges is the judge.
+
+use rollcall_e2e::asterisk::Settings;
+use rollcall_e2e::phone::{Phone, Running};
+use rollcall_e2e::waiting::PROMPTLY;
+use rollcall_e2e::{Asterisk, eventually};
+
+/// Asterisk's channels with their bridges, one a line.
+async fn channels(asterisk: &Asterisk) -> Vec<String> {
+    let listed = asterisk.rx("core show channels concise").await;
+    listed
+        .lines()
+        .filter(|line| line.contains('!'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Waits until Asterisk has so many channels, of these extensions.
+async fn has_channels(asterisk: &Asterisk, wanted: &[&str]) {
+    eventually(&format!("channels of {wanted:?}"), PROMPTLY, async || {
+        let mut own: Vec<String> = channels(asterisk)
+            .await
+            .iter()
+            .filter_map(|line| {
+                line.strip_prefix("PJSIP/")?
+                    .split('-')
+                    .next()
+                    .map(str::to_owned)
+            })
+            .collect();
+        own.sort();
+        match own == wanted {
+            true => Ok(()),
+            false => Err(format!("{own:?}")),
+        }
+    })
+    .await;
+}
+
+/// Two registered phones in a call with each other: who called, and who was called.
+async fn talking(asterisk: &Asterisk) -> (Running, Running) {
+    let called = Phone::of("1002", asterisk).answering().commanded().start();
+    called.registered().await;
+    let mut calling = Phone::of("1001", asterisk).commanded().start();
+    calling.registered().await;
+    calling.tell("dial 1002");
+    calling.event("answered").await;
+    called.event("answered").await;
+    (calling, called)
+}
+
+#[tokio::test]
+async fn we_hold_a_call_and_take_it_off_again() {
+    let asterisk = Asterisk::start(Settings {
+        pass_hold: true,
+        ..Settings::default()
+    })
+    .await;
+    let (mut calling, called) = talking(&asterisk).await;
+    for held in [true, false] {
+        calling.tell(if held { "hold" } else { "resume" });
+        calling
+            .event_where("held", |event| event["held"] == held)
+            .await;
+        called
+            .event_where("held_by_other", |event| event["held"] == held)
+            .await;
+    }
+    calling.tell("sing");
+    let refused = calling.event("command_refused").await;
+    assert_eq!(refused["command"], "sing");
+    calling.tell("quit");
+    called.event("ended").await;
+}
+
+#[tokio::test]
+async fn we_hand_a_call_on_to_another_number() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let (mut calling, mut called) = talking(&asterisk).await;
+    calling.tell("transfer 600");
+    let done = calling
+        .event_where("transfer", |event| event["final"] == true)
+        .await;
+    assert_eq!(done["sip_code"], 200, "{done}");
+    calling.event("ended").await;
+    // The other phone talks to the echo now, and noticed nothing but new sound.
+    has_channels(&asterisk, &["1002"]).await;
+    assert_eq!(called.count("ended"), 0);
+    called.tell("hangup");
+    called.event("ended").await;
+    has_channels(&asterisk, &[]).await;
+}
+
+#[tokio::test]
+async fn we_connect_two_calls_with_each_other_and_leave() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let third = Phone::of("1003", &asterisk).answering().commanded().start();
+    third.registered().await;
+    let (mut calling, called) = talking(&asterisk).await;
+    let first = calling.event("answered").await["call"].clone();
+    calling.tell("hold");
+    calling.event("held").await;
+    calling.tell("dial 1003");
+    let second = calling
+        .event_where("answered", |event| event["call"] != first)
+        .await["call"]
+        .clone();
+    calling.tell(&format!("connect {first} {second}"));
+    let done = calling
+        .event_where("transfer", |event| event["final"] == true)
+        .await;
+    assert_eq!(done["sip_code"], 200, "{done}");
+    calling
+        .event_where("ended", |event| event["call"] == first)
+        .await;
+    calling
+        .event_where("ended", |event| event["call"] == second)
+        .await;
+    has_channels(&asterisk, &["1002", "1003"]).await;
+    assert_eq!((called.count("ended"), third.count("ended")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_transfer_to_nobody_fails_and_the_call_goes_on() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let (mut calling, called) = talking(&asterisk).await;
+    calling.tell("transfer 999");
+    let failed = calling
+        .event_where("transfer", |event| event["final"] == true)
+        .await;
+    assert!(failed["sip_code"].as_u64() >= Some(300), "{failed}");
+    assert_eq!((calling.count("ended"), called.count("ended")), (0, 0));
+    has_channels(&asterisk, &["1001", "1002"]).await;
+}
