@@ -178,6 +178,9 @@ impl Session<'_> {
         } = runner;
         command
             .args(self.filter)
+            // A test that fails says what it saw and where; what a peer said comes after it and is not to be pushed
+            // out of a log's last lines by the runtime's frames.
+            .env("RUST_BACKTRACE", "0")
             .env("ROLLCALL_BIN_DIR", workspace::binaries())
             .env("ROLLCALL_ARTIFACTS", workspace::root().join("artifacts"));
         if self.wants("e2e") {
