@@ -1,10 +1,11 @@
-//! Rollcall's chores: `cargo xtask run | setup | test | bench | soak | lab`.
+//! Rollcall's chores: `cargo xtask run | setup | test | bench | soak | windows | lab`.
 //!
 //! Owns the set-up of a machine, the order in which things are built and started, and the words a person reads
 //! meanwhile. It knows nothing of SIP or of the server's inside: it starts the same binaries that users start.
 
 mod bench;
 mod compile;
+mod elsewhere;
 mod lab;
 mod packages;
 mod process;
@@ -28,7 +29,8 @@ cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt
 cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
-cargo xtask soak [--seeds N]      play the tests named soak with many more seeds than the test command does
+cargo xtask soak [--seeds N]       play the tests named soak with many more seeds than the test command does
+cargo xtask windows                compile-check the programs for Windows
 cargo xtask lab fetch              unpack Asterisk 22 into the cache and print where
 cargo xtask lab start              start it for use by hand, with two extensions, until Ctrl-C
 cargo xtask lab env                print the environment that the end-to-end tests want, for eval
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::test(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["soak", rest @ ..] => soak::soak(rest),
+        ["windows"] => elsewhere::windows(),
         ["lab", "fetch"] => lab::fetch().map(|lab| println!("{}", lab.root.display())),
         ["lab", "start"] => lab::start(),
         ["lab", "env"] => lab::print_environment(),

@@ -47,6 +47,9 @@ pub(crate) const TEST: &[&str] = &[
 /// The phones of other people's making that tests and benchmarks run beside ours.
 pub(crate) const PEERS: &[&str] = &["baresip-core", "sip-tester"];
 
+/// What compiles C for Windows.
+pub(crate) const WINDOWS: &[&str] = &["gcc-mingw-w64-x86-64-posix", "g++-mingw-w64-x86-64-posix"];
+
 /// What the measurement of speech quality needs: prompts, and what builds PESQ.
 pub(crate) const QUALITY: &[&str] = &[
     "asterisk-core-sounds-en-g722",

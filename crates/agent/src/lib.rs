@@ -28,5 +28,5 @@ pub use agent::{Agent, AgentConfig, AgentHandle, StartError};
 pub use day::{Patience, When};
 pub use device::{DeviceIdError, device_id};
 pub use ports::{Keeper, KeptSession, MemoryOnly, Secret};
-pub use rollcall_phone::{AudioChoice, Codec};
+pub use rollcall_phone::{AudioChoice, Codec, Interruption};
 pub use state::{AgentState, Claim, SignedOut, Stage};

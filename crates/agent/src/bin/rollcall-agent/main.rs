@@ -11,14 +11,11 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use rollcall_agent::{
-    Agent, AgentConfig, AgentHandle, AgentState, AudioChoice, Codec, SignedOut, Stage, When,
-    device_id,
+    Agent, AgentConfig, AgentHandle, AgentState, AudioChoice, Codec, Interruption, SignedOut,
+    Stage, When, device_id,
 };
 use rollcall_wire::{http::ErrorBody, ui::PhoneState};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -230,8 +227,7 @@ fn show(printer: &mut Printer, state: &mut watch::Receiver<AgentState>, shown: &
 
 /// What ends the day: TERM, Ctrl-C, or the time given.
 struct Stop {
-    term: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    interruption: Interruption,
     at: Option<tokio::time::Instant>,
 }
 
@@ -242,8 +238,7 @@ impl Stop {
         }
         let at = seconds.map(|s| tokio::time::Instant::now() + Duration::from_secs(s));
         Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            interruption: Interruption::listen()?,
             at,
         })
     }
@@ -257,10 +252,7 @@ impl Stop {
     }
 
     async fn wanted_again(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        self.interruption.next().await;
     }
 }
 

@@ -9,9 +9,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use rollcall_phone::{
     Account, AudioChoice, CallRef, Codec, Credentials, Digit, Engine, EngineConfig, EngineHandle,
-    NotADigit, PhoneCommand, PhoneEvent, SrtpPolicy, Transport, digits,
+    Interruption, NotADigit, PhoneCommand, PhoneEvent, SrtpPolicy, Transport, digits,
 };
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver};
 
 use crate::control::{Calls, command};
@@ -121,8 +120,7 @@ async fn watch(
     mut events: Receiver<PhoneEvent>,
     lasting: Option<Duration>,
 ) -> anyhow::Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interruption = Interruption::listen()?;
     let time_is_over = tokio::time::sleep(lasting.unwrap_or(Duration::MAX / 4));
     tokio::pin!(time_is_over);
     let mut asked_to_stop = false;
@@ -160,8 +158,7 @@ async fn watch(
                     false
                 }
             },
-            _ = interrupt.recv() => true,
-            _ = terminate.recv() => true,
+            () = interruption.next() => true,
             () = &mut time_is_over, if !asked_to_stop => true,
         };
         if stop && !asked_to_stop {
