@@ -1,4 +1,4 @@
-//! Rollcall's chores: `cargo xtask run | setup | test | bench | soak | windows | lab`.
+//! Rollcall's chores: `cargo xtask run | setup | test | bench | soak | windows | macos | lab`.
 //!
 //! Owns the set-up of a machine, the order in which things are built and started, and the words a person reads
 //! meanwhile. It knows nothing of SIP or of the server's inside: it starts the same binaries that users start.
@@ -9,6 +9,7 @@ mod elsewhere;
 mod lab;
 mod packages;
 mod process;
+mod python;
 mod run;
 mod runner;
 mod schemathesis;
@@ -31,6 +32,7 @@ cargo xtask bench quality          PESQ of speech by codec and loss, on virtual 
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
 cargo xtask soak [--seeds N]       play the tests named soak with many more seeds than the test command does
 cargo xtask windows                compile-check the programs for Windows
+cargo xtask macos                  the same for macOS
 cargo xtask lab fetch              unpack Asterisk 22 into the cache and print where
 cargo xtask lab start              start it for use by hand, with two extensions, until Ctrl-C
 cargo xtask lab env                print the environment that the end-to-end tests want, for eval
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::bench(rest),
         ["soak", rest @ ..] => soak::soak(rest),
         ["windows"] => elsewhere::windows(),
+        ["macos"] => elsewhere::macos(),
         ["lab", "fetch"] => lab::fetch().map(|lab| println!("{}", lab.root.display())),
         ["lab", "start"] => lab::start(),
         ["lab", "env"] => lab::print_environment(),
