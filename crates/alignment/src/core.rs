@@ -404,7 +404,7 @@ impl Core {
         let Some(slot) = self.slots.get_mut(extension) else {
             return;
         };
-        if slot.published.as_ref() == Some(&view) {
+        if !slot.agent.known || slot.published.as_ref() == Some(&view) {
             return;
         }
         let before = slot.published.replace(view.clone());

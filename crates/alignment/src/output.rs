@@ -21,6 +21,9 @@ pub enum Output {
     Reply(Reply),
     /// Tell every dashboard.
     Broadcast(Broadcast),
+    /// Nobody has this extension any more: it is no row of the board, and the next snapshot is
+    /// without it. That it was taken away is committed already.
+    Withdrawn(Extension),
     /// Ask something of Asterisk or of an app.
     Ask(Ask),
 }

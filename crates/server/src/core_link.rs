@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
     auth::{Session, SessionId},
+    db::{Database, DbError},
     events::{Bus, Event},
 };
 
@@ -273,6 +274,7 @@ pub fn channel() -> (CoreHandle, CoreInbox) {
     let (sender, receiver) = mpsc::channel(COMMANDS);
     let feed = Arc::new(Feed {
         board: Mutex::default(),
+        people: tokio::sync::Mutex::default(),
         published: broadcast::channel(PUBLISHED).0,
         events: Bus::default(),
     });
@@ -293,9 +295,13 @@ impl CoreHandle {
         self.ask(|reply| Command::SignIn { session, reply }).await
     }
 
-    /// Tells who has an extension now.
-    pub async fn people(&self, people: Vec<Person>) {
+    /// Tells who has an extension now, as the database says: one telling at a time, so that none
+    /// overtakes a newer one.
+    pub(crate) async fn tell_people(&self, database: &Database) -> Result<(), DbError> {
+        let _one_at_a_time = self.feed.people.lock().await;
+        let people = database.people().await?;
         let _ = self.commands.send(Command::People(people)).await;
+        Ok(())
     }
 
     /// Tells that a session's tokens have ended without a logout.
@@ -514,6 +520,8 @@ impl Audience {
 #[derive(Debug)]
 struct Feed {
     board: Mutex<Board>,
+    /// Held while it is told who has an extension.
+    people: tokio::sync::Mutex<()>,
     published: broadcast::Sender<Published>,
     events: Bus,
 }

@@ -192,6 +192,8 @@ impl Driver {
                 Output::Commit(commit) => self.commit(commit),
                 Output::Reply(reply) => self.reply(reply),
                 Output::Broadcast(broadcast) => self.broadcast(&broadcast),
+                // Rare, and no client of any version has a word for it: everybody begins anew.
+                Output::Withdrawn(_) => self.publish_board(),
                 Output::Ask(Ask::Reregister { session }) => {
                     if let Some(session) = commands::edge_id(&session) {
                         self.publisher.device(session, DeviceNotice::Reregister);
@@ -200,9 +202,13 @@ impl Driver {
                 Output::Ask(ask) => asterisk.carry_out(ask),
             }
         }
-        if !self.published
-            && let Some(snapshot) = self.core.snapshot()
-        {
+        if !self.published {
+            self.publish_board();
+        }
+    }
+
+    fn publish_board(&mut self) {
+        if let Some(snapshot) = self.core.snapshot() {
             self.published = true;
             self.publisher.board(AgentsSnapshot {
                 epoch: snapshot.epoch.0.to_string(),

@@ -1,5 +1,6 @@
 //! What comes to its end by itself: sessions that nobody can speak for any more, since all their
-//! tokens have ended, and lines of the ledger that are older than it is kept.
+//! tokens have ended, lines of the ledger that are older than it is kept, and the places on the board of
+//! people who were removed beside the server.
 
 use std::{
     sync::Arc,
@@ -10,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
-    db::Write,
     routes::{Edge, end_own},
 };
 
@@ -47,11 +47,22 @@ pub(crate) async fn run(edge: Arc<Edge>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {
                 sweep(&edge).await;
+                tell_who_there_is(&edge).await;
                 if forgets.elapsed_by(FORGET) {
-                    forget(&edge).await;
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = forget(&edge) => {}
+                    }
                 }
             }
         }
+    }
+}
+
+/// Somebody may have been added or removed beside the server, by its own command or another instance.
+async fn tell_who_there_is(edge: &Edge) {
+    if let Err(error) = edge.core.tell_people(&edge.database).await {
+        tracing::error!(%error, "people cannot be read");
     }
 }
 
@@ -62,11 +73,7 @@ async fn forget(edge: &Edge) {
         return;
     }
     let before = clock::now_ms().saturating_sub(days * DAY_MS);
-    if let Err(error) = edge
-        .database
-        .commit(vec![Write::ForgetLedger { before }])
-        .await
-    {
+    if let Err(error) = edge.database.forget_ledger(before).await {
         tracing::warn!(%error, "old lines of the ledger could not be taken away");
     }
 }

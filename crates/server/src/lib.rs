@@ -25,6 +25,7 @@ pub mod doctor;
 mod driver;
 pub mod events;
 mod expiry;
+mod instance;
 mod line;
 mod listen;
 pub mod metrics;
@@ -37,6 +38,7 @@ mod tls;
 
 pub use config::Config;
 pub use db::{BackupError, backup, restore};
+pub use instance::InstanceError;
 pub use people::{Actor, NewPerson, Office, PersonError, add_person, prepare};
 pub use running::{Running, StartError, start};
 pub use tls::TlsError;

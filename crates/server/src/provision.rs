@@ -18,6 +18,9 @@ use crate::{
     people::PersonError,
 };
 
+/// Endpoints whose rows are put in order in one transaction.
+const PORTION: usize = 200;
+
 /// An agent's phone, as Asterisk sees it: endpoint, aor and auth of one name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -74,21 +77,21 @@ pub async fn follow(office: &Office, config: &Config, by: &Actor) -> Result<(), 
     Ok(())
 }
 
-/// Puts everybody's rows in order, where rows are kept. Answers how many.
+/// Puts everybody's rows in order, where rows are kept: in portions, so that whoever signs in
+/// meanwhile waits for one of them at most. Answers how many. Cut, it is done again at the next start.
 pub async fn realtime(
     office: &Office,
     config: &Config,
     by: &Actor,
 ) -> Result<usize, ProvisionError> {
     let endpoints = endpoints(office, config).await?;
+    for portion in endpoints.chunks(PORTION) {
+        let writes = portion.iter().cloned().map(Write::Provision);
+        office.commit(writes.collect()).await?;
+    }
     let count = endpoints.len();
-    let writes = endpoints.into_iter().map(Write::Provision);
-    let note = by.did(
-        "provisioned",
-        None,
-        format!("{count} endpoints in ps_endpoints"),
-    );
-    office.commit(writes.chain([note]).collect()).await?;
+    let detail = format!("{count} endpoints in ps_endpoints");
+    office.note("provisioned", detail, by).await?;
     Ok(count)
 }
 
@@ -222,7 +225,14 @@ qualify_2xx_only = yes
 
 #[cfg(test)]
 mod tests {
+    use rollcall_wire::http::Role;
+
     use super::*;
+    use crate::{
+        auth::passwords::Passwords,
+        db::{Database, NewUser},
+        metrics::Metrics,
+    };
 
     fn of(password: &str) -> Endpoint {
         Endpoint {
@@ -241,6 +251,44 @@ mod tests {
             Err(ProvisionError::Password(_))
         ));
         assert!(!format!("{:?}", of("hush")).contains("hush"));
+    }
+
+    #[tokio::test]
+    async fn thousands_are_provisioned_in_portions() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            mode: Mode::Shared,
+            data_dir: dir.path().join("data"),
+            provision: ProvisionConfig {
+                realtime: true,
+                ..ProvisionConfig::default()
+            },
+            ..Config::default()
+        };
+        let metrics = Metrics::default();
+        let database = Database::open_counted(&config, metrics.commits()).await;
+        let database = database.unwrap();
+        let people = (0..2 * PORTION + 1).map(|number| {
+            Write::AddUser(NewUser {
+                username: format!("agent{number}"),
+                extension: Some(number.to_string()),
+                role: Role::Agent,
+                password_hash: String::new(),
+                sip_secret: None,
+                at: 1,
+            })
+        });
+        database.commit(people.collect()).await.unwrap();
+        let passwords = Passwords::new(1, 1).await.unwrap();
+        let seal = Seal::open(&config.data_dir).unwrap();
+        let office = Office::new(database, seal, passwords);
+        let by = Actor::command_line();
+        let count = realtime(&office, &config, &by).await.unwrap();
+        assert_eq!(count, 2 * PORTION + 1);
+        // The people, three portions, and the note.
+        let text = metrics.render().unwrap();
+        assert!(text.contains("rollcall_commit_batch_count 5\n"), "{text}");
+        office.close().await;
     }
 
     #[test]

@@ -13,7 +13,9 @@ use crate::{
     auth::{SealError, guesses::Guesses, passwords::Passwords, seal::Seal},
     core_link::{self, CoreHandle},
     db::{Database, DbError},
-    driver, events, expiry, listen,
+    driver, events, expiry,
+    instance::{Folder, InstanceError, Place},
+    listen,
     metrics::Metrics,
     people::{Actor, NewPerson, Office, PersonError},
     provision::{self, ProvisionError},
@@ -36,6 +38,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// It cannot be told from other servers.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
     /// The key file cannot be used.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -62,17 +67,23 @@ pub struct Running {
     database: Database,
     office: Office,
     core: CoreHandle,
+    place: Place,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    // Given back last: by then nobody writes.
+    _folder: Folder,
 }
 
-/// Starts a server. It serves when this returns.
+/// Starts a server. It serves when this returns: where another one serves this database and this
+/// Asterisk, once that one ends or falls silent.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let config = Arc::new(config);
     let metrics = Metrics::default();
     let database = Database::open_counted(&config, metrics.commits()).await?;
     let seal = Seal::open(&config.data_dir)?;
     let tls = config.tls.as_ref().map(Tls::open).transpose()?;
+    let (folder, place) = Place::of(&config, &database)?;
+    place.take().await;
     let (listener, address) = bind(config.listen).await?;
     let figures = match config.metrics.listen {
         Some(address) => Some(bind(address).await?),
@@ -124,6 +135,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(edge_task),
         tokio::spawn(board),
         tokio::spawn(expiry::run(edge, stop.clone())),
+        tokio::spawn(place.clone().keep(stop.clone())),
         tokio::spawn(core_task),
     ];
     if let Some(tls) = tls {
@@ -143,8 +155,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         database,
         office,
         core,
+        place,
         stop,
         tasks,
+        _folder: folder,
     })
 }
 
@@ -212,8 +226,13 @@ impl Running {
     /// Adds a person while it serves.
     pub async fn add_person(&self, person: NewPerson) -> Result<(), PersonError> {
         self.office.add(person, &Actor::command_line()).await?;
-        self.core.people(self.database.people().await?).await;
+        self.core.tell_people(&self.database).await?;
         Ok(())
+    }
+
+    /// Ready when it has stopped serving by itself: another server has taken its place.
+    pub fn succeeded(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.stop.clone().cancelled_owned()
     }
 
     /// Ends it: takes no more requests, finishes those under way, writes what waits, closes.
@@ -222,6 +241,7 @@ impl Running {
         for task in self.tasks.drain(..) {
             let _ = task.await;
         }
+        self.place.leave().await;
         self.database.close().await;
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use rollcall_e2e::database::{self, Database, Kind};
-use rollcall_e2e::ports::Port;
+use rollcall_e2e::{ports::Port, waiting::eventually};
 use rollcall_server_client::{Client, Timing};
 use rollcall_wire::http::{AgentLogoutRequest, LoginRequest};
 use uuid::Uuid;
@@ -83,14 +83,17 @@ async fn survives(kind: Kind, kills: usize, seed: u64) {
                 tokio::spawn(days(client.clone(), device, stream, Arc::clone(&during)))
             })
             .collect();
-        // Now and then before anybody was let in, else at any moment after somebody was.
-        let somebody_is_in = async {
-            while kill % 8 != 0 && during.lock().unwrap().logins.is_empty() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let waited = tokio::time::timeout(PATIENCE, somebody_is_in).await;
-        waited.expect("somebody is let in");
+        // Now and then before anybody was let in, else at any moment after somebody was in, or out again.
+        eventually("somebody is in, or out", PATIENCE, async || {
+            let so_far = during.lock().unwrap();
+            let is_so = match kill % 8 {
+                0 => true,
+                1 | 3 | 5 => !so_far.logouts.is_empty(),
+                _ => !so_far.logins.is_empty(),
+            };
+            is_so.then_some(()).ok_or_else(|| "neither".to_owned())
+        })
+        .await;
         // Not for something to happen, but for a moment that has nothing to do with what happens.
         tokio::time::sleep(Duration::from_micros(moments.random_range(0..40_000))).await;
         child.kill().unwrap();

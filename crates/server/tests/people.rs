@@ -8,6 +8,7 @@ use rollcall_server_client::RealtimeEvent;
 use rollcall_wire::{
     http::{LoginRequest, Role},
     people::{Act, Imported},
+    realtime::AgentsSnapshot,
 };
 use serde_json::{Value, json};
 
@@ -111,6 +112,9 @@ async fn who_is_added_signs_in_and_every_act_is_in_the_audit_log_without_a_secre
             .0,
         200
     );
+    let (_watching, mut events, before) = watch(&house.client, &token).await;
+    let has_1003 = |board: &AgentsSnapshot| board.agents.iter().any(|row| row.extension == "1003");
+    assert!(has_1003(&before));
     let (status, _) = ask(
         &house,
         &token,
@@ -120,6 +124,15 @@ async fn who_is_added_signs_in_and_every_act_is_in_the_audit_log_without_a_secre
     )
     .await;
     assert_eq!(status, 200);
+    // Every dashboard begins anew, without them.
+    let after = loop {
+        match common::next(&mut events).await {
+            RealtimeEvent::Snapshot(after) => break after,
+            RealtimeEvent::Status(_) => {}
+            other => panic!("a snapshot was awaited, and {other:?} came"),
+        }
+    };
+    assert!(!has_1003(&after));
     assert!(
         !people(&house, &token)
             .await

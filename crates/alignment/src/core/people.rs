@@ -6,6 +6,7 @@ use super::Core;
 use crate::input::{EndReason, Person};
 use crate::ledger::{LedgerEntry, LedgerKind};
 use crate::names::Extension;
+use crate::output::Output;
 use crate::time::Now;
 
 impl Core {
@@ -26,16 +27,28 @@ impl Core {
             .collect();
         for extension in gone {
             self.end_ownership(now, &extension, "extension_withdrawn");
-            self.slot(&extension).agent.person = None;
+            self.leave_board(extension);
         }
+    }
+
+    /// Nobody's any more: what is still seen there is followed, and nobody is told of it.
+    fn leave_board(&mut self, extension: Extension) {
+        let slot = self.slot(&extension);
+        slot.agent.known = false;
+        slot.agent.person = None;
+        slot.decided = None;
+        slot.published = None;
+        self.outputs.push_back(Output::Withdrawn(extension));
     }
 
     pub(super) fn person(&mut self, now: Now, person: Person) {
         let Person { extension, owner } = person;
-        let agent = &mut self.slot(&extension).agent;
-        let before = agent.person.replace(owner);
-        if !agent.known {
-            agent.known = true;
+        let slot = self.slot(&extension);
+        let before = slot.agent.person.replace(owner);
+        if !slot.agent.known {
+            slot.agent.known = true;
+            // What was concluded while it was nobody's is on no record.
+            slot.decided = None;
             self.dirty.insert(extension.clone());
         }
         if before.is_some_and(|before| before != owner) {

@@ -234,6 +234,7 @@ impl House {
                         .insert(broadcast.agent.extension.clone(), broadcast.agent.clone());
                     self.broadcasts.push(broadcast);
                 }
+                Output::Withdrawn(extension) => drop(self.board.remove(&extension)),
                 Output::Ask(ask) => {
                     if let Ask::Resync { asked_at, .. } = &ask
                         && self.ami

@@ -182,6 +182,26 @@ fn s26_an_extension_that_is_withdrawn_has_its_contacts_evicted() {
 }
 
 #[test]
+fn an_extension_that_is_withdrawn_leaves_the_board_and_comes_back_with_its_next_owner() {
+    let mut house = with(Config::default());
+    let id = house.log_in("1001", "s1", "d1");
+    house.see(Observation::People(Vec::new()));
+    let broadcasts = house.broadcasts.len();
+    house.unregister(&id);
+    house.pass_seconds(120);
+    assert!(!house.board.contains_key(&ext("1001")));
+    assert_eq!(house.broadcasts.len(), broadcasts, "nobody is told of it");
+    assert_eq!(house.core.snapshot().unwrap().agents, []);
+    assert!(house.core.explain(&ext("1001")).is_none());
+    house.see(Observation::People(vec![Person {
+        extension: ext("1001"),
+        owner: 2,
+    }]));
+    house.log_in("1001", "s2", "d2");
+    assert_eq!(house.status("1001"), BoardStatus::Available);
+}
+
+#[test]
 fn s17_a_desk_phone_is_evicted_only_by_policy() {
     let mut house = with(Config {
         evict_unmanaged: true,

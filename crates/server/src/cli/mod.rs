@@ -140,9 +140,15 @@ async fn serve(config: &ConfigFile, ready_json: bool) -> anyhow::Result<()> {
         }
         println!("{ready}");
     }
-    stop.await;
+    let succeeded = tokio::select! {
+        () = stop => false,
+        () = running.succeeded() => true,
+    };
     tracing::info!("ending");
     running.shutdown().await;
+    if succeeded {
+        bail!("another server has taken this one's place");
+    }
     Ok(())
 }
 

@@ -85,6 +85,9 @@ pub struct DatabaseConfig {
     pub password_env: Option<String>,
     /// How long a write waits for another process's lock, ms; MariaDB counts in whole seconds.
     pub busy_timeout_ms: u64,
+    /// How long the server that has this database and this Asterisk may be silent before another one
+    /// takes its place, ms.
+    pub takeover_ms: u64,
 }
 
 /// Asterisk's Manager Interface.
@@ -424,6 +427,7 @@ impl Default for DatabaseConfig {
             password_file: None,
             password_env: None,
             busy_timeout_ms: 5_000,
+            takeover_ms: 15_000,
         }
     }
 }

@@ -6,7 +6,7 @@ use rollcall_wire::http::Role;
 use super::{
     contacts,
     dialect::{Connection, Upsert, query},
-    ledger, people, provision,
+    instances, ledger, people, provision,
     write::{KeyHash, NewSession, NewUser, Rotation, TokenHash, TokenPair, Write},
     writer::{Fault, WriteError},
 };
@@ -30,6 +30,7 @@ pub(super) async fn execute(db: &mut Connection, mode: Mode, write: &Write) -> R
         } => end_session(db, &session.to_string(), *at, reason).await,
         Write::ExpireContact(id) => contacts::expire(db, id).await,
         Write::ForgetLedger { before } => ledger::forget(db, *before).await,
+        Write::Presence(presence) => instances::put(db, presence).await,
         Write::Core(write) => core(db, mode, write).await,
     }
 }

@@ -5,8 +5,12 @@ use rollcall_wire::explain::{LedgerLine, SessionLine};
 use super::{
     Database, DbError,
     dialect::{Connection, Row, query},
-    writer::Fault,
+    write::Write,
+    writer::{Fault, WriteError},
 };
+
+/// Lines that are taken away in one transaction, give or take those of one millisecond.
+pub(super) const PORTION: i64 = 2_000;
 
 const COLUMNS: &str = "id, at, extension, device_id, kind, source, rule, what, detail";
 
@@ -28,13 +32,22 @@ pub(crate) struct Lines {
 impl Database {
     /// Lines of the ledger in its order.
     pub(crate) async fn ledger(&self, wanted: &Lines) -> Result<Vec<LedgerLine>, DbError> {
+        self.lines(wanted, "").await
+    }
+
+    /// Of them, what was decided of the agents.
+    pub(crate) async fn decisions(&self, wanted: &Lines) -> Result<Vec<LedgerLine>, DbError> {
+        self.lines(wanted, "what = 'status_changed' AND").await
+    }
+
+    async fn lines(&self, wanted: &Lines, only: &str) -> Result<Vec<LedgerLine>, DbError> {
         let of_one = if wanted.extension.is_some() {
             "extension = ?5 AND"
         } else {
             "?5 = '' AND"
         };
         let rows = query(format!(
-            "SELECT {COLUMNS} FROM ledger WHERE {of_one} id > ?1 AND at >= ?2 AND at < ?3 ORDER BY id LIMIT ?4"
+            "SELECT {COLUMNS} FROM ledger WHERE {of_one} {only} id > ?1 AND at >= ?2 AND at < ?3 ORDER BY id LIMIT ?4"
         ))
         .bind(wanted.after)
         .bind(signed(wanted.from))
@@ -79,6 +92,33 @@ impl Database {
         .fetch_optional(self.reads())
         .await?;
         row.as_ref().map(line).transpose()
+    }
+
+    /// Takes away the lines from before `before`, ms since the epoch: in portions, each a commit of
+    /// its own, so that whoever signs in meanwhile waits for one of them at most.
+    pub(crate) async fn forget_ledger(&self, before: u64) -> Result<(), WriteError> {
+        loop {
+            let end = self.end_of_portion(before).await;
+            let end = end.map_err(|error| WriteError::Down(error.to_string()))?;
+            let portion = Write::ForgetLedger {
+                before: end.unwrap_or(before),
+            };
+            self.commit(vec![portion]).await?;
+            if end.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Before when a portion of the oldest lines was written; none where fewer are left.
+    async fn end_of_portion(&self, before: u64) -> Result<Option<u64>, DbError> {
+        let last = query("SELECT at FROM ledger WHERE at < ?1 ORDER BY at LIMIT 1 OFFSET ?2")
+            .bind(signed(before))
+            .bind(PORTION - 1)
+            .fetch_optional(self.reads())
+            .await?;
+        last.map(|row| Ok(unsigned(row.try_get(0)?) + 1))
+            .transpose()
     }
 
     /// Sessions that lived in the period, by their beginning.

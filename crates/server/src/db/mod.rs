@@ -14,6 +14,7 @@ mod backup;
 mod contacts;
 mod dialect;
 mod execute;
+mod instances;
 mod ledger;
 mod migrate;
 mod people;
@@ -22,7 +23,7 @@ mod read;
 mod write;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
@@ -30,6 +31,7 @@ use dialect::{Connection, Place, Pool, query};
 
 pub use backup::{BackupError, backup, restore};
 pub(crate) use dialect::Kind;
+pub use instances::{Holder, Instance, Presence, Tenure};
 pub(crate) use ledger::Lines;
 pub use people::AuditEntry;
 pub(crate) use provision::PhoneOwner;
@@ -57,6 +59,8 @@ struct Inner {
     mode: Mode,
     reads: Pool,
     writer: writer::Writer,
+    /// The place that whoever writes must still have.
+    fence: Arc<OnceLock<Tenure>>,
 }
 
 /// Why the database cannot be used.
@@ -99,11 +103,14 @@ impl Database {
             provision::ensure(&mut connection).await?;
         }
         warn_of_loss(&mut connection).await?;
+        let fence = Arc::new(OnceLock::new());
+        let desk = writer::Desk::new(place.clone(), connection, config.mode, Arc::clone(&fence));
         Ok(Self {
             inner: Arc::new(Inner {
                 mode: config.mode,
                 reads: place.readers(),
-                writer: writer::Writer::start(place, connection, config.mode, commits),
+                writer: writer::Writer::start(desk, commits),
+                fence,
             }),
         })
     }

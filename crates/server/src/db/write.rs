@@ -2,7 +2,7 @@
 
 use rollcall_wire::http::Role;
 
-use super::{people::AuditEntry, provision::SipGrant};
+use super::{instances::Presence, people::AuditEntry, provision::SipGrant};
 use crate::{auth::SessionId, provision::Endpoint};
 
 /// One change. A list of them given to [`super::Database::commit`] is one transaction.
@@ -51,11 +51,13 @@ pub enum Write {
     },
     /// A contact in Asterisk's own table is evicted: its expiry is set into the past.
     ExpireContact(rollcall_alignment::ContactId),
-    /// Lines of the ledger that are older than it is kept go.
+    /// Old lines of the ledger go: a portion of them, see [`super::Database::forget_ledger`].
     ForgetLedger {
         /// Those from before, ms since the epoch.
         before: u64,
     },
+    /// What a server says of itself to others on this database.
+    Presence(Presence),
     /// A change that the alignment core asked for.
     Core(rollcall_alignment::Write),
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     dialect::{Connection, Dialect, Place},
     execute,
+    instances::{self, Tenure},
     write::Write,
 };
 use crate::{config::Mode, metrics::Commits};
@@ -93,15 +94,10 @@ struct List {
 }
 
 impl Writer {
-    /// Starts it on an open connection; `place` is where a lost one is made anew.
-    pub(super) fn start(place: Place, db: Connection, mode: Mode, commits: Commits) -> Self {
+    /// Starts it.
+    pub(super) fn start(desk: Desk, commits: Commits) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let healthy = Arc::new(AtomicBool::new(true));
-        let desk = Desk {
-            place,
-            db: Some(db),
-            mode,
-        };
         let task = tokio::spawn(run(desk, queue, Arc::clone(&healthy), commits));
         Self {
             jobs,
@@ -179,11 +175,13 @@ async fn run(
 }
 
 /// Where the writes are made.
-struct Desk {
+pub(super) struct Desk {
     place: Place,
     /// None after it was lost, until the next batch needs it.
     db: Option<Connection>,
     mode: Mode,
+    /// Once set: nothing is written by who has lost this.
+    fence: Arc<OnceLock<Tenure>>,
 }
 
 /// What came of each list; those behind one that the database refused have none.
@@ -197,6 +195,21 @@ struct Undone {
 }
 
 impl Desk {
+    /// At an open connection; `place` is where a lost one is made anew.
+    pub(super) fn new(
+        place: Place,
+        db: Connection,
+        mode: Mode,
+        fence: Arc<OnceLock<Tenure>>,
+    ) -> Self {
+        Self {
+            place,
+            db: Some(db),
+            mode,
+            fence,
+        }
+    }
+
     /// One transaction for all lists; a list that fails is undone alone. The answers leave after the
     /// commit, so that none speaks of what a crash could take back.
     async fn commit_together(&mut self, lists: Vec<List>) -> bool {
@@ -227,9 +240,11 @@ impl Desk {
 
     async fn attempt(&mut self, lists: &[List]) -> Result<Outcomes, Undone> {
         let mode = self.mode;
+        let fence = Arc::clone(&self.fence);
         let db = self.connected().await?;
         let dialect = db.dialect();
-        let failure = match timeout(PATIENCE, make_all(db, mode, lists)).await {
+        let made = make_all(db, mode, fence.get(), lists);
+        let failure = match timeout(PATIENCE, made).await {
             Ok(Ok(outcomes)) => match commit(db).await {
                 Ok(()) => return Ok(outcomes),
                 Err(failure) => failure,
@@ -275,6 +290,7 @@ async fn commit(db: &mut Connection) -> Result<(), sqlx::Error> {
 async fn make_all(
     db: &mut Connection,
     mode: Mode,
+    fence: Option<&Tenure>,
     lists: &[List],
 ) -> Result<Outcomes, sqlx::Error> {
     let dialect = db.dialect();
@@ -286,6 +302,13 @@ async fn make_all(
             false => "RELEASE SAVEPOINT one_list; SAVEPOINT one_list",
         };
         db.run(start).await?;
+        if outcomes.is_empty()
+            && let Some(tenure) = fence
+            && !instances::is_held(db, tenure).await?
+        {
+            let words = "another server has taken this one's place";
+            return Err(sqlx::Error::Protocol(words.into()));
+        }
         let outcome = match one_list(db, mode, &list.writes).await {
             Ok(()) => Ok(()),
             Err(Fault::Sql(error)) if is_sacrifice(dialect, &error) => return Err(error),

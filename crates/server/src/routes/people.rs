@@ -222,7 +222,7 @@ fn actor(edge: &Edge, peer: SocketAddr, headers: &HeaderMap, session: &Session) 
 
 /// Tells the core who has an extension now.
 async fn announce(edge: &Edge) -> Result<(), ApiError> {
-    edge.core.people(edge.database.people().await?).await;
+    edge.core.tell_people(&edge.database).await?;
     Ok(())
 }
 

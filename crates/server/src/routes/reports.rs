@@ -20,7 +20,7 @@ use crate::{clock, db::Lines};
 
 /// Lines of one answer.
 const PAGE: i64 = 1_000;
-/// Sessions, and lines that drift is derived from, of one answer.
+/// Sessions of one answer.
 const MANY: i64 = 200_000;
 /// A day, ms.
 const DAY: u64 = 86_400_000;
@@ -93,13 +93,30 @@ pub(super) async fn drift(
     asked: Asked,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (wanted, csv) = admitted(&edge, asked, &headers, MANY).await?;
-    let sessions = edge
-        .database
+    let (mut wanted, csv) = admitted(&edge, asked, &headers, PAGE).await?;
+    let database = &edge.database;
+    let mut sessions = database
         .sessions_between(wanted.from, wanted.to, MANY)
         .await?;
-    let lines = edge.database.ledger(&wanted).await?;
-    let lines = drift_of(&lines, &sessions, wanted.from, wanted.to);
+    if let Some(extension) = &wanted.extension {
+        sessions.retain(|session| session.extension == *extension);
+    }
+    let mut tally = Tally::new(&sessions, wanted.from, wanted.to);
+    for extension in tally.extensions() {
+        let held = database.decision_at(extension, wanted.from).await?;
+        held.iter().for_each(|line| tally.decided(line));
+    }
+    loop {
+        let lines = database.decisions(&wanted).await?;
+        lines.iter().for_each(|line| tally.decided(line));
+        match lines.last() {
+            Some(last) if i64::try_from(lines.len()).is_ok_and(|count| count == wanted.limit) => {
+                wanted.after = last.seq;
+            }
+            _ => break,
+        }
+    }
+    let lines = tally.lines();
     if csv {
         return sheet(&lines);
     }
@@ -181,33 +198,53 @@ fn online_within(session: &SessionLine, from: u64, to: u64) -> u64 {
 
 /// How long each agent wanted to be online and was shown as Unknown, NotAvailable or Offline, by the
 /// weightiest reason of that time.
-fn drift_of(lines: &[LedgerLine], sessions: &[SessionLine], from: u64, to: u64) -> Vec<DriftLine> {
-    let mut wanted: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
-    let to = to.min(clock::now_ms());
-    for session in sessions {
-        if let Some(online) = session.online {
-            let end = session.ended.unwrap_or(to).min(to);
-            let spans = wanted.entry(&session.extension).or_default();
-            spans.push((online.max(from), end));
+struct Tally<'a> {
+    from: u64,
+    to: u64,
+    /// When each wanted to be online.
+    wanted: BTreeMap<&'a str, Vec<(u64, u64)>>,
+    /// Who is shown so, since when and why.
+    open: BTreeMap<&'a str, (u64, &'static str)>,
+    sums: BTreeMap<(&'a str, &'static str), u64>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(sessions: &'a [SessionLine], from: u64, to: u64) -> Self {
+        let to = to.min(clock::now_ms());
+        let mut wanted: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
+        for session in sessions {
+            if let Some(online) = session.online {
+                let end = session.ended.unwrap_or(to).min(to);
+                let spans = wanted.entry(&session.extension).or_default();
+                spans.push((online.max(from), end));
+            }
+        }
+        Self {
+            from,
+            to,
+            wanted,
+            open: BTreeMap::new(),
+            sums: BTreeMap::new(),
         }
     }
-    let mut open: BTreeMap<&str, (u64, &'static str)> = BTreeMap::new();
-    let mut sums: BTreeMap<(&str, &'static str), u64> = BTreeMap::new();
-    let mut close = |extension: &'_ str, key: (u64, &'static str), until: u64| {
-        let spans = wanted.get_key_value(extension);
-        let overlap = spans.map_or(0, |(_, spans)| overlap(spans, key.0, until));
-        if let Some((extension, _)) = spans {
-            *sums.entry((extension, key.1)).or_default() += overlap;
-        }
-    };
-    for line in lines {
+
+    /// Who wanted to be online at all.
+    fn extensions(&self) -> Vec<&'a str> {
+        self.wanted.keys().copied().collect()
+    }
+
+    /// The ledger's lines in their order; the last one before the period says what held at its
+    /// beginning.
+    fn decided(&mut self, line: &LedgerLine) {
         let decision = (line.what == "status_changed").then(|| Decision::read(&line.detail));
         let (Some(extension), Some(Some(decision))) = (line.extension.as_deref(), decision) else {
-            continue;
+            return;
         };
-        if let Some(key) = open.remove(extension) {
-            close(extension, key, line.at);
-        }
+        let Some((&extension, _)) = self.wanted.get_key_value(extension) else {
+            return;
+        };
+        let at = line.at.max(self.from);
+        self.close(extension, at);
         let differs = matches!(
             decision.status,
             BoardStatus::Unknown | BoardStatus::NotAvailable | BoardStatus::Offline
@@ -217,28 +254,36 @@ fn drift_of(lines: &[LedgerLine], sessions: &[SessionLine], from: u64, to: u64) 
                 .reasons
                 .first()
                 .map_or("none", |code| code.as_str());
-            open.insert(extension, (line.at, cause));
+            self.open.insert(extension, (at, cause));
         }
     }
-    for (extension, key) in open {
-        close(extension, key, to);
+
+    fn close(&mut self, extension: &'a str, until: u64) {
+        let Some((since, cause)) = self.open.remove(extension) else {
+            return;
+        };
+        let spans = self.wanted.get(extension).map_or(&[][..], Vec::as_slice);
+        *self.sums.entry((extension, cause)).or_default() += overlap(spans, since, until);
     }
-    let days = |extension: &str| {
-        let spans = wanted.get(extension).map_or(&[][..], Vec::as_slice);
-        spans
-            .iter()
-            .map(|(from, to)| to.saturating_sub(*from))
-            .sum::<u64>()
-    };
-    sums.into_iter()
-        .filter(|(_, total_ms)| *total_ms > 0)
-        .map(|((extension, cause), total_ms)| DriftLine {
-            extension: extension.to_owned(),
-            cause: cause.to_owned(),
-            total_ms,
-            seconds_per_agent_day: per_day(total_ms, days(extension)),
-        })
-        .collect()
+
+    fn lines(mut self) -> Vec<DriftLine> {
+        for extension in self.extensions() {
+            self.close(extension, self.to);
+        }
+        let online = |extension: &str| {
+            let spans = self.wanted.get(extension).map_or(&[][..], Vec::as_slice);
+            overlap(spans, 0, self.to)
+        };
+        (self.sums.iter())
+            .filter(|(_, total_ms)| **total_ms > 0)
+            .map(|((extension, cause), &total_ms)| DriftLine {
+                extension: (*extension).to_owned(),
+                cause: (*cause).to_owned(),
+                total_ms,
+                seconds_per_agent_day: per_day(total_ms, online(extension)),
+            })
+            .collect()
+    }
 }
 
 fn overlap(spans: &[(u64, u64)], from: u64, to: u64) -> u64 {
@@ -286,6 +331,12 @@ mod tests {
         }
     }
 
+    fn drift(sessions: &[SessionLine], from: u64, lines: &[LedgerLine]) -> Vec<DriftLine> {
+        let mut tally = Tally::new(sessions, from, 20_000);
+        lines.iter().for_each(|line| tally.decided(line));
+        tally.lines()
+    }
+
     #[test]
     fn drift_is_the_time_an_agent_wanted_to_be_there_and_was_not_shown_so_by_cause() {
         let lines = [
@@ -298,7 +349,8 @@ mod tests {
             decision(11_000, "Unknown -> OnCall because: on_call"),
             decision(12_000, "OnCall -> NotAvailable because: sip_down"),
         ];
-        let drift = drift_of(&lines, &[online(2_000, 14_000)], 0, 20_000);
+        let sessions = [online(2_000, 14_000)];
+        let drift = drift(&sessions, 0, &lines);
         let by_cause: Vec<_> = drift
             .iter()
             .map(|line| (line.cause.as_str(), line.total_ms))
@@ -312,6 +364,20 @@ mod tests {
             ]
         );
         assert!((drift[0].seconds_per_agent_day - 7_200.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn what_was_shown_when_the_period_began_counts_from_its_beginning() {
+        let sessions = [online(2_000, 14_000)];
+        let lines = [
+            decision(3_000, "Available -> NotAvailable because: sip_down"),
+            decision(7_000, "NotAvailable -> Available; lease live"),
+        ];
+        let drift = drift(&sessions, 6_000, &lines);
+        assert_eq!(drift.len(), 1);
+        let line = &drift[0];
+        assert_eq!((line.cause.as_str(), line.total_ms), ("sip_down", 1_000));
+        assert!((line.seconds_per_agent_day - 10_800.0).abs() < 0.1);
     }
 
     #[test]

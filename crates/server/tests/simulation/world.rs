@@ -460,6 +460,7 @@ impl World {
                     self.tell(&words);
                     self.board.insert(view.extension.clone(), view);
                 }
+                Output::Withdrawn(extension) => drop(self.board.remove(&extension)),
                 Output::Ask(ask) => self.carry_out(ask),
             }
         }

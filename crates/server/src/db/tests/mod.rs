@@ -5,6 +5,7 @@
 //! error is the behaviour that failed.
 
 mod contacts;
+mod instances;
 mod people;
 mod schema;
 mod writes;
@@ -62,6 +63,7 @@ behaviours! {
         writes_that_wait_are_made_before_it_closes_and_later_ones_are_refused,
         what_is_so_already_is_not_written_again,
         any_text_comes_back_as_it_was_written,
+        old_lines_of_the_ledger_go_in_portions_and_the_others_stay,
         readers_cannot_write;
     people:
         a_name_is_one_persons_whatever_its_case,
@@ -77,11 +79,15 @@ behaviours! {
         in_shared_mode_an_eviction_sets_the_expiry_into_the_past_and_nothing_else,
         in_shared_mode_the_last_contact_outlives_its_row,
         no_write_of_either_side_fails_while_asterisk_writes_the_same_rows;
+    instances:
+        an_asterisk_is_one_servers_until_that_one_is_silent,
+        what_a_server_writes_that_was_succeeded_is_not_made;
     schema:
         opening_twice_changes_nothing,
         servers_that_start_together_migrate_once,
         nothing_is_lost_from_the_first_migration_to_the_newest,
         a_migration_that_was_cut_is_run_again,
+        every_table_is_in_the_list_that_backups_are_made_of,
         a_backup_brought_back_elsewhere_holds_the_same,
         tables_of_a_newer_server_are_refused;
 }

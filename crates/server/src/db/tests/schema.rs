@@ -1,17 +1,28 @@
 //! Migrations: idempotent, complete, and whole whatever cuts them.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::db::{
     backup::TABLES,
     migrate::{self, MIGRATIONS},
 };
 
+/// Asterisk's in shared mode; the record that a restored database makes for itself; and which servers
+/// are there, which is true of the moment only.
+const OTHERS: &[&str] = &[
+    "ps_contacts",
+    "rollcall_migrations",
+    "instances",
+    "managers",
+];
+
 /// All tables with their columns and types.
 async fn schema(scene: &Scene) -> Vec<String> {
     let mut db = scene.raw().await;
     let catalogue = db.dialect().columns();
     let mut all = Vec::new();
-    for table in TABLES.iter().chain(&["ps_contacts", "rollcall_migrations"]) {
+    for table in TABLES.iter().chain(OTHERS) {
         let rows = query(catalogue).bind(*table).fetch_all(&mut db).await;
         let rows = rows.unwrap();
         assert!(!rows.is_empty(), "{table} is there");
@@ -47,11 +58,7 @@ pub(super) async fn servers_that_start_together_migrate_once(scene: Scene) {
 
 /// As before the first start.
 async fn empty(db: &mut Connection) {
-    for table in TABLES
-        .iter()
-        .rev()
-        .chain(&["ps_contacts", "rollcall_migrations"])
-    {
+    for table in TABLES.iter().rev().chain(OTHERS) {
         db.run(&format!("DROP TABLE {table}")).await.unwrap();
     }
 }
@@ -89,23 +96,54 @@ pub(super) async fn nothing_is_lost_from_the_first_migration_to_the_newest(scene
         .await;
 }
 
-/// Cut after each statement of the newest migration in turn, as far as the database can be cut there.
+/// Each of them cut in its midst, as far as the database can be cut there.
 pub(super) async fn a_migration_that_was_cut_is_run_again(scene: Scene) {
     let whole = schema(&scene).await;
     scene.database.close().await;
     let mut db = scene.raw().await;
-    for cut in 0..4 {
+    for (before, migration) in MIGRATIONS.iter().enumerate() {
         empty(&mut db).await;
-        let (newest, before) = MIGRATIONS.split_last().unwrap();
-        migrate::up_to(&mut db, before).await.unwrap();
-        migrate::cut(&mut db, newest, cut).await;
+        migrate::up_to(&mut db, &MIGRATIONS[..before])
+            .await
+            .unwrap();
+        migrate::cut(&mut db, migration).await;
         // The server that was cut is gone, and its locks with it.
         db.close().await.unwrap();
         let again = Scene::open(scene.config.clone()).await;
-        assert_eq!(schema(&again).await, whole, "after {cut} statements");
+        assert_eq!(schema(&again).await, whole, "{} was cut", migration.name);
         again.database.close().await;
         db = scene.raw().await;
     }
+}
+
+/// A backup holds the tables of its list and no others.
+pub(super) async fn every_table_is_in_the_list_that_backups_are_made_of(scene: Scene) {
+    let mut db = scene.raw().await;
+    let catalogue = match &db {
+        Connection::Sqlite(_) => {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        }
+        Connection::Postgres(_) => {
+            "SELECT table_name::text FROM information_schema.tables
+             WHERE table_schema = current_schema()"
+        }
+        Connection::MariaDb(_) => {
+            "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables
+             WHERE table_schema = DATABASE()"
+        }
+    };
+    let rows = query(catalogue).fetch_all(&mut db).await.unwrap();
+    let there: BTreeSet<String> = rows.iter().map(|row| row.try_get(0).unwrap()).collect();
+    // Asterisk's in shared mode; the record that a restored database makes for itself; and which
+    // servers are there, which is true of the moment only.
+    let others = [
+        "ps_contacts",
+        "rollcall_migrations",
+        "instances",
+        "managers",
+    ];
+    let listed = TABLES.iter().copied().chain(others);
+    assert_eq!(there, listed.map(str::to_owned).collect());
 }
 
 pub(super) async fn tables_of_a_newer_server_are_refused(scene: Scene) {

@@ -3,7 +3,7 @@
 use rollcall_alignment::{LedgerEntry, LedgerKind};
 
 use super::*;
-use crate::db::execute;
+use crate::db::{execute, ledger::PORTION};
 
 pub(super) async fn a_list_is_all_there_or_not_at_all_and_its_neighbours_stay(scene: Scene) {
     let lists = [
@@ -153,6 +153,26 @@ pub(super) async fn any_text_comes_back_as_it_was_written(scene: Scene) {
         .await;
     let kept = scene.database.contacts().await.unwrap();
     assert_eq!(kept[0].user_agent, "é".repeat(255));
+}
+
+pub(super) async fn old_lines_of_the_ledger_go_in_portions_and_the_others_stay(scene: Scene) {
+    scene.database.close().await;
+    let metrics = Metrics::default();
+    let database = Database::open_counted(&scene.config, metrics.commits()).await;
+    let database = database.unwrap();
+    let mut db = scene.raw().await;
+    let lines = (0..2 * PORTION + 1).map(|at| format!("({at}, 'intent', 'test', 'said', '')"));
+    let lines = lines.collect::<Vec<_>>().join(", ");
+    let fill = format!("INSERT INTO ledger (at, kind, source, what, detail) VALUES {lines}");
+    db.run(&fill).await.unwrap();
+    let old = 2 * PORTION as u64;
+    database.forget_ledger(old).await.unwrap();
+    assert_eq!(scene.count("SELECT COUNT(*) FROM ledger").await, 1);
+    assert_eq!(scene.count("SELECT MIN(at) FROM ledger").await, 2 * PORTION);
+    // Two portions, and one that finds nothing more.
+    let text = metrics.render().unwrap();
+    assert!(text.contains("rollcall_commit_batch_count 3\n"), "{text}");
+    database.close().await;
 }
 
 pub(super) async fn readers_cannot_write(scene: Scene) {
