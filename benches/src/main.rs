@@ -1,5 +1,5 @@
-//! `rollcall-bench`: rollcall-phone and its peer baresip, measured side by side in one run; and how speech sounds after
-//! losses.
+//! `rollcall-bench`: rollcall-phone and its peer baresip, rollcall-server and a Node service, measured side by side in one
+//! run; and how speech sounds after losses.
 //!
 //! Owns the rounds (A B A B), the figures and the table. It passes no verdict and has no threshold: machines differ, so
 //! what counts is the ratio of two medians of the same run. Both programs meet the same far end, whose one socket stamps
@@ -10,6 +10,7 @@ mod messages;
 mod phones;
 mod quality;
 mod rounds;
+mod server;
 mod soak;
 mod table;
 
@@ -20,6 +21,7 @@ const FEWEST_ROUNDS: usize = 7;
 
 const USAGE: &str = "\
 rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet and loop delay beside baresip; at least 7 rounds
+rollcall-bench server [--rounds N]               agent-online beside a Node service, and 500 sign-ins at once
 rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
 rollcall-bench soak [--hours N] [--seed N]       a day of calls on virtual time, and what memory it takes
 ";
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let named = named.cloned().inspect(|_| drop(words.remove(0)));
     let measured = options(words.into_iter()).and_then(|options| match named.as_deref() {
         None | Some("delay") => measure(&options),
+        Some("server") => server::measure(options.rounds),
         Some("quality") => quality::measure(options.seed),
         Some("soak") => soak::measure(options.seed, options.hours),
         Some(_) => Err(USAGE.to_owned()),

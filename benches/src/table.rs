@@ -60,14 +60,14 @@ pub(crate) fn print(phones: &[Phone; 2], figures: &[Vec<Figures>; 2]) {
 }
 
 /// What several rounds say.
-struct Spread {
-    median: f64,
+pub(crate) struct Spread {
+    pub(crate) median: f64,
     least: f64,
     most: f64,
 }
 
 impl Spread {
-    fn of(rounds: &[Figures], figure: fn(&Figures) -> f64) -> Spread {
+    pub(crate) fn of<F>(rounds: &[F], figure: fn(&F) -> f64) -> Spread {
         let mut values: Vec<f64> = rounds.iter().map(figure).collect();
         values.sort_by(f64::total_cmp);
         let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);

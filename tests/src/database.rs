@@ -145,6 +145,15 @@ impl Database {
         connection.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// A connection as the administrator, to the database that is there from the beginning.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub async fn connect_first(&self) -> AnyConnection {
+        self.connect(self.kind.first()).await
+    }
+
     /// The database of this name, for who needs to be told where it is.
     pub fn named(&self, name: &str) -> Named {
         Named {

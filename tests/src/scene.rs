@@ -57,7 +57,7 @@ impl Scene {
     }
 
     /// Starts everything in shared mode on a database server of its own.
-    pub async fn shared_on(kind: Kind, settings: Settings) -> Scene {
+    pub async fn shared_on(kind: Kind, settings: Settings, options: Options) -> Scene {
         let databases = Database::start(kind).await;
         databases.make("rollcall").await;
         let named = databases.named("rollcall");
@@ -67,7 +67,7 @@ impl Scene {
             ..settings
         };
         let asterisk = Asterisk::start(settings).await;
-        let mut scene = Scene::beside(asterisk, Options::default()).await;
+        let mut scene = Scene::beside(asterisk, options).await;
         scene.databases = Some(databases);
         scene
     }

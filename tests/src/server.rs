@@ -78,6 +78,8 @@ resync_ms = 2000
 login_timeout_ms = 8000
 [auth]
 failures_allowed = 1000
+account_failures_allowed = 1000
+address_failures_allowed = 1000
 [metrics]
 listen = \"127.0.0.1:0\"
 ";
@@ -467,6 +469,20 @@ impl Server {
         let said = String::from_utf8_lossy(&said).into_owned();
         assert!(output.status.success(), "{words:?}: {said}");
         said
+    }
+
+    /// What `rollcall-server doctor --json` finds; its exit status is not asked for.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn findings(&self) -> Vec<serde_json::Value> {
+        let output = Command::new(surroundings::binary("rollcall-server"))
+            .args(["doctor", "--json", "--config"])
+            .arg(self.config())
+            .output()
+            .unwrap_or_else(|error| panic!("doctor: {error}"));
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("doctor: {error}"))
     }
 
     fn add(&self, username: &str, role: &str, phone: Option<(&str, &str)>) {

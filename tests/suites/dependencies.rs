@@ -1,6 +1,6 @@
 //! What is linked comes from the registry, under licences that `deny.toml` allows, without the libraries it bans.
 //!
-//! cargo-deny checks the same and more where it is installed; this holds everywhere.
+//! cargo-deny checks the same and more where it can be had; this holds everywhere.
 
 use std::fs;
 

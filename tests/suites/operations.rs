@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rollcall_e2e::asterisk::{Contacts, Person, Settings};
+use rollcall_e2e::database::{Database, Kind, Named, PASSWORD};
 use rollcall_e2e::phone::Phone;
-use rollcall_e2e::server::{Options, SharedDatabase};
+use rollcall_e2e::server::{Options, SharedDatabase, migrate};
 use rollcall_e2e::surroundings::repository;
 use rollcall_e2e::waiting::PROMPTLY;
-use rollcall_e2e::{Asterisk, Mode, Scene};
-use serde_json::json;
+use rollcall_e2e::{Asterisk, Scene};
+use serde_json::{Value, json};
 
 /// The document leaves heartbeats, lists and the grace at their defaults: the server evicts nobody in its first 15 s, and
 /// Asterisk checks every 5 s.
@@ -19,12 +20,15 @@ const EVICTED: Duration = Duration::from_secs(40);
 const BOTH: &str = "Asterisk, in both modes";
 const MIRROR: &str = "Mirror mode";
 const SHARED: &str = "Shared mode";
+const POSTGRES: &str = "Shared mode on PostgreSQL";
+const MARIADB: &str = "Shared mode on MariaDB";
+const ROLES: &str = "PostgreSQL and MariaDB";
 const AT_ONCE: &str = "Evictions at once";
 
 #[tokio::test]
 async fn the_lines_for_mirror_mode_make_an_agents_day() {
     let document = Document::read();
-    let scene = document.scene(Mode::Mirror, &[BOTH, MIRROR], None).await;
+    let scene = document.scene(&[BOTH, MIRROR], &Site::Mirror).await;
     a_day(&scene, "next check").await;
     document.prove(&[BOTH], &scene.asterisk).await;
 }
@@ -34,7 +38,7 @@ async fn the_lines_for_shared_mode_make_an_agents_day() {
     let document = Document::read();
     let database = SharedDatabase::migrated();
     let scene = document
-        .scene(Mode::Shared, &[BOTH, SHARED], Some(&database))
+        .scene(&[BOTH, SHARED], &Site::File(&database))
         .await;
     a_day(&scene, "next check").await;
     document.prove(&[BOTH, SHARED], &scene.asterisk).await;
@@ -47,10 +51,56 @@ async fn the_lines_for_shared_mode_make_an_agents_day() {
 }
 
 #[tokio::test]
+async fn the_lines_for_shared_mode_on_postgresql_make_an_agents_day() {
+    a_day_on(Kind::Postgres, POSTGRES).await;
+}
+
+#[tokio::test]
+async fn the_lines_for_shared_mode_on_mariadb_make_an_agents_day() {
+    a_day_on(Kind::MariaDb, MARIADB).await;
+}
+
+/// With the role that the document makes, which owns nothing but its database.
+async fn a_day_on(kind: Kind, chapter: &str) {
+    let document = Document::read();
+    let databases = Database::start(kind).await;
+    document.make_role(&databases, kind).await;
+    let remote = databases.named(SITE);
+    let site = Site::Remote(&remote);
+    let chapters = [BOTH, chapter];
+    document.migrate(&chapters, &site);
+    let scene = document.scene(&chapters, &site).await;
+    a_day(&scene, "next check").await;
+    document.prove(&chapters, &scene.asterisk).await;
+    drop(scene);
+}
+
+#[tokio::test]
+async fn the_manager_account_may_do_all_that_the_server_asks_and_no_more() {
+    let document = Document::read();
+    let scene = document.scene(&[BOTH, MIRROR], &Site::Mirror).await;
+    let findings = scene.server.findings();
+    let of_permissions: Vec<&Value> = findings
+        .iter()
+        .filter(|finding| finding["check"] == "permissions")
+        .collect();
+    assert!(
+        !of_permissions.is_empty()
+            && (of_permissions.iter()).all(|finding| finding["level"] == "good"),
+        "{findings:#?}"
+    );
+    let manager = (scene.asterisk.rx("manager show user rollcall")).await;
+    for class in ["command", "originate", "config", "log", "user"] {
+        let words: Vec<&str> = manager.split([' ', ',', '\n']).collect();
+        assert!(!words.contains(&class), "{class} in {manager}");
+    }
+}
+
+#[tokio::test]
 async fn the_lines_for_ari_evict_at_once() {
     let document = Document::read();
     let scene = document
-        .scene(Mode::Mirror, &[BOTH, MIRROR, AT_ONCE], None)
+        .scene(&[BOTH, MIRROR, AT_ONCE], &Site::Mirror)
         .await;
     a_day(&scene, "contact evicted extension").await;
     document.prove(&[AT_ONCE], &scene.asterisk).await;
@@ -114,8 +164,70 @@ async fn a_day(scene: &Scene, evicted: &str) {
         .filter(|line| line.contains(" WARN ") || line.contains("ERROR"))
         // Of a slow disk; nothing that a line of the document could mend.
         .filter(|line| !line.contains("slow statement"))
+        // Of these tests' own PostgreSQL, whose machine is not cut off.
+        .filter(|line| !line.contains("fsync is off"))
         .collect();
     assert!(warned.is_empty(), "{warned:#?}");
+}
+
+/// The name of role and database in these tests, where the document has `rollcall`.
+const SITE: &str = "site";
+
+/// Where a site keeps what Asterisk shares.
+enum Site<'a> {
+    Mirror,
+    File(&'a SharedDatabase),
+    Remote(&'a Named),
+}
+
+impl Site<'_> {
+    fn contacts(&self) -> Contacts {
+        match self {
+            Site::Mirror => Contacts::Astdb,
+            Site::File(database) => Contacts::Table(database.file()),
+            Site::Remote(named) => Contacts::Remote((*named).clone()),
+        }
+    }
+
+    /// Puts the site's database in the place of the document's.
+    fn place(&self, file: &str, text: &mut String) {
+        match (self, file) {
+            (Site::File(database), "odbc.ini") => {
+                let file = database.file().display().to_string();
+                put(text, "/var/lib/rollcall/rollcall.db", &file);
+            }
+            (Site::Remote(named), "odbc.ini") => {
+                put(text, "Port = 3306", &format!("Port = {}", named.port));
+                put(text, "Database = rollcall", &format!("Database = {SITE}"));
+            }
+            (Site::Remote(_), "res_odbc.conf") => {
+                put(text, "username => rollcall", &format!("username => {SITE}"));
+                put(text, "the-password-of-the-user", PASSWORD);
+            }
+            (Site::Remote(named), "res_pgsql.conf") => {
+                put(text, "dbport = 5432", &format!("dbport = {}", named.port));
+                put(text, "dbname = rollcall", &format!("dbname = {SITE}"));
+                put(text, "dbuser = rollcall", &format!("dbuser = {SITE}"));
+                put(text, "the-password-of-the-role", PASSWORD);
+            }
+            (Site::File(_), "server.toml") => {
+                put(text, "/var/lib/rollcall/rollcall.db", "{database}");
+            }
+            (Site::Remote(named), "server.toml") => {
+                let (documented, port) = match named.kind {
+                    Kind::MariaDb => ("rollcall@127.0.0.1:3306/rollcall", named.port),
+                    _ => ("rollcall@127.0.0.1:5432/rollcall", named.port),
+                };
+                put(text, documented, &format!("{SITE}@127.0.0.1:{port}/{SITE}"));
+                put(
+                    text,
+                    "/etc/rollcall/database.secret",
+                    "{folder}/database.secret",
+                );
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The document's fenced blocks that name a file.
@@ -186,30 +298,40 @@ impl Document {
 
     /// Starts everything with these chapters' blocks. What is a site's own is put in its place: ports, the file of the
     /// database, and the transport that an existing `pjsip.conf` has.
-    async fn scene(
-        &self,
-        mode: Mode,
-        chapters: &[&str],
-        database: Option<&SharedDatabase>,
-    ) -> Scene {
+    async fn scene(&self, chapters: &[&str], site: &Site<'_>) -> Scene {
         let mut files = self.files(chapters);
         for (name, text) in &mut files {
+            site.place(name, text);
             match name.as_str() {
                 "manager.conf" => put(text, "port = 5038", "port = {ami}"),
                 "http.conf" => put(text, "bindport = 8088", "bindport = {http}"),
                 "pjsip.conf" => text
                     .push_str("[udp]\ntype = transport\nprotocol = udp\nbind = 127.0.0.1:{sip}\n"),
-                "odbc.ini" => {
-                    let file = database.map(SharedDatabase::file).unwrap_or_default();
-                    put(
-                        text,
-                        "/var/lib/rollcall/rollcall.db",
-                        &file.display().to_string(),
-                    );
-                }
                 _ => {}
             }
         }
+        let config = self.config(chapters, site);
+        let manager = self.value("manager.conf", "rollcall", "secret");
+        let ari = self.value("ari.conf", "rollcall", "password");
+        let settings = Settings {
+            people: vec![Person {
+                extension: "1001".to_owned(),
+                password: self.value("pjsip.conf", "1001", "password"),
+            }],
+            manager: ("rollcall".to_owned(), manager),
+            ari: ("rollcall".to_owned(), ari),
+            contacts: site.contacts(),
+            files,
+            ..Settings::default()
+        };
+        let options = Options {
+            config: Some(config),
+            ..Options::default()
+        };
+        Scene::beside(Asterisk::start(settings).await, options).await
+    }
+
+    fn config(&self, chapters: &[&str], site: &Site<'_>) -> String {
         let mut config = self.file("server.toml", chapters);
         put(&mut config, "127.0.0.1:8080", "{listen}");
         put(&mut config, "\"/var/lib/rollcall\"", "\"{folder}/data\"");
@@ -220,9 +342,7 @@ impl Document {
             "/etc/rollcall/ami.secret",
             "{folder}/ami.secret",
         );
-        if mode == Mode::Shared {
-            put(&mut config, "/var/lib/rollcall/rollcall.db", "{database}");
-        }
+        site.place("server.toml", &mut config);
         if chapters.contains(&AT_ONCE) {
             put(&mut config, ":8088", ":{http}");
             put(
@@ -231,24 +351,46 @@ impl Document {
                 "{folder}/ari.secret",
             );
         }
-        let manager = self.value("manager.conf", "rollcall", "secret");
-        let ari = self.value("ari.conf", "rollcall", "password");
-        let settings = Settings {
-            people: vec![Person {
-                extension: "1001".to_owned(),
-                password: self.value("pjsip.conf", "1001", "password"),
-            }],
-            manager: ("rollcall".to_owned(), manager),
-            ari: ("rollcall".to_owned(), ari),
-            contacts: database.map_or(Contacts::Astdb, |database| Contacts::Table(database.file())),
-            files,
-            ..Settings::default()
+        config
+    }
+
+    /// Carries out the statements that the document has for this database, under the tests' own name and password.
+    async fn make_role(&self, databases: &Database, kind: Kind) {
+        let file = match kind {
+            Kind::MariaDb => "mariadb",
+            _ => "postgresql",
         };
-        let options = Options {
-            config: Some(config),
-            ..Options::default()
-        };
-        Scene::beside(Asterisk::start(settings).await, options).await
+        let text = self.file(file, &[ROLES]).replace("rollcall", SITE);
+        let text = text
+            .replace("the-password-of-the-role", PASSWORD)
+            .replace("the-password-of-the-user", PASSWORD);
+        let mut administrator = databases.connect_first().await;
+        let statements = text.split(';').map(str::trim);
+        for statement in statements.filter(|statement| !statement.is_empty()) {
+            let made = sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+                .execute(&mut administrator)
+                .await;
+            made.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+    }
+
+    /// `rollcall-server migrate` with these chapters' configuration: before Asterisk looks for the tables.
+    fn migrate(&self, chapters: &[&str], site: &Site<'_>) {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let mut config = self.config(chapters, site);
+        for (name, value) in [
+            ("{listen}", "127.0.0.1:0"),
+            ("{folder}", &folder.path().display().to_string()),
+            ("{ami}", "5038"),
+            ("{sip}", "127.0.0.1:5060"),
+        ] {
+            config = config.replace(name, value);
+        }
+        for (name, text) in [("database.secret", PASSWORD), ("server.toml", &config)] {
+            let written = std::fs::write(folder.path().join(name), text);
+            written.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        migrate(&folder.path().join("server.toml"));
     }
 
     fn value(&self, file: &str, section: &str, key: &str) -> String {
@@ -375,9 +517,20 @@ impl Line {
                 format!("Read only?: {on}"),
             ),
             // That sorcery uses the mapping is the row which the day found: the server inserts none in this mode.
-            ("sorcery.conf" | "extconfig.conf", ..) => say(
-                "core show config mappings",
-                "odbc ===> ps_contacts (db=rollcall, table=ps_contacts)".to_owned(),
+            ("sorcery.conf" | "extconfig.conf", ..) => (
+                "core show config mappings".to_owned(),
+                vec![
+                    "odbc ===> ps_contacts (db=rollcall, table=ps_contacts)".to_owned(),
+                    "pgsql ===> ps_contacts (db=public, table=ps_contacts)".to_owned(),
+                ],
+            ),
+            ("res_pgsql.conf", _, "requirements") => {
+                say("module show like pgsql", "res_config_pgsql.so".to_owned())
+            }
+            // With this role, in this database: the day's contacts were there.
+            ("res_pgsql.conf", ..) => say(
+                "realtime show pgsql status",
+                format!("Connected to {SITE}@127.0.0.1"),
             ),
             ("odbc.ini" | "res_odbc.conf", ..) => {
                 say("odbc show all", "Name: rollcall DSN: rollcall".to_owned())

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rollcall_e2e::asterisk::Settings;
+use rollcall_e2e::database::Kind;
 use rollcall_e2e::phone::Phone;
 use rollcall_e2e::server::Options;
 use rollcall_e2e::surroundings::{binary, repository};
@@ -26,13 +27,13 @@ const REALTIME: [(&str, &str); 3] = [
     ),
     (
         "extconfig.conf",
-        "[settings]\nps_endpoints => odbc,contacts,ps_endpoints\nps_aors => odbc,contacts,ps_aors\n\
-         ps_auths => odbc,contacts,ps_auths\nps_contacts => odbc,contacts,ps_contacts\n",
+        "[settings]\nps_endpoints => {driver},ps_endpoints\nps_aors => {driver},ps_aors\n\
+         ps_auths => {driver},ps_auths\nps_contacts => {driver},ps_contacts\n",
     ),
 ];
 
-fn with(files: &[(&str, &str)]) -> Settings {
-    let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+fn with(files: &[(&str, impl ToString)]) -> Settings {
+    let own = |(name, text): &(&str, _)| ((*name).to_owned(), ToString::to_string(text));
     Settings {
         files: files.iter().map(own).collect(),
         ..Settings::default()
@@ -41,11 +42,34 @@ fn with(files: &[(&str, &str)]) -> Settings {
 
 #[tokio::test]
 async fn each_device_registers_with_a_password_of_its_own_until_it_is_logged_out() {
+    passwords_of_devices_on(Kind::Sqlite).await;
+}
+
+#[tokio::test]
+async fn each_device_has_a_password_of_its_own_on_postgresql() {
+    passwords_of_devices_on(Kind::Postgres).await;
+}
+
+#[tokio::test]
+async fn each_device_has_a_password_of_its_own_on_mariadb() {
+    passwords_of_devices_on(Kind::MariaDb).await;
+}
+
+async fn passwords_of_devices_on(kind: Kind) {
     let options = Options {
         more: "[provision]\nrealtime = true\nqualify_frequency_s = 1\n".to_owned(),
         ..Options::default()
     };
-    let scene = Scene::start_with(Mode::Shared, with(&REALTIME), options).await;
+    let driver = match kind {
+        Kind::Postgres => "pgsql,public",
+        _ => "odbc,contacts",
+    };
+    let files = REALTIME.map(|(name, text)| (name, text.replace("{driver}", driver)));
+    let settings = with(&files);
+    let scene = match kind {
+        Kind::Sqlite => Scene::start_with(Mode::Shared, settings, options).await,
+        kind => Scene::shared_on(kind, settings, options).await,
+    };
     let _agent = scene.signed_in("1001").await;
     let (token, password) = second_device(&scene.server).await;
     let phone = |password: &str| Phone::at("1001", &scene.asterisk.sip(), password).start();
@@ -190,6 +214,76 @@ fn the_unit_gives_the_server_no_more_than_it_needs() {
     let level = said.rsplit("rollcall-server.service: ").next();
     let exposure: Option<f64> = level.and_then(|rest| rest.split(' ').next()?.parse().ok());
     assert!(exposure.is_some_and(|exposure| exposure <= 1.5), "{said}");
+}
+
+/// It is built where images can be fetched; here, that its lines say what is so.
+#[test]
+fn the_container_file_copies_what_is_there_and_runs_as_nobody_special() {
+    let read = |name: &str| {
+        let path = repository().join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let file = read("packaging/Containerfile");
+    let lines: Vec<&str> = (file.lines().map(str::trim))
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let after = |word: &str| -> Vec<&str> {
+        lines
+            .iter()
+            .filter_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
+            .collect()
+    };
+    let toolchain = read("rust-toolchain.toml");
+    let version = toolchain.split('"').nth(1).unwrap_or_default();
+    let minor = version.rsplit_once('.').map_or(version, |(minor, _)| minor);
+    let stages = after("FROM");
+    assert_eq!(stages.len(), 2);
+    assert!(stages[0].contains(&format!("/rust:{minor}-")), "{stages:?}");
+    // What was linked with one Debian's libc runs on that Debian.
+    let debian = stages[1]
+        .rsplit(':')
+        .next()
+        .and_then(|tag| tag.split('-').next());
+    assert!(
+        debian.is_some_and(|debian| stages[0].contains(debian)),
+        "{stages:?}"
+    );
+    let mut installed = Vec::new();
+    for copy in after("COPY") {
+        let words: Vec<&str> = copy.split(' ').collect();
+        let [.., from, to] = words[..] else {
+            panic!("COPY {copy}");
+        };
+        installed.push(to);
+        match from.strip_prefix("/source/") {
+            Some(built) => assert_eq!(built, "target/release/rollcall-server"),
+            None => assert!(repository().join(from).exists(), "{from}"),
+        }
+    }
+    let build = "cargo build --locked --release --package rollcall-server";
+    assert_eq!(after("RUN")[0], build);
+    assert_eq!(
+        after("USER"),
+        ["rollcall"],
+        "the last stage's, after all that needs root"
+    );
+    let last = |word: &str| lines.iter().rposition(|line| line.starts_with(word));
+    assert!(last("USER") > last("RUN") && last("USER") > last("COPY"));
+    let entry = after("ENTRYPOINT")[0].trim_matches(['[', ']', '"']);
+    let config = after("CMD")[0].trim_matches(['[', ']']);
+    let config = config
+        .rsplit(' ')
+        .next()
+        .unwrap_or_default()
+        .trim_matches('"');
+    assert!(
+        installed.contains(&entry) && installed.contains(&config),
+        "{installed:?}"
+    );
+    let unit = read("packaging/rollcall-server.service");
+    assert!(unit.contains(&format!("ExecStart={entry} serve --config {config}")));
+    let ignored = read(".dockerignore");
+    assert!(ignored.lines().any(|line| line == "target"), "{ignored}");
 }
 
 fn succeeded(what: &str, output: std::io::Result<std::process::Output>) -> String {

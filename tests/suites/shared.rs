@@ -65,6 +65,11 @@ async fn a_row_is_asterisks_own_but_for_its_status() {
 }
 
 #[tokio::test]
+async fn a_shared_day_on_sqlite() {
+    a_day_on(Kind::Sqlite).await;
+}
+
+#[tokio::test]
 async fn a_shared_day_on_postgresql() {
     a_day_on(Kind::Postgres).await;
 }
@@ -81,7 +86,11 @@ async fn a_day_on(kind: Kind) {
         files: vec![("pjsip.conf".to_owned(), open_registrar(&extensions))],
         ..Settings::default()
     };
-    let mut scene = Scene::shared_on(kind, settings).await;
+    let options = Options::default();
+    let mut scene = match kind {
+        Kind::Sqlite => Scene::start_with(Mode::Shared, settings, options).await,
+        kind => Scene::shared_on(kind, settings, options).await,
+    };
     let mut agent = scene.signed_in("1001").await;
     scene.all_say_available("1001").await;
     a_desk_phone_comes_refreshes_and_expires(&scene).await;

@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Result, compile, packages, process, step, workspace};
+use crate::{Result, compile, packages, process, step, ui, workspace};
 
 /// Builds and measures; `words` go to `rollcall-bench`.
 pub(crate) fn bench(words: &[&str]) -> Result<()> {
     match words.first() {
         Some(&"quality") => return quality(words),
         Some(&"soak") => return soak(words),
+        Some(&"server") => return server(words),
         _ => {}
     }
     packages::ensure(&[packages::BUILD, packages::PEERS])?;
@@ -23,6 +24,30 @@ pub(crate) fn bench(words: &[&str]) -> Result<()> {
             "--release",
             "--package",
             "rollcall-phone",
+        ]),
+    )?;
+    let release = workspace::target().join("release");
+    run(words, "ROLLCALL_BIN_DIR", &release)
+}
+
+/// The server for release, beside the Node service with the packages of its lock file.
+fn server(words: &[&str]) -> Result<()> {
+    packages::ensure_node()?;
+    packages::ensure(&[packages::BUILD])?;
+    for (folder, name) in [
+        ("benches/node-peer", "install the Node service's packages"),
+        ("tests/socketio", "install the official Socket.IO client"),
+    ] {
+        ui::install_in(&workspace::root().join(folder), name)?;
+    }
+    step::run(
+        "build rollcall-server for release",
+        &mut compile::cargo(&[
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "rollcall-server",
         ]),
     )?;
     let release = workspace::target().join("release");

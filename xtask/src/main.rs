@@ -5,6 +5,7 @@
 
 mod bench;
 mod compile;
+mod deny;
 mod elsewhere;
 mod lab;
 mod packages;
@@ -29,6 +30,7 @@ cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt
                                    (all of them if none is named); X goes to the test runner
 cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
+cargo xtask bench server          agent-online beside a Node service, and 500 sign-ins at once
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
 cargo xtask soak [--seeds N]       play the tests named soak with many more seeds than the test command does
 cargo xtask windows                compile-check the programs for Windows

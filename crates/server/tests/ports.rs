@@ -166,6 +166,43 @@ async fn a_socket_io_client_that_never_reads_is_cut_and_the_others_hear_everythi
 }
 
 #[tokio::test]
+async fn for_a_client_that_polls_and_never_fetches_one_snapshot_waits_however_often_it_asks() {
+    let house = House::open().await;
+    let token = house.sign_in("supervisor").await.tokens.sip;
+    let client = reqwest::Client::new();
+    let url = house.url("/socket.io/?EIO=4&transport=polling");
+    let hello = client.get(&url).send().await.unwrap().text().await.unwrap();
+    let hello: serde_json::Value = serde_json::from_str(&hello[1..]).unwrap();
+    let url = format!("{url}&sid={}", hello["sid"].as_str().unwrap());
+    let say = async |words: String| {
+        let answer = client.post(&url).body(words.clone()).send().await.unwrap();
+        let status = answer.status();
+        assert_eq!(status, 200, "{words}: {:?}", answer.text().await);
+    };
+    let fetch = async || client.get(&url).send().await.unwrap().text().await.unwrap();
+    let fetch_snapshot = async || {
+        let mut heard = fetch().await;
+        while !heard.contains("agents:snapshot") {
+            heard = fetch().await;
+        }
+        heard
+    };
+    say(format!("40{}", serde_json::json!({ "token": token }))).await;
+    fetch_snapshot().await;
+    // Time enough for several, if only the time counted; and a pong to pings that it never fetched.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        say("42[\"agents:resync\"]\u{1e}3".to_owned()).await;
+    }
+    let waited = fetch_snapshot().await;
+    assert_eq!(waited.matches("agents:snapshot").count(), 1, "{waited}");
+    // Who fetches is served again.
+    say("42[\"agents:resync\"]".to_owned()).await;
+    let again = tokio::time::timeout(PATIENCE, fetch_snapshot()).await;
+    again.expect("another snapshot");
+}
+
+#[tokio::test]
 async fn a_client_that_floods_is_counted_and_keeps_nobody_waiting() {
     let house = impatient().await;
     let token = house.sign_in("agent1001").await.tokens.sip;

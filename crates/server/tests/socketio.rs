@@ -4,7 +4,7 @@ mod common;
 
 use common::{House, device_of, until, watch};
 use futures_util::{SinkExt as _, StreamExt as _};
-use rollcall_wire::realtime::DeviceHeartbeat;
+use rollcall_wire::{http::AgentLogoutRequest, realtime::DeviceHeartbeat};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -74,6 +74,16 @@ async fn the_token_may_stand_in_the_authorization_header_with_bearer_or_bare() {
 async fn without_a_good_token_the_answer_is_a_connect_error_that_says_why() {
     let house = House::open().await;
     let refresh = house.sign_in("agent1001").await.tokens.refresh;
+    let over = house.sign_in("agent1002").await.tokens.sip;
+    let leave = AgentLogoutRequest::default();
+    house.client.agent_logout(&over, &leave).await.unwrap();
+    let expired = house.sign_in("supervisor").await.tokens.sip;
+    common::execute(
+        house.dir.path(),
+        "UPDATE tokens SET expires_at = 1 WHERE kind = 'access' AND session_id IN
+             (SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE username = 'supervisor')",
+    )
+    .await;
     let with = |token: &str| format!("40{}", json!({ "token": token }));
     for (hello, code) in [
         ("40".to_owned(), "missing_token"),
@@ -82,6 +92,8 @@ async fn without_a_good_token_the_answer_is_a_connect_error_that_says_why() {
         (with(""), "invalid_token"),
         (with("' OR 1=1 --"), "invalid_token"),
         (with(&refresh), "invalid_token"),
+        (with(&over), "invalid_token"),
+        (with(&expired), "invalid_token"),
     ] {
         let mut socket = Socket::open(&house, None).await;
         socket.say(hello.as_str()).await;

@@ -157,8 +157,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_signs_in_with_the_decoys_password() {
+    async fn nobody_signs_in_with_the_decoys_password_and_it_costs_as_much_as_anybodys() {
         let passwords = Passwords::new(1, 1).await.unwrap();
+        let cost = |hash: &str| {
+            hash.split('$')
+                .take(4)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let somebodys = passwords.hash(Secret::new("x")).await.unwrap();
+        assert_eq!(cost(&passwords.decoy), cost(&somebodys));
         let right = passwords
             .verify(None, Secret::new("nobody has this password"))
             .await;

@@ -9,11 +9,11 @@ use std::{
 use rollcall_wire::realtime::{
     AGENT_STATUS, AGENTS_SNAPSHOT, AgentStatus, AgentsSnapshot, DEVICE_REREGISTER, SESSION_ENDED,
 };
-use socketioxide::{SocketIo, extract::SocketRef, socket::Sid};
+use socketioxide::{SocketIo, TransportType, extract::SocketRef, socket::Sid};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Join;
+use super::{Polls, connect::Join};
 use crate::{
     auth::{Session, SessionId},
     core_link::{Audience, Board, CoreHandle, DeviceNotice, Published},
@@ -38,11 +38,11 @@ pub(super) async fn run(
     core: CoreHandle,
     database: Database,
     metrics: Metrics,
-    mut joining: mpsc::Receiver<Join>,
+    (mut joining, polls): (mpsc::Receiver<Join>, Polls),
     stop: CancellationToken,
 ) {
     let (snapshot, mut published) = core.subscribe();
-    let mut desk = Sender::new(io, metrics, snapshot.as_ref());
+    let mut desk = Sender::new(io, metrics, polls, snapshot.as_ref());
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -74,6 +74,7 @@ pub(super) async fn run(
 struct Sender {
     io: SocketIo,
     metrics: Metrics,
+    polls: Polls,
     board: Board,
     /// Connections that are to have a snapshot: there is no board yet, or they had one a moment
     /// ago, or they have not taken what was sent to them.
@@ -87,10 +88,16 @@ struct Sender {
 struct Served(Instant);
 
 impl Sender {
-    fn new(io: SocketIo, metrics: Metrics, snapshot: Option<&AgentsSnapshot>) -> Self {
+    fn new(
+        io: SocketIo,
+        metrics: Metrics,
+        polls: Polls,
+        snapshot: Option<&AgentsSnapshot>,
+    ) -> Self {
         Self {
             io,
             metrics,
+            polls,
             board: snapshot.map(Board::from).unwrap_or_default(),
             owed: HashMap::new(),
             ends_missed: false,
@@ -115,8 +122,14 @@ impl Sender {
         self.board = Board::from(snapshot);
         self.serve_the_owed();
         for socket in self.io.sockets() {
-            if let Some(session) = socket.extensions.get::<Arc<Session>>() {
+            let Some(session) = socket.extensions.get::<Arc<Session>>() else {
+                continue;
+            };
+            if self.may_have_a_snapshot(&socket) {
                 self.send_snapshot(&socket, &session);
+            } else {
+                let join = Join::new(socket.id, session);
+                self.owed.entry(socket.id).or_insert(join);
             }
         }
     }
@@ -131,7 +144,7 @@ impl Sender {
         let Some(socket) = self.io.get_socket(join.socket) else {
             return;
         };
-        if !may_have_a_snapshot(&socket) || !self.send_snapshot(&socket, &join.session) {
+        if !self.may_have_a_snapshot(&socket) || !self.send_snapshot(&socket, &join.session) {
             self.owed.insert(join.socket, join);
             return;
         }
@@ -157,6 +170,23 @@ impl Sender {
             tracing::debug!(%error, "a snapshot could not be sent");
         }
         true
+    }
+
+    /// A snapshot is large, and what a client has not taken yet is memory of ours: who asks and asks
+    /// without reading gets no second one.
+    fn may_have_a_snapshot(&self, socket: &SocketRef) -> bool {
+        let served = socket.extensions.get::<Served>().map(|Served(at)| at);
+        let lately = served.is_some_and(|at| at.elapsed() < BETWEEN_SNAPSHOTS);
+        let unread = match socket.transport_type() {
+            TransportType::Polling => {
+                served.is_some_and(|at| !self.polls.fetched_since(socket.id, at))
+            }
+            TransportType::Websocket => {
+                let line = socket.req_parts().extensions.get::<Connection>();
+                line.is_some_and(Connection::is_blocked)
+            }
+        };
+        !lately && !unread
     }
 
     /// Supervisors see everything, the agent its own reasons, colleagues the state.
@@ -226,17 +256,6 @@ impl Sender {
             let _ = self.io.to(device_room(session)).disconnect().await;
         }
     }
-}
-
-/// A snapshot is large, and what a client has not taken yet is memory of ours: who asks and asks
-/// without reading gets no second one.
-fn may_have_a_snapshot(socket: &SocketRef) -> bool {
-    let lately = socket
-        .extensions
-        .get::<Served>()
-        .is_some_and(|Served(at)| at.elapsed() < BETWEEN_SNAPSHOTS);
-    let line = socket.req_parts().extensions.get::<Connection>();
-    !lately && !line.is_some_and(Connection::is_blocked)
 }
 
 fn device_room(session: SessionId) -> String {

@@ -22,6 +22,7 @@ use socketioxide::{
 };
 use tokio::sync::mpsc;
 
+use super::Polls;
 use crate::{
     auth::{Session, tokens},
     core_link::ConnectionId,
@@ -35,6 +36,7 @@ pub(super) struct Desk {
     edge: Arc<Edge>,
     joins: mpsc::Sender<Join>,
     next: Arc<AtomicU64>,
+    polls: Polls,
 }
 
 /// A connection that wants the board: a new one, or one that missed something.
@@ -47,6 +49,14 @@ pub(super) struct Join {
 }
 
 impl Join {
+    pub(super) fn new(socket: Sid, session: Arc<Session>) -> Self {
+        Self {
+            socket,
+            session,
+            waits: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
     /// It is being served: what is asked from now on is asked anew.
     pub(super) fn served(&self) {
         self.waits.store(false, Ordering::Release);
@@ -73,8 +83,9 @@ pub(super) struct Auth {
 }
 
 impl Desk {
-    pub(super) fn new(edge: Arc<Edge>, joins: mpsc::Sender<Join>) -> Self {
+    pub(super) fn new(edge: Arc<Edge>, joins: mpsc::Sender<Join>, polls: Polls) -> Self {
         Self {
+            polls,
             edge,
             joins,
             next: Arc::default(),
@@ -161,11 +172,8 @@ pub(super) async fn welcome(socket: SocketRef, io: SocketIo, State(desk): State<
             return;
         }
     }
-    let join = Join {
-        socket: socket.id,
-        session,
-        waits: Arc::new(AtomicBool::new(true)),
-    };
+    let join = Join::new(socket.id, session);
+    desk.polls.begin(socket.id);
     listen(&socket, &desk, &join, connection);
     if desk.joins.try_send(join).is_err() {
         // Too many at once: the client comes back after its own pause.
@@ -187,9 +195,10 @@ fn listen(socket: &SocketRef, desk: &Desk, join: &Join, connection: ConnectionId
         }
     });
     let (core, owner) = (desk.edge.core.clone(), Arc::clone(session));
-    let counting = metrics.clone();
+    let (counting, polls, id) = (metrics.clone(), desk.polls.clone(), socket.id);
     socket.on_disconnect(async move |reason: DisconnectReason| {
         drop(present);
+        polls.end(id);
         if let Some(kind) = fault(reason) {
             counting.refused(Door::SocketIo, kind);
         }

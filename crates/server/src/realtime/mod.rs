@@ -6,12 +6,15 @@
 
 mod board;
 mod connect;
+mod polls;
 
 use std::{sync::Arc, time::Duration};
 
 use socketioxide::{SocketIo, handler::ConnectHandler as _, layer::SocketIoLayer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use polls::{Polls, note};
 
 use crate::routes::Edge;
 
@@ -32,9 +35,15 @@ const BUFFER: usize = 1_024;
 pub(crate) fn edge(
     edge: Arc<Edge>,
     stop: CancellationToken,
-) -> (SocketIo, SocketIoLayer, impl Future<Output = ()> + Send) {
+) -> (
+    SocketIo,
+    SocketIoLayer,
+    Polls,
+    impl Future<Output = ()> + Send,
+) {
+    let polls = Polls::default();
     let (joins, joining) = mpsc::channel(JOINING);
-    let desk = connect::Desk::new(Arc::clone(&edge), joins);
+    let desk = connect::Desk::new(Arc::clone(&edge), joins, polls.clone());
     let (layer, io) = SocketIo::builder()
         .connect_timeout(CONNECT)
         .ping_interval(PING)
@@ -51,8 +60,8 @@ pub(crate) fn edge(
         edge.core.clone(),
         edge.database.clone(),
         edge.metrics.clone(),
-        joining,
+        (joining, polls.clone()),
         stop,
     );
-    (io, layer, board)
+    (io, layer, polls, board)
 }

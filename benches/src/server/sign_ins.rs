@@ -1,0 +1,153 @@
+//! Eight o'clock: everybody signs in at once, while somebody watches the board.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rollcall_e2e::{Board, waiting::PROMPTLY};
+use serde_json::Value;
+
+use super::load::{self, Line};
+use super::programs::{Target, extension};
+use crate::Result;
+
+/// How long the quiet before is measured.
+const QUIET: Duration = Duration::from_secs(5);
+/// How long one change may take to be seen before the board counts as stuck.
+const STUCK: Duration = PROMPTLY.saturating_mul(3);
+/// How often it is looked whether it was; the dashboard's own stamp counts, in whole milliseconds.
+const LOOK: Duration = Duration::from_millis(2);
+/// How far apart changes are made.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Prints how long it takes until all are in, and what a change takes to the dashboard before and meanwhile. The first
+/// `signed_in` are in already; the very first is whose changes are watched.
+pub(crate) fn measure(target: &Target, signed_in: usize, people: usize) -> Result<()> {
+    let mut line = Line::open(target.address)?;
+    let supervisor = target.token(&mut line, "supervisor")?;
+    let watched = target.token(&mut line, &format!("agent{}", extension(0)))?;
+    let url = format!("http://{}", target.address);
+    let board = Board::connect(&url, &supervisor, "websocket");
+    wait_for_the_snapshot(&board)?;
+    let mut probe = Probe {
+        line,
+        token: watched,
+        board,
+        made: 0,
+    };
+    let begun = Instant::now();
+    let mut before = Vec::new();
+    while begun.elapsed() < QUIET {
+        before.push(probe.change()?);
+    }
+    let coming: Vec<String> = (signed_in..people)
+        .map(|place| format!("agent{}", extension(place)))
+        .collect();
+    let count = coming.len();
+    let (done, all_in) = mpsc::channel();
+    let address = target.address;
+    let begun = Instant::now();
+    for username in coming {
+        let done = done.clone();
+        thread::spawn(move || {
+            let _ = done.send(one(address, &username, begun));
+        });
+    }
+    drop(done);
+    let (mut meanwhile, mut times) = (Vec::new(), Vec::new());
+    while times.len() < count {
+        meanwhile.push(probe.change()?);
+        for time in all_in.try_iter() {
+            times.push(time?);
+        }
+    }
+    let last = times.iter().max().map_or(0.0, Duration::as_secs_f64);
+    println!("{count} sign-ins at once, each with its password: the last was in after {last:.1} s");
+    println!(
+        "a change, from its request to the dashboard, p99: {:.1} ms before ({} changes), {:.1} ms meanwhile ({})",
+        load::p99(before.clone()),
+        before.len(),
+        load::p99(meanwhile.clone()),
+        meanwhile.len()
+    );
+    Ok(())
+}
+
+/// What changes before it is in it, and no change to be seen.
+fn wait_for_the_snapshot(board: &Board) -> Result<()> {
+    let begun = Instant::now();
+    let is_there = |line: &String| line.contains("agents:snapshot");
+    while !board.program().lines().iter().any(is_there) {
+        if begun.elapsed() > STUCK {
+            return Err("the dashboard gets no snapshot".to_owned());
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// When somebody was in; who is told to come back later does.
+fn one(address: std::net::SocketAddr, username: &str, begun: Instant) -> Result<Duration> {
+    let body = serde_json::json!({
+        "username": username, "password": super::programs::PASSWORD, "deviceId": format!("device-{username}"),
+    });
+    loop {
+        let mut line = Line::open(address)?;
+        match line.post("/api/users/login", None, &body.to_string())? {
+            (200, _) => return Ok(begun.elapsed()),
+            (429 | 503, _) => thread::sleep(Duration::from_millis(500)),
+            (status, _) => return Err(format!("{username}: signing in is answered {status}")),
+        }
+    }
+}
+
+/// Makes a change, and sees it on the board.
+struct Probe {
+    line: Line,
+    token: String,
+    board: Board,
+    made: usize,
+}
+
+impl Probe {
+    fn change(&mut self) -> Result<Duration> {
+        self.made += 1;
+        let extension = extension(0);
+        let body = load::claim(&extension, &format!("probe-{}", self.made));
+        let seen = self.board.program().lines().len();
+        let (asked, asked_ms) = (Instant::now(), clock_ms());
+        let (status, _) = self
+            .line
+            .post("/api/users/agent-online", Some(&self.token), &body)?;
+        if status != 200 {
+            return Err(format!("agent-online is answered {status}"));
+        }
+        let heard_ms = loop {
+            if let Some(heard) = self.heard_after(seen) {
+                break heard;
+            }
+            if asked.elapsed() > STUCK {
+                return Err("a change was not seen on the board".to_owned());
+            }
+            thread::sleep(LOOK);
+        };
+        thread::sleep(EVERY.saturating_sub(asked.elapsed()));
+        Ok(Duration::from_millis(heard_ms.saturating_sub(asked_ms)))
+    }
+
+    /// When the dashboard heard of the watched agent, ms since the epoch, in the lines after these.
+    fn heard_after(&self, seen: usize) -> Option<u64> {
+        let lines = self.board.program().lines();
+        lines.iter().skip(seen).find_map(|line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            let is_it =
+                event["event"] == "agent:status" && event["data"]["extension"] == extension(0);
+            is_it.then(|| event["t"].as_u64())?
+        })
+    }
+}
+
+fn clock_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis().try_into().unwrap_or(u64::MAX))
+}
