@@ -28,7 +28,8 @@ pub struct Preset {
     pub username: Option<String>,
     /// How to sign in to the demo, for the login screen.
     pub demo: Option<Demo>,
-    /// `devices`, `loopback`, `none` or `file:IN.wav,OUT.wav`.
+    /// `devices`, `devices:microphone=NAME;speaker=NAME;ringer=NAME;processing=all`, `loopback`, `none` or
+    /// `file:IN.wav,OUT.wav`.
     pub audio: Option<String>,
     /// Where the log goes instead of standard error.
     pub log_file: Option<PathBuf>,

@@ -56,10 +56,10 @@ impl Agent {
         self
     }
 
-    /// With the microphone and the loudspeaker of a sound server.
+    /// With the microphone and the loudspeaker of a sound server, and the sound as it is.
     #[must_use]
     pub fn through(mut self, pulse: &Pulse) -> Agent {
-        self.audio = "devices";
+        self.audio = "devices:processing=off";
         self.sound = pulse.environment();
         self
     }

@@ -77,7 +77,7 @@ impl Desktop {
             .tempdir()
             .unwrap_or_else(|error| panic!("{error}"));
         let display = Display::start().await;
-        let audio = pulse.map_or("loopback", |_| "devices");
+        let audio = pulse.map_or("loopback", |_| "devices:processing=off");
         let preset = write_preset(folder.path(), server, audio);
         let sound = pulse.map(Pulse::environment).unwrap_or_default();
         let driver_port = Port::reserve();

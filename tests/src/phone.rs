@@ -60,11 +60,18 @@ impl Phone {
         self.with(["--audio".into(), files])
     }
 
-    /// With the microphone and the loudspeaker of a sound server.
+    /// With the microphone and the loudspeaker of a sound server, and the sound as it is: a tone that tests speak is
+    /// noise, or an echo, to what cleans a voice.
     #[must_use]
-    pub fn through(mut self, pulse: &Pulse) -> Phone {
+    pub fn through(self, pulse: &Pulse) -> Phone {
+        self.through_devices(pulse, "devices:processing=off")
+    }
+
+    /// With devices of a sound server, chosen in the words of `--audio`.
+    #[must_use]
+    pub fn through_devices(mut self, pulse: &Pulse, devices: &str) -> Phone {
         self.sound = pulse.environment();
-        self.with(["--audio", "devices"])
+        self.with(["--audio", devices])
     }
 
     /// On a machine that has no sound devices, whatever this one has.

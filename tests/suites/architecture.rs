@@ -44,6 +44,16 @@ const DOORS: &[(&str, &[&str], &str)] = &[
         "crates/media/src/codec",
     ),
     (
+        "sonora",
+        &["sonora::", "use sonora"],
+        "crates/audio/src/processing/webrtc.rs",
+    ),
+    (
+        "rubato",
+        &["rubato::", "use rubato"],
+        "crates/audio/src/rate.rs",
+    ),
+    (
         "audio-codec",
         &["audio_codec::", "use audio_codec"],
         "crates/media/src/codec/g722.rs",

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -16,6 +17,15 @@ pub(crate) struct Tally {
     pub(crate) frames: AtomicU64,
     /// Frames of silence played, or captured frames dropped.
     pub(crate) missed: AtomicU64,
+    /// Microseconds that lie between the callback and the loudspeaker, or the microphone and the callback.
+    pub(crate) latency: AtomicU64,
+}
+
+impl Tally {
+    /// The device tells how long a sample is under way inside it.
+    pub(crate) fn note_latency(&self, latency: Duration) {
+        self.latency.store(latency.as_micros() as u64, Relaxed);
+    }
 }
 
 /// The microphone's callback.

@@ -5,16 +5,13 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::Processing;
+
 /// Where sound comes from and goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AudioChoice {
-    /// The computer's devices; `None` is the system's default.
-    Devices {
-        /// Microphone, by the id or the name that [`crate::devices`] lists.
-        input: Option<String>,
-        /// Loudspeaker, by the id or the name that [`crate::devices`] lists.
-        output: Option<String>,
-    },
+    /// The computer's devices.
+    Devices(DeviceChoice),
     /// What is played comes back at the microphone in the same tick.
     Loopback,
     /// Silence in, nothing out.
@@ -30,43 +27,80 @@ pub enum AudioChoice {
 
 impl Default for AudioChoice {
     fn default() -> Self {
-        AudioChoice::Devices {
-            input: None,
-            output: None,
+        AudioChoice::Devices(DeviceChoice::default())
+    }
+}
+
+/// Which of the computer's devices, by the ids or the names that [`crate::devices`] lists; `None` is the system's default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeviceChoice {
+    /// Microphone.
+    pub microphone: Option<String>,
+    /// Loudspeaker.
+    pub speaker: Option<String>,
+    /// Where a call that comes in rings; `None` is where everything else is heard. A headset that lies on the desk is not
+    /// heard across the room.
+    pub ringer: Option<String>,
+    /// What is done to the microphone's sound.
+    pub processing: Processing,
+}
+
+impl DeviceChoice {
+    /// Reads `KEY=VALUE`, parted by semicolons.
+    fn read(words: &str) -> Option<DeviceChoice> {
+        let mut choice = DeviceChoice::default();
+        for pair in words.split(';') {
+            let (key, value) = pair
+                .split_once('=')
+                .filter(|(_, value)| !value.is_empty())?;
+            let name = || Some(value.to_owned());
+            match key {
+                "microphone" => choice.microphone = name(),
+                "speaker" => choice.speaker = name(),
+                "ringer" => choice.ringer = name(),
+                "processing" => choice.processing = value.parse().ok()?,
+                _ => return None,
+            }
         }
+        Some(choice)
     }
 }
 
 /// The words do not name a choice.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("unknown audio {0:?}: use devices, loopback, none or file:IN.wav,OUT.wav")]
+#[error(
+    "unknown audio {0:?}: use devices, loopback, none or file:IN.wav,OUT.wav; of the devices some can be named, as in \
+     devices:microphone=NAME;speaker=NAME;ringer=NAME;processing=off (all, off, or some of echo,noise,gain,high-pass)"
+)]
 pub struct UnknownAudio(pub String);
 
 impl FromStr for AudioChoice {
     type Err = UnknownAudio;
 
-    /// `devices`, `loopback`, `none` or `file:IN.wav,OUT.wav`; either file may be left empty.
+    /// `devices`, `devices:KEY=VALUE;...` with the keys `microphone`, `speaker`, `ringer` and `processing`, `loopback`,
+    /// `none` or `file:IN.wav,OUT.wav`; either file may be left empty.
     fn from_str(words: &str) -> Result<Self, Self::Err> {
-        match words {
-            "devices" => Ok(AudioChoice::default()),
-            "loopback" => Ok(AudioChoice::Loopback),
-            "none" => Ok(AudioChoice::None),
-            _ => {
-                let files = words
-                    .strip_prefix("file:")
-                    .ok_or_else(|| UnknownAudio(words.to_owned()))?;
-                let (input, output) = files.split_once(',').unwrap_or((files, ""));
-                if input.is_empty() && output.is_empty() {
-                    return Err(UnknownAudio(words.to_owned()));
-                }
-                let path = |word: &str| (!word.is_empty()).then(|| PathBuf::from(word));
-                Ok(AudioChoice::File {
-                    input: path(input),
-                    output: path(output),
-                })
-            }
+        let unknown = || UnknownAudio(words.to_owned());
+        match words.split_once(':') {
+            None if words == "devices" => Ok(AudioChoice::default()),
+            None if words == "loopback" => Ok(AudioChoice::Loopback),
+            None if words == "none" => Ok(AudioChoice::None),
+            Some(("devices", chosen)) => DeviceChoice::read(chosen)
+                .map(AudioChoice::Devices)
+                .ok_or_else(unknown),
+            Some(("file", files)) => read_files(files).ok_or_else(unknown),
+            _ => Err(unknown()),
         }
     }
+}
+
+fn read_files(files: &str) -> Option<AudioChoice> {
+    let (input, output) = files.split_once(',').unwrap_or((files, ""));
+    let path = |word: &str| (!word.is_empty()).then(|| PathBuf::from(word));
+    (!input.is_empty() || !output.is_empty()).then(|| AudioChoice::File {
+        input: path(input),
+        output: path(output),
+    })
 }
 
 #[cfg(test)]
@@ -93,8 +127,34 @@ mod tests {
     }
 
     #[test]
+    fn devices_are_named_one_by_one_whatever_stands_in_their_names() {
+        let words = "devices:microphone=hw:CARD=PCH,DEV=0;ringer=Desk Speaker;processing=echo,gain";
+        let chosen = DeviceChoice {
+            microphone: Some("hw:CARD=PCH,DEV=0".to_owned()),
+            speaker: None,
+            ringer: Some("Desk Speaker".to_owned()),
+            processing: Processing {
+                echo: true,
+                gain: true,
+                ..Processing::OFF
+            },
+        };
+        assert_eq!(words.parse(), Ok(AudioChoice::Devices(chosen)));
+    }
+
+    #[test]
     fn other_words_are_refused_with_what_can_be_said() {
-        for word in ["", "speaker", "file:", "file:,", "Devices"] {
+        for word in [
+            "",
+            "speaker",
+            "file:",
+            "file:,",
+            "Devices",
+            "devices:",
+            "devices:mic=a",
+            "devices:speaker=",
+            "devices:processing=loud",
+        ] {
             let error = word.parse::<AudioChoice>().unwrap_err();
             assert!(error.to_string().contains("loopback"), "{word}");
         }

@@ -2,6 +2,7 @@
 
 mod watch;
 
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -151,6 +152,7 @@ fn open_microphone(
     let watch = Watch::start(side, &device, name.is_none(), report);
     Ok(Microphone {
         _device: Box::new((stream, watch)),
+        name: device.to_string(),
         source,
         converter: RateConverter::new(wanted.sample_rate(), SAMPLE_RATE)?,
         pulse,
@@ -181,6 +183,7 @@ fn open_speaker(
     let watch = Watch::start(side, &device, name.is_none(), report);
     Ok(Speaker {
         _device: Box::new((stream, watch)),
+        name: device.to_string(),
         sink,
         converter: RateConverter::new(SAMPLE_RATE, wanted.sample_rate())?,
         rate: wanted.sample_rate(),
@@ -279,9 +282,14 @@ fn capture<T: SizedSample + DeviceSample>(
     let channels = usize::from(wanted.channels());
     with_small_buffer(side, wanted, |config| {
         let (mut callback, ring, tally) = CaptureCallback::<T>::new(channels, capacity(wanted));
+        let noted = Arc::clone(&tally);
         let stream = device.build_input_stream(
             config,
-            move |data: &[T], _: &cpal::InputCallbackInfo| callback.run(data),
+            move |data: &[T], info: &cpal::InputCallbackInfo| {
+                let time = info.timestamp();
+                noted.note_latency(time.callback.saturating_duration_since(time.capture));
+                callback.run(data);
+            },
             reporter(side, report.clone()),
             Some(OPENING),
         )?;
@@ -301,9 +309,14 @@ fn playback<T: SizedSample + DeviceSample>(
     with_small_buffer(side, wanted, |config| {
         let (mut callback, ring, tally) =
             PlaybackCallback::<T>::new(channels, capacity, T::SILENCE);
+        let noted = Arc::clone(&tally);
         let stream = device.build_output_stream(
             config,
-            move |data: &mut [T], _: &cpal::OutputCallbackInfo| callback.run(data),
+            move |data: &mut [T], info: &cpal::OutputCallbackInfo| {
+                let time = info.timestamp();
+                noted.note_latency(time.playback.saturating_duration_since(time.callback));
+                callback.run(data);
+            },
             reporter(side, report.clone()),
             Some(OPENING),
         )?;

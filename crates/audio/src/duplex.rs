@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rtrb::{Consumer, Producer};
 
@@ -23,6 +24,9 @@ const CUSHION: usize = SAMPLE_RATE as usize / 100;
 
 /// A device that gives or takes nothing for so long has gone: 3 s.
 const STALLED: usize = 3 * SAMPLE_RATE as usize;
+
+/// What a device says beyond this is no latency but a mistake.
+const LONGEST_LATENCY: Duration = Duration::from_millis(500);
 
 /// Microphone and loudspeaker, each of which may be missing.
 #[derive(Debug)]
@@ -117,6 +121,22 @@ impl AudioStream for DuplexStream {
         }
         counters
     }
+
+    fn delay(&self) -> Duration {
+        let played = self.speaker.as_ref().map_or(Duration::ZERO, Speaker::delay);
+        let captured = self
+            .microphone
+            .as_ref()
+            .map_or(Duration::ZERO, Microphone::delay);
+        played + captured
+    }
+
+    fn device(&self, side: Side) -> Option<&str> {
+        match side {
+            Side::Microphone => self.microphone.as_ref().map(|m| m.name.as_str()),
+            Side::Speaker => self.speaker.as_ref().map(|s| s.name.as_str()),
+        }
+    }
 }
 
 /// Whether a device's callback still comes, judged once a tick.
@@ -155,6 +175,11 @@ impl Pulse {
         self.still >= STALLED
     }
 
+    /// How long a sample is under way inside the device, as far as it tells.
+    fn latency(&self) -> Duration {
+        Duration::from_micros(self.tally.latency.load(Relaxed)).min(LONGEST_LATENCY)
+    }
+
     /// The device is known to be gone. True when that is news.
     fn report(&mut self) -> bool {
         self.beats = false;
@@ -180,6 +205,7 @@ pub(crate) trait Sink: std::fmt::Debug + Send {
 /// The capturing half. Keeps its device open.
 pub(crate) struct Microphone {
     pub(crate) _device: Box<dyn std::any::Any + Send>,
+    pub(crate) name: String,
     pub(crate) source: Box<dyn Source>,
     pub(crate) converter: RateConverter,
     pub(crate) pulse: Pulse,
@@ -211,6 +237,10 @@ impl Microphone {
             self.underrun += samples.len() as u64;
         }
     }
+
+    fn delay(&self) -> Duration {
+        self.pulse.latency() + time_of(self.ready.len(), SAMPLE_RATE)
+    }
 }
 
 impl std::fmt::Debug for Microphone {
@@ -225,6 +255,7 @@ impl std::fmt::Debug for Microphone {
 /// The playing half. Keeps its device open.
 pub(crate) struct Speaker {
     pub(crate) _device: Box<dyn std::any::Any + Send>,
+    pub(crate) name: String,
     pub(crate) sink: Box<dyn Sink>,
     pub(crate) converter: RateConverter,
     pub(crate) rate: u32,
@@ -251,6 +282,14 @@ impl Speaker {
             self.overrun += self.sink.write(&self.raw) as u64;
         }
     }
+
+    fn delay(&self) -> Duration {
+        self.pulse.latency() + time_of(self.sink.waiting(), self.rate)
+    }
+}
+
+fn time_of(frames: usize, rate: u32) -> Duration {
+    Duration::from_secs_f64(frames as f64 / f64::from(rate.max(1)))
 }
 
 impl std::fmt::Debug for Speaker {
@@ -315,6 +354,7 @@ mod tests {
         let (callback, ring, tally) = CaptureCallback::new(2, rate as usize / 5);
         let microphone = Microphone {
             _device: Box::new(()),
+            name: "test".to_owned(),
             source: Box::new(RingSource { ring, channels: 2 }),
             converter: RateConverter::new(rate, SAMPLE_RATE).unwrap(),
             pulse: Pulse::new(tally),
@@ -331,6 +371,7 @@ mod tests {
         let (callback, ring, tally) = PlaybackCallback::new(1, capacity, 0.0);
         let speaker = Speaker {
             _device: Box::new(()),
+            name: "test".to_owned(),
             sink: Box::new(RingSink {
                 ring,
                 channels: 1,
@@ -469,6 +510,25 @@ mod tests {
         let problem = stream.poll_problem().unwrap();
         assert_eq!(problem.code(), "device_failed");
         assert_eq!(stream.poll_problem(), None, "it is said once");
+    }
+
+    #[test]
+    fn the_delay_is_what_waits_on_both_ways_and_what_the_devices_say_of_themselves() {
+        let (mut captured, microphone) = microphone(48_000);
+        let (_played, speaker) = speaker(16_000);
+        microphone
+            .pulse
+            .tally
+            .note_latency(Duration::from_millis(7));
+        speaker.pulse.tally.note_latency(Duration::from_millis(30));
+        let mut stream = stream(Some(microphone), Some(speaker));
+        assert_eq!(stream.delay(), Duration::from_millis(37));
+        stream.play(&[0.5; 2 * FRAME]);
+        captured.run(&[0; 2 * (FRAME + 480)]);
+        stream.capture(&mut [0.0; FRAME]);
+        // 40 ms to play, a little less for the converter keeps some, and 10 ms captured.
+        let delay = stream.delay().as_millis();
+        assert!((82..=88).contains(&delay), "{delay} ms");
     }
 
     #[test]

@@ -10,7 +10,12 @@
 //! capture ◄─ 48 kHz ◄─ device rate ◄─ format ◄────── callback copies ◄─ microphone
 //! ```
 //!
+//! What was captured can be cleaned of echo, noise and rumble ([`Processing`]); [`AudioStream::delay`] tells how much later
+//! the one comes back in the other.
+//!
 //! Samples are mono `f32` in `-1.0..=1.0` at [`SAMPLE_RATE`].
+
+use std::time::Duration;
 
 mod callback;
 mod choice;
@@ -19,11 +24,13 @@ mod device;
 mod duplex;
 mod error;
 mod loopback;
+mod processing;
 mod rate;
 mod wav;
 
-pub use choice::{AudioChoice, UnknownAudio};
+pub use choice::{AudioChoice, DeviceChoice, UnknownAudio};
 pub use error::{AudioError, Side};
+pub use processing::{Processing, Processor, UnknownProcessing};
 
 /// Samples a second at this crate's interface, in hertz.
 pub const SAMPLE_RATE: u32 = 48_000;
@@ -64,6 +71,18 @@ pub trait AudioStream: std::fmt::Debug + Send {
 
     /// What was counted so far.
     fn counters(&self) -> Counters;
+
+    /// How long after a sample was handed over to be played it could be captured again, were the microphone beside the
+    /// loudspeaker: what waits on both ways, as far as the devices tell. Nought where nothing waits.
+    fn delay(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What a person calls the device that serves this side; `None` where it is no device.
+    fn device(&self, side: Side) -> Option<&str> {
+        let _ = side;
+        None
+    }
 }
 
 /// Open what was chosen. May block for as long as the sound system takes (bounded, seconds): not
@@ -73,9 +92,10 @@ pub trait AudioStream: std::fmt::Debug + Send {
 /// through [`AudioStream::poll_problem`]. Missing both is.
 pub fn open(choice: &AudioChoice) -> Result<Box<dyn AudioStream>, AudioError> {
     Ok(match choice {
-        AudioChoice::Devices { input, output } => {
-            Box::new(device::open(input.clone(), output.clone())?)
-        }
+        AudioChoice::Devices(chosen) => Box::new(device::open(
+            chosen.microphone.clone(),
+            chosen.speaker.clone(),
+        )?),
         AudioChoice::Loopback => Box::new(loopback::Loopback::default()),
         AudioChoice::None => Box::new(loopback::Silence),
         AudioChoice::File { input, output } => {

@@ -34,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) local: Local,
     /// What was agreed on, once it was.
     pub(crate) negotiated: Option<Negotiated>,
+    /// Whether the sound that flows is encrypted; none before any does.
+    encrypted: Option<bool>,
     pub(crate) hold: Hold,
     /// Our SDP for the 200, made when the call came in.
     prepared: Bytes,
@@ -429,6 +431,8 @@ impl Driver {
         if line.hold.rests() {
             negotiated.direction = Direction::Inactive;
         }
+        let (call, encrypted) = (line.call, negotiated.srtp.is_some());
+        let before = line.encrypted.replace(encrypted);
         self.sound.ask(match line.rtp.take() {
             Some(sockets) => SoundCommand::Start {
                 call: id,
@@ -440,6 +444,9 @@ impl Driver {
                 negotiated,
             },
         });
+        if before.is_some_and(|before| before != encrypted) {
+            self.tell(PhoneEvent::Encryption { call, encrypted });
+        }
     }
 
     fn tell_answered(&mut self, id: CallId) {
@@ -517,6 +524,7 @@ impl Line {
             rtp: Some(rtp),
             local,
             negotiated: None,
+            encrypted: None,
             prepared: Bytes::new(),
             awaits_answer: false,
             hold: Hold::default(),

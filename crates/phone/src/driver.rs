@@ -563,8 +563,21 @@ impl Driver {
             }
             SoundReport::CallFailed { call, message } => self.fail_call(call, message),
             SoundReport::SpeakingMuted => self.tell(PhoneEvent::SpeakingMuted),
-            SoundReport::Over { call, quality } => {
-                self.tell(PhoneEvent::Quality { call, quality });
+            SoundReport::InUse(in_use) => self.tell(PhoneEvent::AudioDevices {
+                microphone: in_use.microphone,
+                speaker: in_use.speaker,
+                stands_in: in_use.stands_in,
+            }),
+            SoundReport::Over {
+                call,
+                quality,
+                devices,
+            } => {
+                self.tell(PhoneEvent::Quality {
+                    call,
+                    quality,
+                    devices,
+                });
             }
             SoundReport::Digit { call, digit } => self.hear_digit(call, digit),
         }

@@ -9,7 +9,7 @@ use rollcall_media::session::Counters;
 use rollcall_sip::Refusals;
 use rollcall_sip::package::Activity;
 
-use crate::{CallRef, FailureCode, Subject};
+use crate::{CallDevices, CallRef, FailureCode, Subject};
 
 /// Something that happened in the engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,6 +115,14 @@ pub enum PhoneEvent {
         /// Whether it is held now.
         held: bool,
     },
+    /// From now on the call's sound is encrypted though it was not, or travels in the open though it was encrypted. Told
+    /// only of a change; a policy that requires encryption lets none happen.
+    Encryption {
+        /// The call.
+        call: CallRef,
+        /// Whether it is encrypted now.
+        encrypted: bool,
+    },
     /// The other side pressed a key: told once for each press.
     DtmfReceived {
         /// The call.
@@ -162,6 +170,17 @@ pub enum PhoneEvent {
         call: CallRef,
         /// What was measured.
         quality: Box<Quality>,
+        /// The sound devices that it went through.
+        devices: CallDevices,
+    },
+    /// Which devices calls are heard and spoken through: told when they are open, and whenever others take their place.
+    AudioDevices {
+        /// The microphone as a person calls it; `None` while none is open, or where sound is no device's.
+        microphone: Option<String>,
+        /// The loudspeaker, likewise.
+        speaker: Option<String>,
+        /// One of them is the system's default in the place of the chosen one, which is away. It is looked for.
+        stands_in: bool,
     },
     /// What works of the sound devices. Told when they are open, and again whenever it changes; not when neither
     /// side works, of which [`PhoneEvent::AudioProblem`] tells alone.

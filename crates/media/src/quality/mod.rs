@@ -33,7 +33,8 @@ pub struct Quality {
     pub source_changes: u64,
     /// How often its stream began anew (SSRC, or numbers that jumped).
     pub restarts: u64,
-    /// Whether the sound was encrypted (SRTP).
+    /// Whether the sound was encrypted (SRTP) from the first moment to the last: a call that was in the open for a while,
+    /// before its answer or after a re-INVITE, is not.
     pub encrypted: bool,
 }
 

@@ -162,7 +162,7 @@ impl Session {
         }
         record.source_changes = counters.source_changes;
         record.restarts = counters.restarts;
-        record.encrypted = self.secured.is_some();
+        record.encrypted = !self.was_open;
         record
     }
 

@@ -88,6 +88,8 @@ pub struct Session {
     control: Controlling,
     /// None while sound travels in the open.
     secured: Option<Secured>,
+    /// At some moment of the session, sound could travel in the open.
+    was_open: bool,
     retired: Retired,
     /// Told and not yet taken.
     events: VecDeque<SessionEvent>,
@@ -119,6 +121,7 @@ impl Session {
                 config.negotiated.srtp.as_ref(),
                 &mut Retired::default(),
             ),
+            was_open: config.negotiated.srtp.is_none(),
             retired: Retired::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -238,6 +241,7 @@ impl Session {
                 negotiated.srtp.as_ref(),
                 &mut self.retired,
             );
+            self.was_open |= negotiated.srtp.is_none();
         }
         if before.remote != negotiated.remote {
             self.source = SourceLock::new(negotiated.remote);

@@ -33,8 +33,12 @@ fn negotiated(codec: Codec, remote: u16) -> Negotiated {
 }
 
 fn session(codec: Codec, remote: u16, seed: u64) -> Session {
+    session_of(negotiated(codec, remote), seed)
+}
+
+fn session_of(negotiated: Negotiated, seed: u64) -> Session {
     let mut random = StdRng::seed_from_u64(seed);
-    Session::new(Config::new(negotiated(codec, remote), &mut random)).unwrap()
+    Session::new(Config::new(negotiated, &mut random)).unwrap()
 }
 
 /// Two sessions on a virtual wire: `ann` at port 1000 speaks a tone, `bob` at 2000 listens.
@@ -385,21 +389,39 @@ fn secured(suite: Suite) -> Call {
     let mut random = StdRng::seed_from_u64(3711);
     let mut key = || MasterKey::random(suite, &mut random);
     let (anns, bobs) = (key(), key());
-    let mut call = Call::new(Codec::Pcmu);
-    for (side, remote, send, receive) in [
-        (&mut call.ann, 2000, &anns, &bobs),
-        (&mut call.bob, 1000, &bobs, &anns),
-    ] {
-        let agreed = Negotiated {
-            srtp: Some(Keys {
-                send: send.clone(),
-                receive: receive.clone(),
-            }),
-            ..negotiated(Codec::Pcmu, remote)
-        };
-        side.update(agreed).unwrap();
+    let agreed = |remote, send: &MasterKey, receive: &MasterKey| Negotiated {
+        srtp: Some(Keys {
+            send: send.clone(),
+            receive: receive.clone(),
+        }),
+        ..negotiated(Codec::Pcmu, remote)
+    };
+    Call {
+        ann: session_of(agreed(2000, &anns, &bobs), 1),
+        bob: session_of(agreed(1000, &bobs, &anns), 2),
+        ..Call::new(Codec::Pcmu)
     }
-    call
+}
+
+#[test]
+fn a_call_that_was_in_the_open_for_a_while_was_not_encrypted() {
+    let call = secured(Suite::AeadAes128Gcm);
+    let with_keys = call.ann.negotiated().clone();
+    let without = Negotiated {
+        srtp: None,
+        ..with_keys.clone()
+    };
+    let was_encrypted = |agreements: [&Negotiated; 3]| {
+        let mut session = session_of(agreements[0].clone(), 1);
+        for agreed in &agreements[1..] {
+            session.update((*agreed).clone()).unwrap();
+        }
+        session.quality(call.now).encrypted
+    };
+    assert!(was_encrypted([&with_keys, &with_keys, &with_keys]));
+    assert!(!was_encrypted([&without, &without, &with_keys]));
+    assert!(!was_encrypted([&with_keys, &without, &with_keys]));
+    assert!(!was_encrypted([&with_keys, &with_keys, &without]));
 }
 
 #[test]

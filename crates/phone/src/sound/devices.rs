@@ -2,40 +2,37 @@
 //!
 //! Microphone and loudspeaker stand apart: one that fails is mended while the other goes on.
 
+mod part;
+
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
-use rollcall_audio::{AudioChoice, AudioError, AudioStream, Side};
-use tokio::sync::oneshot;
+use rollcall_audio::{AudioChoice, AudioError, Processing, Side};
 
 use super::SoundReport;
-
-/// How long after a first failure a device is looked for again, doubled up to the longest wait: a person who plugs
-/// in a headset watches what happens.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// A device that worked for so long has failed for a new reason, and is looked for quickly again.
-const SETTLED: Duration = Duration::from_secs(10);
-
-/// What an opening brings.
-type Opened = Result<Box<dyn AudioStream>, AudioError>;
-/// Begins to open, and returns at once.
-type Opener = Box<dyn FnMut(&Wanted) -> oneshot::Receiver<Opened>>;
-
-/// What one part is to open.
-#[derive(Debug, Clone)]
-enum Wanted {
-    /// WAV files, loopback or nothing: both sides in one.
-    Whole(AudioChoice),
-    /// One device, by name or the system's default.
-    Device(Side, Option<String>),
-}
+use part::{Health, Opener, Part, Wanted};
 
 /// All that was chosen.
 pub(super) struct Devices {
     parts: Vec<Part>,
     opener: Opener,
-    real: bool,
+    /// What the choice wants done to a real microphone's sound; `None` of what is no device.
+    real: Option<Processing>,
     told: Option<Judgement>,
+    in_use: InUse,
+}
+
+/// The devices that a call's sound comes from and goes to, as a person calls them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct InUse {
+    /// The microphone.
+    pub(crate) microphone: Option<String>,
+    /// The loudspeaker.
+    pub(crate) speaker: Option<String>,
+    /// One of them is not the chosen one, which is away.
+    pub(crate) stands_in: bool,
 }
 
 /// What works, and what is to be said of the rest.
@@ -48,20 +45,21 @@ struct Judgement {
 
 impl Devices {
     pub(super) fn new(choice: AudioChoice) -> Self {
-        Self::opened_by(Box::new(open), choice)
+        Self::opened_by(Box::new(part::open), choice)
     }
 
     fn opened_by(mut opener: Opener, choice: AudioChoice) -> Self {
         Self {
-            real: matches!(choice, AudioChoice::Devices { .. }),
+            real: processing(&choice),
             parts: parts(choice, &mut opener),
             opener,
             told: None,
+            in_use: InUse::default(),
         }
     }
 
     pub(super) fn choose(&mut self, choice: AudioChoice) {
-        self.real = matches!(choice, AudioChoice::Devices { .. });
+        self.real = processing(&choice);
         // What was open goes first: a device may let itself be opened only once.
         self.parts.clear();
         self.parts = parts(choice, &mut self.opener);
@@ -70,7 +68,23 @@ impl Devices {
 
     /// Whether the choice means real devices, which must be kept drained and may play tones.
     pub(super) fn are_real(&self) -> bool {
-        self.real
+        self.real.is_some()
+    }
+
+    /// What is to be done to what was captured.
+    pub(super) fn processing(&self) -> Processing {
+        self.real.unwrap_or(Processing::OFF)
+    }
+
+    /// How long after it was handed over to be played sound comes back, were the microphone beside the loudspeaker.
+    pub(super) fn delay(&self) -> Duration {
+        let calls = self.parts.iter().filter(|part| !part.wanted.is_ringer());
+        calls.map(Part::delay).sum()
+    }
+
+    /// What calls are heard and spoken through.
+    pub(super) fn in_use(&self) -> &InUse {
+        &self.in_use
     }
 
     pub(super) fn microphone_ok(&self) -> bool {
@@ -85,20 +99,32 @@ impl Devices {
 
     pub(super) fn play(&mut self, samples: &[f32]) {
         for part in &mut self.parts {
-            if let State::Open { stream, .. } = &mut part.state
-                && part.wanted.serves(Side::Speaker)
+            if part.wanted.serves(Side::Speaker)
+                && let Some(stream) = part.stream()
             {
                 stream.play(samples);
             }
         }
     }
 
+    /// Plays where it is to ring. False when that is the loudspeaker: none was chosen, or it does not work.
+    pub(super) fn ring(&mut self, samples: &[f32]) -> bool {
+        let ringer = self.parts.iter_mut().find(|part| part.wanted.is_ringer());
+        let Some(part) = ringer else {
+            return false;
+        };
+        if let Some(stream) = part.stream() {
+            stream.play(samples);
+        }
+        part.is_ok(Side::Speaker)
+    }
+
     /// Fills `samples` with what was captured, silence while there is nothing to capture from.
     pub(super) fn capture(&mut self, samples: &mut [f32]) {
         samples.fill(0.0);
         for part in &mut self.parts {
-            if let State::Open { stream, .. } = &mut part.state
-                && part.wanted.serves(Side::Microphone)
+            if part.wanted.serves(Side::Microphone)
+                && let Some(stream) = part.stream()
             {
                 stream.capture(samples);
             }
@@ -109,6 +135,11 @@ impl Devices {
     pub(super) fn poll(&mut self, now: Instant, tell: &mut impl FnMut(SoundReport)) {
         for part in &mut self.parts {
             part.poll(now, &mut self.opener);
+        }
+        let in_use = self.look_what_is_used();
+        if in_use != self.in_use {
+            self.in_use = in_use.clone();
+            tell(SoundReport::InUse(in_use));
         }
         let Some(judgement) = self.judge() else {
             return;
@@ -125,13 +156,11 @@ impl Devices {
 
     /// None while something is not known yet.
     fn judge(&self) -> Option<Judgement> {
-        if self.parts.iter().any(|part| part.health == Health::Unknown) {
+        let mut calls = self.parts.iter().filter(|part| !part.wanted.is_ringer());
+        if calls.any(|part| part.health == Health::Unknown) {
             return None;
         }
-        let problems = self.parts.iter().filter_map(|part| match &part.health {
-            Health::Fails(error) => Some(error.clone()),
-            Health::Unknown | Health::Works => None,
-        });
+        let problems = self.parts.iter().filter_map(Part::problem).cloned();
         Some(Judgement {
             microphone: self
                 .serving(Side::Microphone)
@@ -143,6 +172,15 @@ impl Devices {
         })
     }
 
+    fn look_what_is_used(&self) -> InUse {
+        let name = |side| self.serving(side).find_map(|part| part.device(side));
+        InUse {
+            microphone: name(Side::Microphone).map(str::to_owned),
+            speaker: name(Side::Speaker).map(str::to_owned),
+            stands_in: self.parts.iter().any(Part::is_stood_in),
+        }
+    }
+
     fn serving(&self, side: Side) -> impl Iterator<Item = &Part> {
         self.parts
             .iter()
@@ -152,186 +190,24 @@ impl Devices {
 
 fn parts(choice: AudioChoice, opener: &mut Opener) -> Vec<Part> {
     let wanted = match choice {
-        AudioChoice::Devices { input, output } => vec![
-            Wanted::Device(Side::Microphone, input),
-            Wanted::Device(Side::Speaker, output),
-        ],
+        AudioChoice::Devices(chosen) => {
+            let calls = [
+                Wanted::Device(Side::Microphone, chosen.microphone),
+                Wanted::Device(Side::Speaker, chosen.speaker),
+            ];
+            let ringer = chosen.ringer.map(Wanted::Ringer);
+            calls.into_iter().chain(ringer).collect()
+        }
         other => vec![Wanted::Whole(other)],
     };
     let part = |wanted| Part::new(wanted, opener);
     wanted.into_iter().map(part).collect()
 }
 
-impl Wanted {
-    fn serves(&self, side: Side) -> bool {
-        match self {
-            Wanted::Whole(_) => true,
-            Wanted::Device(own, _) => *own == side,
-        }
+/// None of what is no real device.
+fn processing(choice: &AudioChoice) -> Option<Processing> {
+    match choice {
+        AudioChoice::Devices(chosen) => Some(chosen.processing),
+        _ => None,
     }
 }
-
-/// One stream, or what stands in for it.
-struct Part {
-    wanted: Wanted,
-    state: State,
-    health: Health,
-    /// Failures since it last worked for a while.
-    failures: u32,
-}
-
-enum State {
-    Opening(oneshot::Receiver<Opened>),
-    Open {
-        stream: Box<dyn AudioStream>,
-        working_since: Option<Instant>,
-    },
-    Failed {
-        look_again_at: Instant,
-    },
-}
-
-/// What is known of a part. It is not forgotten while the part is opened again.
-#[derive(Debug, PartialEq)]
-enum Health {
-    Unknown,
-    Works,
-    Fails(AudioError),
-}
-
-impl Part {
-    fn new(wanted: Wanted, opener: &mut Opener) -> Self {
-        Self {
-            state: State::Opening(opener(&wanted)),
-            wanted,
-            health: Health::Unknown,
-            failures: 0,
-        }
-    }
-
-    fn works(&self, side: Side) -> bool {
-        match self.wanted {
-            Wanted::Device(..) => self.health == Health::Works,
-            // A file that cannot be recorded into may still be played.
-            Wanted::Whole(_) => self.is_ok(side),
-        }
-    }
-
-    fn is_ok(&self, side: Side) -> bool {
-        match (&self.state, side) {
-            (State::Open { stream, .. }, Side::Microphone) => stream.microphone_ok(),
-            (State::Open { stream, .. }, Side::Speaker) => stream.speaker_ok(),
-            _ => false,
-        }
-    }
-
-    fn poll(&mut self, now: Instant, opener: &mut Opener) {
-        match &mut self.state {
-            State::Opening(opening) => match opening.try_recv() {
-                Ok(Ok(stream)) => {
-                    self.state = State::Open {
-                        stream,
-                        working_since: None,
-                    };
-                }
-                Ok(Err(error)) => self.fail(now, error),
-                Err(oneshot::error::TryRecvError::Closed) => self.fail(now, self.unopened()),
-                Err(oneshot::error::TryRecvError::Empty) => {}
-            },
-            State::Open { .. } => self.watch(now),
-            State::Failed { look_again_at } if *look_again_at <= now => {
-                self.state = State::Opening(opener(&self.wanted));
-            }
-            State::Failed { .. } => {}
-        }
-    }
-
-    /// An open stream works once its device gives or takes samples.
-    fn watch(&mut self, now: Instant) {
-        let State::Open {
-            stream,
-            working_since,
-        } = &mut self.state
-        else {
-            return;
-        };
-        let Wanted::Device(side, _) = self.wanted else {
-            // Nobody can mend a file; the rest of it goes on.
-            if let Some(error) = stream.poll_problem() {
-                self.health = Health::Fails(error);
-            } else if self.health == Health::Unknown {
-                self.health = Health::Works;
-            }
-            return;
-        };
-        if let Some(error) = stream.poll_problem() {
-            tracing::debug!(%error, "a sound device is opened again");
-            return self.fail(now, error);
-        }
-        let works = match side {
-            Side::Microphone => stream.microphone_ok(),
-            Side::Speaker => stream.speaker_ok(),
-        };
-        if works {
-            let since = *working_since.get_or_insert(now);
-            if now.saturating_duration_since(since) >= SETTLED {
-                self.failures = 0;
-            }
-            self.health = Health::Works;
-        }
-    }
-
-    fn fail(&mut self, now: Instant, error: AudioError) {
-        let wait = (LOOK_AGAIN * 2u32.saturating_pow(self.failures.min(8))).min(LONGEST_WAIT);
-        self.failures += 1;
-        self.health = Health::Fails(error);
-        self.replace_state(State::Failed {
-            look_again_at: now + wait,
-        });
-    }
-
-    /// A sound system may take its time to close, or never end it: not on the thread that keeps time.
-    fn replace_state(&mut self, state: State) {
-        let before = std::mem::replace(&mut self.state, state);
-        let closing = std::thread::Builder::new().name("rollcall-audio".into());
-        let _ = closing.spawn(move || drop(before));
-    }
-
-    fn unopened(&self) -> AudioError {
-        AudioError::Device {
-            side: match self.wanted {
-                Wanted::Device(side, _) => side,
-                Wanted::Whole(_) => Side::Speaker,
-            },
-            reason: "opening it failed".to_owned(),
-        }
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if matches!(self.wanted, Wanted::Device(..)) {
-            let look_again_at = Instant::now();
-            self.replace_state(State::Failed { look_again_at });
-        }
-    }
-}
-
-/// Opens on a thread of its own, since sound systems take their time.
-fn open(wanted: &Wanted) -> oneshot::Receiver<Opened> {
-    let (done, opened) = oneshot::channel();
-    let wanted = wanted.clone();
-    let opening = std::thread::Builder::new().name("rollcall-audio".into());
-    // Without a thread the sender is dropped, which the receiver reads as a failure.
-    let _ = opening.spawn(move || {
-        let stream = match &wanted {
-            Wanted::Whole(choice) => rollcall_audio::open(choice),
-            Wanted::Device(side, name) => rollcall_audio::open_side(*side, name.as_deref()),
-        };
-        done.send(stream).is_ok()
-    });
-    opened
-}
-
-#[cfg(test)]
-mod tests;

@@ -12,6 +12,7 @@ use rollcall_media::session::{Config, Session, Transmit};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
+use super::CallDevices;
 use crate::ports::MediaSockets;
 
 /// Larger than any RTP packet we expect on Ethernet.
@@ -27,6 +28,7 @@ pub(super) struct Line {
     readers: Vec<JoinHandle<()>>,
     /// What came from the other side in this turn.
     pub(super) heard: Vec<f32>,
+    pub(super) devices: CallDevices,
 }
 
 impl Drop for Line {
@@ -61,6 +63,7 @@ impl Line {
             rtcp,
             readers,
             heard: vec![0.0; FRAME],
+            devices: CallDevices::default(),
         })
     }
 

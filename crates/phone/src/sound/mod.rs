@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 
 use crate::ports::MediaSockets;
 use crate::{CallRef, RtpRefusals};
+pub(crate) use devices::InUse;
 
 /// What the media thread is asked.
 #[derive(Debug)]
@@ -75,6 +76,29 @@ pub(crate) enum Cue {
     Congestion,
 }
 
+/// The devices that a call was heard and spoken through, in the order of their use; each as a person calls it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallDevices {
+    /// Microphones. None of a call that spoke from a file.
+    pub microphones: Vec<String>,
+    /// Loudspeakers.
+    pub speakers: Vec<String>,
+}
+
+impl CallDevices {
+    fn note(&mut self, in_use: &InUse) {
+        let both = [
+            (&mut self.microphones, &in_use.microphone),
+            (&mut self.speakers, &in_use.speaker),
+        ];
+        for (used, name) in both {
+            if let Some(name) = name.as_ref().filter(|name| used.last() != Some(name)) {
+                used.push(name.clone());
+            }
+        }
+    }
+}
+
 /// What the media thread tells.
 #[derive(Debug)]
 pub(crate) enum SoundReport {
@@ -88,10 +112,13 @@ pub(crate) enum SoundReport {
     CallFailed { call: CallId, message: String },
     /// Somebody speaks into the muted microphone while a call is up.
     SpeakingMuted,
+    /// Other devices than before are in use.
+    InUse(InUse),
     /// A call's sound has ended.
     Over {
         call: CallRef,
         quality: Box<Quality>,
+        devices: CallDevices,
     },
     /// The other side of a call pressed a key.
     Digit { call: CallId, digit: Digit },
@@ -227,6 +254,21 @@ impl Sound {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_remembers_each_device_it_went_through_and_no_absence() {
+        let in_use = |microphone: Option<&str>| InUse {
+            microphone: microphone.map(str::to_owned),
+            speaker: Some("desk".to_owned()),
+            stands_in: false,
+        };
+        let mut devices = CallDevices::default();
+        for microphone in [Some("headset"), None, Some("headset"), Some("webcam")] {
+            devices.note(&in_use(microphone));
+        }
+        assert_eq!(devices.microphones, ["headset", "webcam"]);
+        assert_eq!(devices.speakers, ["desk"]);
+    }
 
     #[test]
     fn a_media_loop_that_stands_still_grows_old() {

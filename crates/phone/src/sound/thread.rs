@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rollcall_audio::AudioChoice;
+use rollcall_audio::{AudioChoice, Processor};
 use rollcall_media::FRAME;
 use rollcall_media::muted::MutedSpeech;
 use rollcall_media::sdp::Negotiated;
@@ -31,7 +31,9 @@ pub(super) struct Thread {
     pulse: Arc<Pulse>,
     reports: mpsc::UnboundedSender<SoundReport>,
     lines: HashMap<CallId, Line>,
-    tone: Option<ToneGenerator>,
+    tone: Option<(Cue, ToneGenerator)>,
+    /// Cleans what was captured, while there is a call.
+    processor: Option<Box<dyn Processor>>,
     muted: bool,
     muted_speech: MutedSpeech,
     /// The calls hear each other.
@@ -42,6 +44,8 @@ pub(super) struct Thread {
     /// The sum of what all calls say.
     heard: Vec<f32>,
     mixed: Vec<f32>,
+    /// Our own tone.
+    toned: Vec<f32>,
     spoken: Vec<f32>,
     /// What one of several joined calls hears.
     shared: Vec<f32>,
@@ -59,6 +63,7 @@ impl Thread {
             reports,
             lines: HashMap::new(),
             tone: None,
+            processor: None,
             muted: false,
             muted_speech: MutedSpeech::default(),
             joined: false,
@@ -66,6 +71,7 @@ impl Thread {
             next_tick: Instant::now(),
             heard: vec![0.0; FRAME],
             mixed: vec![0.0; FRAME],
+            toned: vec![0.0; FRAME],
             spoken: vec![0.0; FRAME],
             shared: vec![0.0; FRAME],
         }
@@ -99,24 +105,29 @@ impl Thread {
                     line.session().press(&digits);
                 }
             }
-            SoundCommand::Tone(cue) => self.tone = cue.map(generator),
+            SoundCommand::Tone(cue) => self.tone = cue.map(|cue| (cue, generator(cue))),
             SoundCommand::Mute(muted) => {
                 self.muted = muted;
                 self.muted_speech.reset();
             }
             SoundCommand::Join(joined) => self.joined = joined,
-            SoundCommand::Choose(choice) => self.devices.choose(choice),
+            SoundCommand::Choose(choice) => {
+                self.devices.choose(choice);
+                self.forget_room();
+            }
             SoundCommand::Quit => {}
         }
     }
 
     fn start(&mut self, call: CallId, sockets: MediaSockets, negotiated: Negotiated) {
         match Line::open(sockets, negotiated) {
-            Ok(line) => {
+            Ok(mut line) => {
                 if self.lines.is_empty() {
+                    self.forget_room();
                     // The first packet leaves now, not up to a tick later.
                     self.next_tick = Instant::now();
                 }
+                line.devices.note(self.devices.in_use());
                 self.lines.insert(call, line);
             }
             Err(message) => self.tell(SoundReport::CallFailed { call, message }),
@@ -130,7 +141,12 @@ impl Thread {
         let quality = Box::new(line.close(Instant::now()));
         self.refused += RtpRefusals::from(&line.session().counters());
         self.count_refusals();
-        self.tell(SoundReport::Over { call, quality });
+        let devices = line.devices.clone();
+        self.tell(SoundReport::Over {
+            call,
+            quality,
+            devices,
+        });
     }
 
     fn update(&mut self, call: CallId, negotiated: Negotiated) {
@@ -161,6 +177,7 @@ impl Thread {
         self.tell_events();
         self.devices.play(&self.mixed);
         self.devices.capture(&mut self.spoken);
+        self.clean();
         self.mute(now);
         self.speak(now);
         self.count_refusals();
@@ -168,9 +185,17 @@ impl Thread {
 
     fn look_after_devices(&mut self, now: Instant) {
         let reports = &self.reports;
+        let before = self.devices.in_use().clone();
         // The SIP thread outlives the reports it wants to hear.
         self.devices
             .poll(now, &mut |report| drop(reports.send(report)));
+        let in_use = self.devices.in_use();
+        if *in_use != before {
+            for line in self.lines.values_mut() {
+                line.devices.note(in_use);
+            }
+            self.forget_room();
+        }
         self.pulse
             .microphone_ok
             .store(self.devices.microphone_ok(), Ordering::Relaxed);
@@ -182,9 +207,7 @@ impl Thread {
     /// Mixes what all calls and our own tone sound like now.
     fn hear(&mut self, now: Instant) {
         self.mixed.fill(0.0);
-        if let Some(tone) = self.tone.as_mut().filter(|_| self.devices.are_real()) {
-            tone.fill(&mut self.mixed);
-        }
+        self.play_tone();
         self.heard.fill(0.0);
         for line in self.lines.values_mut() {
             line.play(now);
@@ -195,6 +218,39 @@ impl Thread {
         for (mixed, heard) in self.mixed.iter_mut().zip(&self.heard) {
             *mixed = (*mixed + heard).clamp(-1.0, 1.0);
         }
+    }
+
+    /// A call that comes in rings at the device for that, all else is heard with the calls.
+    fn play_tone(&mut self) {
+        self.toned.fill(0.0);
+        let tone = self.tone.as_mut().filter(|_| self.devices.are_real());
+        let rings = match tone {
+            Some((cue, tone)) => {
+                tone.fill(&mut self.toned);
+                *cue == Cue::Ringing
+            }
+            None => true,
+        };
+        if rings && self.devices.ring(&self.toned) {
+            return;
+        }
+        self.mixed.copy_from_slice(&self.toned);
+    }
+
+    /// Takes echo, noise and rumble out of what was captured.
+    fn clean(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        if let Some(processor) = &mut self.processor {
+            processor.played(&self.mixed);
+            processor.process(&mut self.spoken, self.devices.delay());
+        }
+    }
+
+    /// What was learnt of the room holds no longer: it is another device, or long ago.
+    fn forget_room(&mut self) {
+        self.processor = self.devices.processing().processor();
     }
 
     /// What is muted is silence before anything else is done with it; in joined calls the others still hear each other.

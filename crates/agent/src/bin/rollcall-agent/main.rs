@@ -43,7 +43,8 @@ struct Arguments {
     /// Keeps this device's id; made if it does not exist. Without it every run is a new device.
     #[arg(long, value_name = "FILE")]
     device_id_file: Option<PathBuf>,
-    /// devices, loopback, none or file:IN.wav,OUT.wav
+    /// devices, loopback, none or file:IN.wav,OUT.wav; devices:microphone=NAME;speaker=NAME;ringer=NAME;processing=off names
+    /// some, and what is done to the microphone's sound (all, off, or some of echo,noise,gain,high-pass)
     #[arg(long, default_value = "devices")]
     audio: AudioChoice,
     /// Codecs to offer, best first.

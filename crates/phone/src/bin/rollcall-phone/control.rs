@@ -6,15 +6,16 @@
 //! decline [CALL]             dtmf DIGITS [CALL]     refer-to ADDRESS [CALL]
 //! hangup [CALL]              mute, unmute           refresh, quit
 //! join, part                subscribe voicemail, subscribe NUMBER; unsubscribe the same
+//! audio DEVICES
 //! ```
 //!
-//! CALL is the number that the events name; without it the only call is meant.
+//! CALL is the number that the events name; without it the only call is meant. DEVICES is what `--audio` takes.
 
-use rollcall_phone::{CallRef, PhoneCommand, PhoneEvent, Subject, digits};
+use rollcall_phone::{AudioChoice, CallRef, PhoneCommand, PhoneEvent, Subject, digits};
 
 /// Every command and how it is written.
 const WORDS: &str = "dial, answer, decline, hangup, hold, resume, mute, unmute, join, part, dtmf, transfer, connect, refer-to, \
-                     subscribe, unsubscribe, refresh, quit";
+                     audio, subscribe, unsubscribe, refresh, quit";
 
 /// The calls that a command can mean.
 #[derive(Debug, Default)]
@@ -92,6 +93,16 @@ pub(crate) fn command(line: &str, calls: &Calls) -> Result<Option<PhoneCommand>,
         }
         "subscribe" => (PhoneCommand::Subscribe(subject(need(1)?)), 1),
         "unsubscribe" => (PhoneCommand::Unsubscribe(subject(need(1)?)), 1),
+        "audio" => {
+            // Names of devices have spaces in them.
+            let words = line
+                .trim()
+                .split_once(char::is_whitespace)
+                .map(|(_, words)| words.trim());
+            let choice = words.unwrap_or_default().parse::<AudioChoice>();
+            let choice = choice.map_err(|error| error.to_string())?;
+            (PhoneCommand::SetAudio(choice), rest.len())
+        }
         "refresh" => (PhoneCommand::Refresh, 0),
         "quit" => (PhoneCommand::Shutdown, 0),
         _ => return Err(format!("{verb:?} is no command; there are {WORDS}")),
@@ -132,6 +143,17 @@ mod tests {
         assert!(read("hold", &calls(2)).starts_with("there are several calls"));
         assert_eq!(read("hold 9", &calls(2)), "there is no call \"9\"");
         assert_eq!(read("", &calls(0)), "None");
+    }
+
+    #[test]
+    fn devices_are_named_with_the_spaces_in_their_names() {
+        let said = read(
+            "audio devices:ringer=Desk Speaker;processing=off",
+            &calls(0),
+        );
+        assert!(said.contains("ringer: Some(\"Desk Speaker\")"), "{said}");
+        assert!(read("audio", &calls(0)).contains("loopback"));
+        assert!(read("audio radio", &calls(0)).contains("loopback"));
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
         PhoneEvent::HeldByOther { call, held } => {
             json!({ "event": "held_by_other", "call": call.0, "held": held })
         }
+        PhoneEvent::Encryption { call, encrypted } => {
+            json!({ "event": "encryption", "call": call.0, "encrypted": encrypted })
+        }
         PhoneEvent::DtmfReceived { call, digit } => {
             json!({ "event": "dtmf", "call": call.0, "digit": digit.to_string() })
         }
@@ -82,7 +85,24 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
             "message": end.message,
         }),
         PhoneEvent::SpeakingMuted => json!({ "event": "speaking_muted" }),
-        PhoneEvent::Quality { call, quality } => quality_object(*call, quality),
+        PhoneEvent::Quality {
+            call,
+            quality,
+            devices,
+        } => {
+            let mut record = quality_object(*call, quality);
+            record["microphones"] = json!(devices.microphones);
+            record["speakers"] = json!(devices.speakers);
+            record
+        }
+        PhoneEvent::AudioDevices {
+            microphone,
+            speaker,
+            stands_in,
+        } => {
+            json!({ "event": "audio_devices", "microphone": microphone, "speaker": speaker,
+                "stands_in": stands_in })
+        }
         PhoneEvent::AudioReady {
             microphone,
             speaker,
@@ -152,6 +172,12 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
         PhoneEvent::Referred { target, .. } => format!("handed on to {target}"),
         PhoneEvent::HeldByOther { held: true, .. } => "put on hold".to_owned(),
         PhoneEvent::HeldByOther { held: false, .. } => "taken off hold".to_owned(),
+        PhoneEvent::Encryption {
+            encrypted: true, ..
+        } => "the sound is encrypted now".to_owned(),
+        PhoneEvent::Encryption {
+            encrypted: false, ..
+        } => "the sound is not encrypted any more".to_owned(),
         PhoneEvent::DtmfReceived { digit, .. } => format!("the other side pressed {digit}"),
         PhoneEvent::Voicemail { waiting: false, .. } => "no new voicemail".to_owned(),
         PhoneEvent::Voicemail { new: Some(new), .. } => format!("voicemail: {new} new"),
@@ -161,6 +187,23 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
         PhoneEvent::Ended { end, .. } => end.message.clone(),
         PhoneEvent::SpeakingMuted => "you are muted".to_owned(),
         PhoneEvent::Quality { quality, .. } => quality_words(quality),
+        PhoneEvent::AudioDevices {
+            microphone,
+            speaker,
+            stands_in,
+        } => {
+            let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
+            let instead = if *stands_in {
+                ", for want of the chosen one"
+            } else {
+                ""
+            };
+            format!(
+                "microphone: {}, loudspeaker: {}{instead}",
+                name(microphone),
+                name(speaker)
+            )
+        }
         PhoneEvent::AudioReady { .. } => "sound is ready".to_owned(),
         PhoneEvent::AudioProblem { message, .. } => message.clone(),
         PhoneEvent::Vitals(_) => return None,

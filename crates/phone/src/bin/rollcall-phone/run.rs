@@ -37,7 +37,8 @@ pub(crate) struct RunArguments {
     /// The environment variable that holds the SIP password.
     #[arg(long, value_name = "VARIABLE")]
     password_env: String,
-    /// Where sound comes from and goes to: devices, loopback, none or file:IN.wav,OUT.wav.
+    /// Where sound comes from and goes to: devices, loopback, none or file:IN.wav,OUT.wav. Devices can be named, and what is
+    /// done to the microphone's sound be chosen: devices:microphone=NAME;speaker=NAME;ringer=NAME;processing=all.
     #[arg(long, default_value = "devices")]
     audio: AudioChoice,
     /// Codecs to offer, best first.

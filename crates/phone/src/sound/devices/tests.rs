@@ -2,8 +2,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use rollcall_audio::Counters;
+use rollcall_audio::{AudioStream, Counters, DeviceChoice};
+use tokio::sync::oneshot;
 
+use super::part::{Opened, SETTLED};
 use super::*;
 
 /// The other end of a stream: what a device does, and what it was given.
@@ -16,7 +18,7 @@ struct Hardware {
 }
 
 #[derive(Debug)]
-struct Fake(Arc<Mutex<Hardware>>);
+struct Fake(Arc<Mutex<Hardware>>, &'static str);
 
 impl AudioStream for Fake {
     fn play(&mut self, samples: &[f32]) {
@@ -42,6 +44,10 @@ impl AudioStream for Fake {
     fn counters(&self) -> Counters {
         Counters::default()
     }
+
+    fn device(&self, _: Side) -> Option<&str> {
+        Some(self.1)
+    }
 }
 
 type Openings = Rc<RefCell<Vec<(Wanted, oneshot::Sender<Opened>)>>>;
@@ -52,10 +58,15 @@ struct Bench {
     openings: Openings,
     now: Instant,
     told: Vec<(bool, bool, Option<&'static str>)>,
+    in_use: Vec<InUse>,
 }
 
 impl Bench {
     fn of_devices() -> Self {
+        Self::of(DeviceChoice::default())
+    }
+
+    fn of(choice: DeviceChoice) -> Self {
         let openings = Openings::default();
         let asked = openings.clone();
         let opener: Opener = Box::new(move |wanted| {
@@ -64,10 +75,11 @@ impl Bench {
             receiver
         });
         Self {
-            devices: Devices::opened_by(opener, AudioChoice::default()),
+            devices: Devices::opened_by(opener, AudioChoice::Devices(choice)),
             openings,
             now: Instant::now(),
             told: Vec::new(),
+            in_use: Vec::new(),
         }
     }
 
@@ -81,11 +93,27 @@ impl Bench {
 
     /// The side that is being opened opens, and its callback comes.
     fn opens(&mut self, side: Side) -> Arc<Mutex<Hardware>> {
+        self.opens_as(side, "own")
+    }
+
+    /// The same with a name.
+    fn opens_as(&mut self, side: Side, name: &'static str) -> Arc<Mutex<Hardware>> {
         let hardware = Arc::new(Mutex::new(Hardware {
             beats: true,
             ..Hardware::default()
         }));
-        self.answer(side, Ok(Box::new(Fake(hardware.clone()))));
+        self.answer(side, Ok(Box::new(Fake(hardware.clone(), name))));
+        hardware
+    }
+
+    /// The device that rings opens.
+    fn ringer_opens(&mut self) -> Arc<Mutex<Hardware>> {
+        let hardware = Arc::new(Mutex::new(Hardware {
+            beats: true,
+            ..Hardware::default()
+        }));
+        let stream = Fake(hardware.clone(), "desk");
+        self.answer_where(Wanted::is_ringer, Ok(Box::new(stream)));
         hardware
     }
 
@@ -94,12 +122,16 @@ impl Bench {
     }
 
     fn answer(&mut self, side: Side, opened: Opened) {
+        self.answer_where(|wanted| wanted.serves(side), opened);
+    }
+
+    fn answer_where(&mut self, is_meant: impl Fn(&Wanted) -> bool, opened: Opened) {
         let at = self
             .openings
             .borrow()
             .iter()
-            .position(|(wanted, _)| wanted.serves(side))
-            .unwrap_or_else(|| panic!("nobody opens the {side}"));
+            .position(|(wanted, _)| is_meant(wanted))
+            .unwrap_or_else(|| panic!("nobody opens it"));
         let (_, opening) = self.openings.borrow_mut().remove(at);
         opening.send(opened).unwrap();
         // Two looks: one takes the stream in, one sees that it works.
@@ -110,13 +142,14 @@ impl Bench {
     /// Time goes on; what changed is told.
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        let told = &mut self.told;
+        let (told, in_use) = (&mut self.told, &mut self.in_use);
         self.devices.poll(self.now, &mut |report| match report {
             SoundReport::Devices {
                 microphone,
                 speaker,
                 problem,
             } => told.push((microphone, speaker, problem.map(|problem| problem.code()))),
+            SoundReport::InUse(now) => in_use.push(now),
             other => panic!("{other:?}"),
         });
     }
@@ -152,7 +185,10 @@ fn missing(side: Side) -> AudioError {
 fn sound_is_ready_when_samples_flow_and_not_when_a_device_has_opened() {
     let mut bench = Bench::of_devices();
     let microphone = Arc::new(Mutex::new(Hardware::default()));
-    bench.answer(Side::Microphone, Ok(Box::new(Fake(microphone.clone()))));
+    bench.answer(
+        Side::Microphone,
+        Ok(Box::new(Fake(microphone.clone(), "own"))),
+    );
     bench.opens(Side::Speaker);
     assert!(bench.told().is_empty());
     microphone.lock().unwrap().beats = true;
@@ -246,4 +282,113 @@ fn an_opening_that_is_lost_counts_as_a_failure() {
     bench.openings.borrow_mut().clear();
     bench.pass(Duration::ZERO);
     assert_eq!(bench.told(), [(false, true, Some("device_failed"))]);
+}
+
+#[test]
+fn a_default_that_changes_is_followed_without_a_gap() {
+    let (mut bench, microphone, speaker) = Bench::working();
+    speaker.lock().unwrap().problem = Some(AudioError::Replaced(Side::Speaker));
+    bench.pass(Duration::from_millis(20));
+    assert!(bench.is_opening(Side::Speaker), "at once");
+    bench.devices.play(&[0.0; 4]);
+    assert_eq!(speaker.lock().unwrap().played, 4, "the old one plays on");
+    let next = bench.opens_as(Side::Speaker, "next");
+    bench.devices.play(&[0.0; 4]);
+    assert_eq!(speaker.lock().unwrap().played, 4);
+    assert_eq!(next.lock().unwrap().played, 4);
+    assert_eq!(bench.told(), [], "nothing ever failed");
+    let last = bench.in_use.last().unwrap();
+    assert_eq!(last.speaker.as_deref(), Some("next"));
+    assert!(microphone.lock().unwrap().beats);
+}
+
+/// A headset by name, and the system's loudspeaker.
+fn headset() -> Bench {
+    let mut bench = Bench::of(DeviceChoice {
+        microphone: Some("headset".to_owned()),
+        ..DeviceChoice::default()
+    });
+    bench.opens_as(Side::Speaker, "desk");
+    bench
+}
+
+#[test]
+fn a_chosen_device_that_goes_is_stood_in_for_at_once_and_taken_up_again_when_it_is_back() {
+    let mut bench = headset();
+    let chosen = bench.opens_as(Side::Microphone, "headset");
+    assert_eq!(bench.told(), [(true, true, None)]);
+    chosen.lock().unwrap().problem = Some(AudioError::Vanished(Side::Microphone));
+    bench.pass(Duration::from_millis(20));
+    assert_eq!(bench.told(), [(false, true, Some("device_vanished"))]);
+    assert!(bench.is_opening(Side::Microphone), "at once");
+    bench.opens_as(Side::Microphone, "webcam");
+    assert_eq!(bench.told(), [(true, true, None)]);
+    let last = bench.in_use.last().unwrap().clone();
+    assert_eq!(last.microphone.as_deref(), Some("webcam"));
+    assert!(last.stands_in);
+
+    for _ in 0..3 {
+        bench.wait_for_opening(Side::Microphone);
+        let away = AudioError::NotFound {
+            side: Side::Microphone,
+            name: "headset".to_owned(),
+        };
+        bench.refuses(Side::Microphone, away);
+        assert!(bench.devices.microphone_ok(), "the other one goes on");
+    }
+    bench.wait_for_opening(Side::Microphone);
+    bench.opens_as(Side::Microphone, "headset");
+    let last = bench.in_use.last().unwrap();
+    assert_eq!(last.microphone.as_deref(), Some("headset"));
+    assert!(!last.stands_in);
+    assert_eq!(bench.told(), [], "sound never stopped");
+}
+
+#[test]
+fn a_chosen_device_that_is_not_there_at_first_is_stood_in_for() {
+    let mut bench = headset();
+    let away = AudioError::NotFound {
+        side: Side::Microphone,
+        name: "headset".to_owned(),
+    };
+    bench.refuses(Side::Microphone, away);
+    assert_eq!(bench.told(), [(false, true, Some("no_audio_device"))]);
+    bench.opens_as(Side::Microphone, "webcam");
+    assert_eq!(bench.told(), [(true, true, None)]);
+}
+
+#[test]
+fn without_a_stand_in_the_chosen_device_is_looked_for_ever_less_often() {
+    let mut bench = headset();
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        // The chosen one, then the default.
+        bench.refuses(Side::Microphone, missing(Side::Microphone));
+        bench.refuses(Side::Microphone, missing(Side::Microphone));
+        waits.push(bench.wait_for_opening(Side::Microphone).as_millis());
+    }
+    assert!(waits.is_sorted() && waits[3] == 8_000, "{waits:?}");
+}
+
+#[test]
+fn it_rings_at_the_ringer_and_at_the_loudspeaker_while_that_is_away() {
+    let mut bench = Bench::of(DeviceChoice {
+        ringer: Some("desk".to_owned()),
+        ..DeviceChoice::default()
+    });
+    let speaker = bench.opens(Side::Speaker);
+    bench.opens(Side::Microphone);
+    assert!(!bench.devices.ring(&[0.0; 4]), "it is not open yet");
+    let desk = bench.ringer_opens();
+    assert!(bench.devices.ring(&[0.0; 4]));
+    bench.devices.play(&[0.0; 8]);
+    assert_eq!(desk.lock().unwrap().played, 4, "calls are not heard there");
+    assert_eq!(speaker.lock().unwrap().played, 8);
+    desk.lock().unwrap().problem = Some(AudioError::Vanished(Side::Speaker));
+    bench.pass(Duration::from_millis(20));
+    assert!(!bench.devices.ring(&[0.0; 4]));
+    assert_eq!(
+        bench.told().last(),
+        Some(&(true, true, Some("device_vanished")))
+    );
 }
