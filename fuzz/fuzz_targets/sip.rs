@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| rollcall_fuzz::sip(std::time::Instant::now(), data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rollcall_fuzz::sip::sip(std::time::Instant::now(), data));

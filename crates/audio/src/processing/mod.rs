@@ -28,8 +28,11 @@ pub struct Processing {
     pub high_pass: bool,
 }
 
+/// Where a part is chosen.
+type Part = fn(&mut Processing) -> &mut bool;
+
 /// Each part by its word.
-const PARTS: [(&str, fn(&mut Processing) -> &mut bool); 4] = [
+const PARTS: [(&str, Part); 4] = [
     ("echo", |it| &mut it.echo),
     ("noise", |it| &mut it.noise),
     ("gain", |it| &mut it.gain),

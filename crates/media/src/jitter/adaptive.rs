@@ -181,6 +181,10 @@ impl AdaptiveJitterBuffer {
             return Next::Silence;
         };
         self.pass(&packet);
+        if packet.duration == 0 {
+            // The time of what was lost before it has passed; it has none of its own.
+            return self.next(now, ahead);
+        }
         let joins = self.timeline.is_some_and(|line| line.starved > 0);
         self.timeline = Some(Timeline {
             position: packet.timestamp.saturating_add(u64::from(packet.duration)),

@@ -239,6 +239,18 @@ fn packets_without_sound_fill_their_number_and_no_time() {
 }
 
 #[test]
+fn a_packet_without_sound_behind_a_lost_one_is_not_played() {
+    let mut bench = Bench::behind_jitter();
+    let mut event = bench.packet(2, 40);
+    event.duration = 0;
+    let packets = vec![bench.packet(0, 0), event, bench.packet(3, 60)];
+    let heard = bench.listen(packets, 65, 4).to_lowercase();
+    assert!(heard.starts_with("0!"), "{heard}");
+    assert!(!heard.contains('2') && heard.contains('3'), "{heard}");
+    assert_eq!(bench.lost(), 1);
+}
+
+#[test]
 fn a_clock_that_jumps_goes_on_without_a_gap() {
     for jump in [-1_000_000i64, 1_000_000, i64::from(TICKS) * 60] {
         let mut bench = Bench::new();

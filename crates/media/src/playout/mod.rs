@@ -88,7 +88,8 @@ impl Playout {
         let count = self.ready.len().min(samples.len());
         samples.fill(0.0);
         for (sample, ready) in samples.iter_mut().zip(self.ready.drain(..count)) {
-            *sample = ready;
+            // Codecs overshoot full scale a little, and merged pieces may.
+            *sample = ready.clamp(-1.0, 1.0);
         }
     }
 
