@@ -6,7 +6,9 @@
 //! all that comes from them with one clock.
 
 mod clicks;
+mod load;
 mod messages;
+mod packets;
 mod phones;
 mod quality;
 mod rounds;
@@ -22,7 +24,9 @@ const FEWEST_ROUNDS: usize = 7;
 const USAGE: &str = "\
 rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet and loop delay beside baresip; at least 7 rounds
 rollcall-bench server [--rounds N]               agent-online beside a Node service, and 500 sign-ins at once
+rollcall-bench media [--rounds N]                CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
 rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
+rollcall-bench processing [--seed N]             echo, and who speaks at the same time, in a synthetic room
 rollcall-bench soak [--hours N] [--seed N]       a day of calls on virtual time, and what memory it takes
 ";
 
@@ -31,15 +35,26 @@ type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
+    if let [name, codec, packets] = words.as_slice()
+        && name == "packets"
+    {
+        return ended(packets::play(codec, packets));
+    }
     let named = words.first().filter(|word| !word.starts_with("--"));
     let named = named.cloned().inspect(|_| drop(words.remove(0)));
     let measured = options(words.into_iter()).and_then(|options| match named.as_deref() {
         None | Some("delay") => measure(&options),
         Some("server") => server::measure(options.rounds),
         Some("quality") => quality::measure(options.seed),
+        Some("media") => both().and_then(|phones| load::measure(&phones, options.rounds)),
+        Some("processing") => quality::echo::measure(options.seed),
         Some("soak") => soak::measure(options.seed, options.hours),
         Some(_) => Err(USAGE.to_owned()),
     });
+    ended(measured)
+}
+
+fn ended(measured: Result<()>) -> ExitCode {
     match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(words) => {
@@ -79,8 +94,12 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
     Ok(options)
 }
 
+fn both() -> Result<[phones::Phone; 2]> {
+    Ok([phones::ours()?, phones::baresip()?])
+}
+
 fn measure(options: &Options) -> Result<()> {
-    let phones = [phones::ours()?, phones::baresip()?];
+    let phones = both()?;
     let names: Vec<&str> = phones.iter().map(|phone| phone.name()).collect();
     println!(
         "{}, in turns, {} rounds, seed {}",

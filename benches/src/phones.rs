@@ -23,6 +23,21 @@ pub(crate) enum Phone {
     Baresip { version: String },
 }
 
+/// What a phone has to do.
+#[derive(Clone, Copy)]
+pub(crate) enum Work<'a> {
+    /// Speak in one call in PCMU what it hears there.
+    Echo,
+    /// Speak a file in so many calls at once.
+    Speak {
+        /// WAV, mono, 16 kHz.
+        voice: &'a Path,
+        /// By its name in SDP, in lower case.
+        codec: &'a str,
+        calls: usize,
+    },
+}
+
 /// A phone that was started, and what must outlive it.
 pub(crate) struct Running {
     child: Child,
@@ -76,13 +91,13 @@ impl Phone {
     }
 
     /// Makes ready all that is not part of its start.
-    pub(crate) fn prepare(&self, registrar: &str) -> Result<Prepared> {
+    pub(crate) fn prepare(&self, registrar: &str, work: Work<'_>) -> Result<Prepared> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let ports = Port::reserve_two();
         let command = match self {
-            Phone::Rollcall { program, .. } => rollcall(program, registrar),
+            Phone::Rollcall { program, .. } => rollcall(program, registrar, work),
             Phone::Baresip { .. } => {
-                write_baresip(folder.path(), ports[0].number(), registrar)
+                write_baresip(folder.path(), ports[0].number(), registrar, work)
                     .map_err(|error| format!("baresip's configuration: {error}"))?;
                 let mut command = Command::new(BARESIP);
                 command.arg("-f").arg(folder.path()).args(["-t", LONGEST]);
@@ -121,6 +136,12 @@ impl Prepared {
     }
 }
 
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -128,26 +149,48 @@ impl Drop for Running {
     }
 }
 
-fn rollcall(program: &Path, registrar: &str) -> Command {
+fn rollcall(program: &Path, registrar: &str, work: Work<'_>) -> Command {
     let mut command = Command::new(program);
+    let (audio, codec, calls) = match work {
+        Work::Echo => ("loopback".to_owned(), "pcmu", 1),
+        Work::Speak {
+            voice,
+            codec,
+            calls,
+        } => (format!("file:{},", voice.display()), codec, calls),
+    };
     command
         .args(["run", "--account", &format!("sip:1001@{registrar}")])
         .args(["--password-env", PASSWORD, "--auto-answer", "--json"])
-        .args(["--audio", "loopback", "--codecs", "pcmu", "--for", LONGEST])
+        .args(["--audio", &audio, "--codecs", codec, "--for", LONGEST])
+        .args(["--max-calls", &calls.to_string()])
         .env(PASSWORD, "not asked for");
     command
 }
 
-fn write_baresip(folder: &Path, sip: u16, registrar: &str) -> std::io::Result<()> {
+fn write_baresip(folder: &Path, sip: u16, registrar: &str, work: Work<'_>) -> std::io::Result<()> {
+    let (source, modules, calls) = match work {
+        Work::Echo => ("aubridge,loop".to_owned(), "module g711.so".to_owned(), 1),
+        Work::Speak {
+            voice,
+            codec,
+            calls,
+        } => {
+            let codec = if codec == "opus" { "opus" } else { "g711" };
+            let modules = format!("module {codec}.so\nmodule aufile.so\nopus_stereo no");
+            (format!("aufile,{}", voice.display()), modules, calls)
+        }
+    };
     let config = format!(
         "poll_method epoll
 sip_listen 127.0.0.1:{sip}
 net_interface 127.0.0.1
-audio_source aubridge,loop
+audio_source {source}
 audio_player aubridge,loop
 audio_alert aubridge,alert
 module_path /usr/lib/baresip/modules
-module g711.so
+call_max_calls {calls}
+{modules}
 module aubridge.so
 module_tmp account.so
 module_app menu.so

@@ -11,7 +11,7 @@ use rollcall_e2e::far_end::{Arrival, Call};
 
 use crate::Result;
 use crate::clicks::{Detector, FRAME, Source, time_of};
-use crate::phones::Phone;
+use crate::phones::{Phone, Work};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Before the first click the loop may settle: buffers fill, clocks meet.
@@ -63,7 +63,7 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
 /// Measures `phone` once; `seed` decides the phase of our clock and where in their packets the clicks begin.
 pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
     let far_end = FarEnd::listen();
-    let prepared = phone.prepare(&far_end.address().to_string())?;
+    let prepared = phone.prepare(&far_end.address().to_string(), Work::Echo)?;
     let started = Instant::now();
     let _running = prepared.start()?;
     let registered = far_end.registered();

@@ -68,16 +68,20 @@ pub(crate) struct Spread {
 
 impl Spread {
     pub(crate) fn of<F>(rounds: &[F], figure: fn(&F) -> f64) -> Spread {
-        let mut values: Vec<f64> = rounds.iter().map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
-        let (low, high) = (at(values.len().saturating_sub(1) / 2), at(values.len() / 2));
+        let values: Vec<f64> = rounds.iter().map(figure).collect();
         Spread {
-            median: (low + high) / 2.0,
-            least: at(0),
-            most: at(values.len().saturating_sub(1)),
+            least: values.iter().copied().fold(f64::NAN, f64::min),
+            most: values.iter().copied().fold(f64::NAN, f64::max),
+            median: median(values),
         }
     }
+}
+
+/// The middle one, or what lies between the two in the middle; not a number when there is none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+    (at(values.len().saturating_sub(1) / 2) + at(values.len() / 2)) / 2.0
 }
 
 impl std::fmt::Display for Spread {

@@ -26,10 +26,29 @@ static COUNT: AtomicU64 = AtomicU64::new(1);
 pub struct FarEnd {
     socket: Arc<UdpSocket>,
     address: SocketAddr,
+    offers: Offer,
     sip: Receiver<Arrival>,
     rtp: Receiver<Arrival>,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// The one format that calls are offered in.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// Its payload type.
+    pub number: u8,
+    /// What `a=rtpmap` says of it, `opus/48000/2`.
+    pub name: &'static str,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Offer {
+            number: 0,
+            name: "PCMU/8000",
+        }
+    }
 }
 
 /// A datagram and when it came.
@@ -93,11 +112,19 @@ impl FarEnd {
         FarEnd {
             socket,
             address,
+            offers: Offer::default(),
             sip: heard_sip,
             rtp: heard_rtp,
             ends,
             thread: Some(thread),
         }
+    }
+
+    /// The same, offering another format.
+    #[must_use]
+    pub fn offering(mut self, offer: Offer) -> FarEnd {
+        self.offers = offer;
+        self
     }
 
     /// Where it listens, for SIP and RTP.
@@ -145,15 +172,16 @@ impl FarEnd {
         first.into_iter().chain(self.rtp.try_iter()).collect()
     }
 
-    /// An INVITE to a phone, offering PCMU at our own port; the same phone and number make the same message.
-    pub fn invite(&self, phone: &Registered, number: u64) -> String {
+    /// An INVITE to a phone at our own port; the same phone and number make the same message.
+    pub fn invite(&self, phone: &Registered, call: u64) -> String {
+        let Offer { number, name } = self.offers;
         let sdp = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n",
+             m=audio {} RTP/AVP {number}\r\na=rtpmap:{number} {name}\r\na=ptime:20\r\na=sendrecv\r\n",
             self.address.port()
         );
         let to = format!("<{}>", phone.contact);
-        let head = self.request("INVITE", &phone.contact, &to, &call_id(number), 1);
+        let head = self.request("INVITE", &phone.contact, &to, &call_id(call), 1);
         format!(
             "{head}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
             sdp.len()
@@ -307,6 +335,17 @@ fn mu_law(sample: f64) -> u8 {
     let mantissa = (biased >> (exponent + 3)) & 15;
     let sign = if sample < 0.0 { 0x80 } else { 0 };
     !(sign | (exponent << 4 | mantissa) as u8)
+}
+
+/// How loud a packet of PCMU is: RMS, of full scale 1.0.
+pub fn loudness(packet: &[u8]) -> f64 {
+    let samples = packet.get(12..).unwrap_or_default();
+    let power = |byte: &u8| {
+        let (exponent, mantissa) = ((!byte >> 4) & 7, !byte & 15);
+        let magnitude = (((u32::from(mantissa) << 3) + 132) << exponent) - 132;
+        (f64::from(magnitude) / 32_768.0).powi(2)
+    };
+    (samples.iter().map(power).sum::<f64>() / samples.len().max(1) as f64).sqrt()
 }
 
 /// The first value of a header, by its long name.

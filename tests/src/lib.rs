@@ -13,6 +13,7 @@ pub mod database;
 pub mod desktop;
 pub mod display;
 pub mod far_end;
+pub mod line;
 pub mod pbx;
 pub mod phone;
 pub mod ports;

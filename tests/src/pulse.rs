@@ -119,8 +119,12 @@ impl Pulse {
         })
         .await;
         self.process = Some(process);
-        for device in ["spk.monitor", "mic"] {
-            let words = ["--raw", "--latency-msec=10", "-d", device, "/dev/null"];
+        self.hurry(["spk.monitor", "mic"]);
+    }
+
+    fn hurry<const N: usize>(&mut self, sources: [&str; N]) {
+        for source in sources {
+            let words = ["--raw", "--latency-msec=10", "-d", source, "/dev/null"];
             self.hurry.push(self.program("parec", words));
         }
     }
@@ -156,16 +160,87 @@ impl Pulse {
 
     /// Puts the microphone back and makes it the default again.
     pub async fn plug_microphone_in(&self) {
-        let words: Vec<&str> = Self::MICROPHONE.split(' ').collect();
+        self.load(Self::MICROPHONE).await;
+        self.control(&["set-default-source", "mic"]).await;
+    }
+
+    /// Pulls the loudspeaker out.
+    pub async fn unplug_speaker(&self) {
+        self.unload("sink_name=spk ").await;
+    }
+
+    /// Puts the loudspeaker back and makes it the default again.
+    pub async fn plug_speaker_in(&mut self) {
+        let module = self.speaker_module();
+        self.load(&module).await;
+        self.control(&["set-default-sink", "spk"]).await;
+        self.hurry(["spk.monitor"]);
+    }
+
+    /// Plugs in a headset beside what there is: loudspeaker `headset`, microphone `headmic`. The default stays.
+    pub async fn plug_headset_in(&mut self) {
+        for module in Self::HEADSET {
+            self.load(module).await;
+        }
+        self.hurry(["headset.monitor", "headmic"]);
+    }
+
+    /// Pulls the headset out.
+    pub async fn unplug_headset(&self) {
+        for word in [
+            "source_name=headmic ",
+            "sink_name=headfeed ",
+            "sink_name=headset ",
+        ] {
+            self.unload(word).await;
+        }
+    }
+
+    /// Makes the headset, or what was there before it, the system's default.
+    pub async fn prefer_headset(&self, prefer: bool) {
+        let (sink, source) = if prefer {
+            ("headset", "headmic")
+        } else {
+            ("spk", "mic")
+        };
+        self.control(&["set-default-sink", sink]).await;
+        self.control(&["set-default-source", source]).await;
+    }
+
+    async fn load(&self, module: &str) {
+        let words: Vec<&str> = module.split(' ').collect();
         self.control(&[&["load-module"], words.as_slice()].concat())
             .await;
-        self.control(&["set-default-source", "mic"]).await;
+    }
+
+    /// Unloads the modules whose arguments hold `word`.
+    async fn unload(&self, word: &str) {
+        let listed = self.control(&["list", "short", "modules"]).await;
+        for line in listed
+            .lines()
+            .filter(|line| format!("{line} ").contains(word))
+        {
+            let index = line.split('\t').next().unwrap_or_default();
+            self.control(&["unload-module", index]).await;
+        }
     }
 
     /// Plays a WAV file into the microphone, until the program is dropped or the file ends.
     pub fn speak(&self, file: &Path) -> Program {
-        let words = ["--latency-msec=20", "--device=micfeed"].map(OsString::from);
-        self.program("paplay", words.into_iter().chain([file.into()]))
+        self.speak_into("micfeed", file)
+    }
+
+    /// The same into the headset's microphone.
+    pub fn speak_into_headset(&self, file: &Path) -> Program {
+        self.speak_into("headfeed", file)
+    }
+
+    fn speak_into(&self, sink: &str, file: &Path) -> Program {
+        let words = [
+            "--latency-msec=20".into(),
+            format!("--device={sink}").into(),
+        ];
+        self.program("paplay", words.into_iter().chain([OsString::from(file)]))
     }
 
     /// Records `seconds` of what the loudspeaker plays from now on into a WAV file.
@@ -213,10 +288,19 @@ impl Pulse {
         ]
     }
 
-    const MICROPHONE: &'static str = "module-remap-source source_name=mic master=micfeed.monitor";
+    const MICROPHONE: &'static str = "module-remap-source source_name=mic source_properties=device.description=mic master=micfeed.monitor";
+
+    const HEADSET: [&str; 3] = [
+        "module-null-sink sink_name=headset sink_properties=device.description=headset rate=48000 channels=2",
+        "module-null-sink sink_name=headfeed rate=48000 channels=1",
+        "module-remap-source source_name=headmic source_properties=device.description=headmic master=headfeed.monitor",
+    ];
 
     fn speaker_module(&self) -> String {
-        format!("module-null-sink sink_name=spk {}", self.formats.speaker)
+        format!(
+            "module-null-sink sink_name=spk sink_properties=device.description=spk {}",
+            self.formats.speaker
+        )
     }
 
     fn feed_module(&self) -> String {

@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rollcall-pocket-pbx", &["sip", "media", "ami"]),
     ("rollcall-testkit", &[]),
     ("rollcall-e2e", &["ami", "server-client", "wire"]),
-    ("rollcall-bench", &["e2e", "media"]),
+    ("rollcall-bench", &["audio", "e2e", "media"]),
     ("xtask", &[]),
 ];
 

@@ -7,6 +7,7 @@
 //! prompts ─► session ─► relay (loses) ─► session ─► cut at the prompts ─► PESQ against what went in
 //! ```
 
+pub(crate) mod echo;
 mod ours;
 mod relay;
 mod score;

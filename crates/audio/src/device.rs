@@ -14,6 +14,8 @@ use cpal::{StreamConfig, SupportedStreamConfig, SupportedStreamConfigRange};
 
 use crate::callback::{CaptureCallback, PlaybackCallback};
 use crate::convert::DeviceSample;
+use crate::drift::Drift;
+use crate::duplex::{CAPTURE_NEEDED, PLAYBACK_NEEDED};
 use crate::duplex::{DuplexStream, Microphone, Pulse, RingSink, RingSource, Sink, Source, Speaker};
 use crate::rate::RateConverter;
 use crate::{AudioError, DeviceName, SAMPLE_RATE, Side};
@@ -155,6 +157,7 @@ fn open_microphone(
         name: device.to_string(),
         source,
         converter: RateConverter::new(wanted.sample_rate(), SAMPLE_RATE)?,
+        drift: Drift::new(CAPTURE_NEEDED),
         pulse,
         raw: Vec::new(),
         ready: Vec::new(),
@@ -187,6 +190,7 @@ fn open_speaker(
         sink,
         converter: RateConverter::new(SAMPLE_RATE, wanted.sample_rate())?,
         rate: wanted.sample_rate(),
+        drift: Drift::new(PLAYBACK_NEEDED),
         pulse,
         raw: Vec::new(),
         overrun: 0,

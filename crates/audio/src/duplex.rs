@@ -1,5 +1,6 @@
 //! Two open devices as one stream: pacing, conversion, health. Knows rings, not cpal.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Receiver;
@@ -9,12 +10,21 @@ use rtrb::{Consumer, Producer};
 
 use crate::callback::Tally;
 use crate::convert::{self, DeviceSample};
+use crate::drift::Drift;
 use crate::rate::RateConverter;
 use crate::{AudioError, AudioStream, Counters, SAMPLE_RATE, Side};
 
 /// Captured sound that may wait, beyond the frame that is asked for: 40 ms. More is dropped, or it
 /// would stay as delay.
 const CAPTURE_SLACK: usize = SAMPLE_RATE as usize / 25;
+
+/// Captured sound that needs to wait so that a callback may be late: 12 to 18 ms.
+pub(crate) const CAPTURE_NEEDED: RangeInclusive<usize> =
+    SAMPLE_RATE as usize * 12 / 1000..=SAMPLE_RATE as usize * 18 / 1000;
+
+/// Played sound that needs to wait so that a tick may be late: 10 to 40 ms.
+pub(crate) const PLAYBACK_NEEDED: RangeInclusive<usize> =
+    SAMPLE_RATE as usize / 100..=SAMPLE_RATE as usize / 25;
 
 /// Played sound that may wait for the device: 80 ms.
 const PLAYBACK_SLACK_MS: usize = 80;
@@ -208,6 +218,7 @@ pub(crate) struct Microphone {
     pub(crate) name: String,
     pub(crate) source: Box<dyn Source>,
     pub(crate) converter: RateConverter,
+    pub(crate) drift: Drift,
     pub(crate) pulse: Pulse,
     pub(crate) raw: Vec<f32>,
     pub(crate) ready: Vec<f32>,
@@ -236,6 +247,11 @@ impl Microphone {
             samples.fill(0.0);
             self.underrun += samples.len() as u64;
         }
+        if self.pulse.beats
+            && let Some(pace) = self.drift.note(self.ready.len())
+        {
+            self.converter.set_pace(pace);
+        }
     }
 
     fn delay(&self) -> Duration {
@@ -259,6 +275,7 @@ pub(crate) struct Speaker {
     pub(crate) sink: Box<dyn Sink>,
     pub(crate) converter: RateConverter,
     pub(crate) rate: u32,
+    pub(crate) drift: Drift,
     pub(crate) pulse: Pulse,
     pub(crate) raw: Vec<f32>,
     pub(crate) overrun: u64,
@@ -280,6 +297,12 @@ impl Speaker {
             self.overrun += self.raw.len() as u64;
         } else {
             self.overrun += self.sink.write(&self.raw) as u64;
+        }
+        let waiting = self.sink.waiting() * SAMPLE_RATE as usize / self.rate.max(1) as usize;
+        if self.pulse.beats
+            && let Some(pace) = self.drift.note(waiting)
+        {
+            self.converter.set_pace(pace);
         }
     }
 
@@ -357,6 +380,7 @@ mod tests {
             name: "test".to_owned(),
             source: Box::new(RingSource { ring, channels: 2 }),
             converter: RateConverter::new(rate, SAMPLE_RATE).unwrap(),
+            drift: Drift::new(CAPTURE_NEEDED),
             pulse: Pulse::new(tally),
             raw: Vec::new(),
             ready: Vec::new(),
@@ -380,6 +404,7 @@ mod tests {
             }),
             converter: RateConverter::new(SAMPLE_RATE, rate).unwrap(),
             rate,
+            drift: Drift::new(PLAYBACK_NEEDED),
             pulse: Pulse::new(tally),
             raw: Vec::new(),
             overrun: 0,
@@ -529,6 +554,33 @@ mod tests {
         // 40 ms to play, a little less for the converter keeps some, and 10 ms captured.
         let delay = stream.delay().as_millis();
         assert!((82..=88).contains(&delay), "{delay} ms");
+    }
+
+    #[test]
+    fn a_microphone_whose_clock_is_off_neither_runs_dry_nor_piles_up() {
+        for off in [-500i64, 500] {
+            let (mut callback, microphone) = microphone(48_000);
+            let mut stream = stream(Some(microphone), None);
+            let (mut frame, mut given, mut levels) = ([0.0; FRAME], 0i64, Vec::new());
+            for tick in 1..=6_000i64 {
+                // In tens of milliseconds, as its clock has them.
+                let due = tick * 960 * (1_000_000 + off) / 1_000_000 + 700;
+                while due - given >= 480 {
+                    callback.run(&[8_192; 2 * 480]);
+                    given += 480;
+                }
+                stream.capture(&mut frame);
+                levels.push(
+                    frame
+                        .iter()
+                        .fold(1.0f32, |least, sample| least.min(*sample)),
+                );
+            }
+            // Once it knows the clock, half a minute in; left alone, there would be one every forty seconds.
+            let gaps = levels[1_500..].iter().filter(|least| **least < 0.2).count();
+            assert_eq!(gaps, 0, "{off}");
+            assert_eq!(stream.counters().capture_overrun, 0, "{off}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod callback;
 mod choice;
 mod convert;
 mod device;
+mod drift;
 mod duplex;
 mod error;
 mod loopback;

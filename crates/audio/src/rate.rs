@@ -2,7 +2,7 @@
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{
-    Async, FixedAsync, Resampler, SincInterpolationParameters, SincInterpolationType,
+    Adjustable, Async, FixedAsync, Resampler, SincInterpolationParameters, SincInterpolationType,
     WindowFunction,
 };
 
@@ -10,6 +10,8 @@ use crate::AudioError;
 
 /// Mono samples from one rate to another, in pieces of any length.
 pub(crate) struct RateConverter {
+    from: u32,
+    to: u32,
     /// `None`: both rates are the same.
     resampler: Option<Async<f32>>,
     waiting: Vec<f32>,
@@ -26,10 +28,28 @@ impl RateConverter {
         };
         let converted = resampler.as_ref().map_or(0, Resampler::output_frames_max);
         Ok(RateConverter {
+            from,
+            to,
             resampler,
             waiting: Vec::new(),
             converted: vec![0.0; converted],
         })
+    }
+
+    /// Make `pace` times as many samples of what comes in, close to 1: two clocks do not agree. Equal rates are converted,
+    /// too, from the first time on, and delayed by those 2 ms.
+    pub(crate) fn set_pace(&mut self, pace: f64) {
+        if self.resampler.is_none() {
+            let Ok(resampler) = resampler(self.from, self.to) else {
+                return;
+            };
+            self.converted.resize(resampler.output_frames_max(), 0.0);
+            self.resampler = Some(resampler);
+        }
+        if let Some(resampler) = &mut self.resampler {
+            // What is out of its range is not done; the clocks go on as before.
+            let _ = resampler.set_resample_ratio_relative(pace, true);
+        }
     }
 
     /// Convert `input`, and append what is complete to `output`.
@@ -124,6 +144,27 @@ mod tests {
             let (hertz, peak) = measure(&output[to as usize / 10..], to);
             assert!((hertz - 1000.0).abs() < 2.0, "{from} to {to}: {hertz} Hz");
             assert!((peak - 0.5).abs() < 0.02, "{from} to {to}: {peak}");
+        }
+    }
+
+    #[test]
+    fn another_pace_makes_more_or_fewer_samples_and_keeps_the_sound() {
+        for (from, to) in [(48_000, 48_000), (44_100, 48_000)] {
+            let mut converter = RateConverter::new(from, to).unwrap();
+            converter.set_pace(1.001);
+            let mut output = Vec::new();
+            for piece in tone(from, 10).chunks(from as usize / 50) {
+                converter.process(piece, &mut output);
+            }
+            let wanted = f64::from(to) * 10.01;
+            assert!(
+                (output.len() as f64 - wanted).abs() < 300.0,
+                "{}",
+                output.len()
+            );
+            let (hertz, peak) = measure(&output[4_800..], to);
+            assert!((hertz - 999.0).abs() < 0.5, "{hertz} Hz");
+            assert!((peak - 0.5).abs() < 0.02, "{peak}");
         }
     }
 

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod codec;
+mod comfort;
 pub mod dtmf;
 pub mod jitter;
 pub mod measure;

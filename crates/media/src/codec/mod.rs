@@ -122,6 +122,12 @@ pub trait Decoder: fmt::Debug + Send {
         duration: u32,
         samples: &mut Vec<f32>,
     ) -> Concealed;
+
+    /// The sender has paused, as the codec's own payloads foretold: append some `count` samples of what its room sounds
+    /// like. Nothing is appended where they told of no pause.
+    fn comfort(&mut self, count: usize, samples: &mut Vec<f32>) {
+        let _ = (count, samples);
+    }
 }
 
 /// How a lost packet was made up for.

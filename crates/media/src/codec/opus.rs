@@ -45,6 +45,10 @@ const DRED_FRAMES: u8 = 12;
 /// Below this percentage of loss, redundancy costs more than it brings.
 const WORTH_IT: u8 = 1;
 
+/// A sender that pauses says so again every 400 ms (RFC 6716 section 2.1.9); after so many samples, three of that, it is
+/// gone.
+const LONGEST_PAUSE: usize = 57_600;
+
 /// Samples before a packet that its deep redundancy is trusted to restore: 100 ms.
 const DRED_REACH: u32 = 4_800;
 
@@ -115,6 +119,10 @@ impl Encoder for OpusEncoder {
 /// Wraps libopus' decoder and the one for deep redundancy.
 pub(super) struct OpusDecoder {
     decoder: Dred,
+    /// What was decoded last had no voice in it.
+    fell_silent: bool,
+    /// Samples of comfort noise made since.
+    comforted: usize,
 }
 
 impl OpusDecoder {
@@ -123,6 +131,8 @@ impl OpusDecoder {
         decoder.set_complexity(DECODER_COMPLEXITY)?;
         Ok(OpusDecoder {
             decoder: Dred::new(decoder)?,
+            fell_silent: false,
+            comforted: 0,
         })
     }
 
@@ -195,6 +205,8 @@ impl Decoder for OpusDecoder {
         let decoded = decoder.decode_float_to_slice(payload, samples, false);
         samples.truncate(*decoded.as_ref().unwrap_or(&0));
         decoded?;
+        self.fell_silent = opus_packet::is_voiced(payload) == Some(false);
+        self.comforted = 0;
         Ok(())
     }
 
@@ -215,6 +227,28 @@ impl Decoder for OpusDecoder {
                 samples.fill(0.0);
                 Concealed::Guessed
             }
+        }
+    }
+
+    /// libopus goes on with the noise of the room where nothing comes; the vocoder is not asked for that.
+    fn comfort(&mut self, count: usize, samples: &mut Vec<f32>) {
+        if !self.fell_silent || self.comforted >= LONGEST_PAUSE {
+            return;
+        }
+        let from = samples.len();
+        let count = count.next_multiple_of(STEP).min(MAX_SAMPLES);
+        samples.resize(from + count, 0.0);
+        self.comforted += count;
+        let decoder = self.decoder.decoder_mut();
+        let plain = decoder.set_complexity(0).is_ok();
+        if let Some(room) = samples.get_mut(from..)
+            && decoder.decode_float_to_slice(&[], room, false).is_err()
+        {
+            room.fill(0.0);
+        }
+        if plain {
+            // What was possible at the beginning is so now.
+            let _ = decoder.set_complexity(DECODER_COMPLEXITY);
         }
     }
 }
@@ -369,6 +403,84 @@ mod tests {
         let level = measure::level_dbfs(&samples[1_920..]).unwrap();
         let sent = measure::level_dbfs(&voice(32)).unwrap();
         assert!((level - sent).abs() < 6.0, "{level} dB of {sent}");
+    }
+
+    /// A quiet room.
+    fn room(frame: usize) -> Vec<f32> {
+        let mut chance = frame as u32 + 1;
+        let noise = || {
+            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.004 * ((chance >> 8) as f32 / (1 << 23) as f32 - 1.0)
+        };
+        std::iter::repeat_with(noise).take(FRAME).collect()
+    }
+
+    #[test]
+    fn while_the_other_side_is_silent_its_room_is_heard() {
+        let wanted = OpusParameters {
+            dtx: true,
+            ..with_fec()
+        };
+        let mut encoder = OpusEncoder::new(&wanted).unwrap();
+        let mut decoder = OpusDecoder::new().unwrap();
+        let (mut quiet, mut silences, mut samples) = (Vec::new(), 0, Vec::new());
+        for frame in 0..200 {
+            let spoken = if frame < 50 {
+                voice(frame)
+            } else {
+                room(frame)
+            };
+            let mut payload = Vec::new();
+            encoder.encode(&spoken, &mut payload).unwrap();
+            samples.clear();
+            if payload.is_empty() {
+                silences += 1;
+                decoder.comfort(FRAME, &mut samples);
+                assert_eq!(samples.len(), FRAME, "frame {frame}");
+            } else {
+                decoder.decode(&payload, &mut samples).unwrap();
+            }
+            if frame >= 120 {
+                quiet.push(measure::level_dbfs(&samples).unwrap_or(-120.0));
+            }
+        }
+        assert!(silences > 60, "{silences} frames were not sent");
+        let sent = measure::level_dbfs(&room(1)).unwrap();
+        let (least, most) = quiet
+            .iter()
+            .fold((0.0f64, -120.0f64), |(least, most), level| {
+                (least.min(*level), most.max(*level))
+            });
+        assert!(
+            least > sent - 15.0 && most < sent + 6.0,
+            "{least} to {most} of {sent} dB"
+        );
+    }
+
+    #[test]
+    fn behind_a_voice_there_is_no_comfort_and_behind_a_pause_not_for_ever() {
+        let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        let mut decoder = OpusDecoder::new().unwrap();
+        let (mut payload, mut samples) = (Vec::new(), Vec::new());
+        let mut hear = |decoder: &mut OpusDecoder, sound: &[f32]| {
+            encoder.encode(sound, &mut payload).unwrap();
+            decoder.decode(&payload, &mut samples).unwrap();
+            let mut made = 0;
+            for _ in 0..500 {
+                samples.clear();
+                decoder.comfort(FRAME, &mut samples);
+                made += samples.len();
+            }
+            made
+        };
+        for frame in 0..20 {
+            hear(&mut decoder, &voice(frame));
+        }
+        assert_eq!(hear(&mut decoder, &voice(20)), 0);
+        for frame in 0..50 {
+            hear(&mut decoder, &room(frame));
+        }
+        assert_eq!(hear(&mut decoder, &room(50)), LONGEST_PAUSE);
     }
 
     #[test]

@@ -23,6 +23,19 @@ pub(super) fn redundancy(payload: &[u8]) -> Redundancy {
     }
 }
 
+/// Whether a voice is in the packet, as the encoder judged it; one that goes silent (DTX) does so behind packets without.
+/// `None` where the mode tells nothing of it.
+pub(super) fn is_voiced(payload: &[u8]) -> Option<bool> {
+    let (toc, rest) = payload.split_first()?;
+    if toc & 0x80 != 0 {
+        return None;
+    }
+    let Some(first) = parts(toc & 0x03, rest)?.frames.first() else {
+        return Some(false);
+    };
+    Some(first >> (8 - silk_frames(*toc)) != 0)
+}
+
 /// A packet behind its first byte.
 struct Parts<'a> {
     /// From the first frame on.
@@ -73,13 +86,17 @@ fn length_bytes(bytes: &[u8]) -> Option<usize> {
 fn lbrr(toc: u8, first: u8) -> bool {
     let celt_only = toc & 0x80 != 0;
     let stereo = toc & 0x04 != 0;
-    // 10, 20, 40, 60 ms of SILK; 10, 20 of hybrid.
-    let silk_frames = match (toc >> 3 & 0x1f, toc >> 3 & 0x03) {
-        (12.., _) | (_, 0 | 1) => 1,
-        (_, frames) => frames,
-    };
+    let silk_frames = silk_frames(toc);
     let mid = first >> (7 - silk_frames) & 1 == 1;
     !celt_only && (mid || (stereo && silk_frames == 1 && first >> 4 & 1 == 1))
+}
+
+/// How many SILK frames of a channel one Opus frame holds: 10, 20, 40, 60 ms of SILK; 10, 20 of hybrid.
+fn silk_frames(toc: u8) -> u8 {
+    match (toc >> 3 & 0x1f, toc >> 3 & 0x03) {
+        (12.., _) | (_, 0 | 1) => 1,
+        (_, frames) => frames,
+    }
 }
 
 /// Walk the extensions in the padding: an identifier of seven bits and a flag, then the content.
@@ -141,6 +158,16 @@ mod tests {
         assert!(!redundancy(&[0xf8, 0b0100_0000]).inband);
     }
 
+    #[test]
+    fn a_voice_is_told_by_the_first_flags() {
+        assert_eq!(is_voiced(&[0x48, 0b1000_0000]), Some(true));
+        assert_eq!(is_voiced(&[0x48, 0b0111_1111]), Some(false));
+        assert_eq!(is_voiced(&[0x58, 0b0010_0000]), Some(true));
+        assert_eq!(is_voiced(&[0x58, 0b0001_0000]), Some(false));
+        assert_eq!(is_voiced(&[0x48]), Some(false), "nothing but a pause");
+        assert_eq!(is_voiced(&[0xf8, 0xff]), None);
+    }
+
     proptest! {
         #![proptest_config(crate::repeatable(2_000))]
 
@@ -149,7 +176,9 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..40), toc in 0u8..4
         ) {
             redundancy(&bytes);
-            redundancy(&[vec![toc | 0x48], bytes].concat());
+            is_voiced(&bytes);
+            redundancy(&[vec![toc | 0x48], bytes.clone()].concat());
+            is_voiced(&[vec![toc | 0x58], bytes].concat());
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct Counters {
     pub replayed: u64,
     /// With a payload type nobody agreed on.
     pub unknown_payload: u64,
-    /// Comfort noise (RFC 3389): tolerated, played as silence.
+    /// Comfort noise (RFC 3389): heard until the next sound.
     pub comfort_noise: u64,
     /// Packets of telephone events (RFC 4733).
     pub telephone_events: u64,

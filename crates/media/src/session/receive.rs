@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::Counters;
 use crate::SAMPLE_RATE;
 use crate::codec::{Codec, CodecError, Concealed, Decoder};
+use crate::comfort::ComfortNoise;
 use crate::jitter::{Inserted, JitterBuffer, Losses, Next, Packet};
 use crate::playout::{Playout, Stretched};
 use crate::rtp::{Numbered, Received, SequenceExtender, TimestampExtender};
@@ -27,6 +28,8 @@ pub(super) struct Receiving {
     sequences: SequenceExtender,
     timestamps: TimestampExtender,
     arrivals: Arrivals,
+    /// What the present pause sounds like, and the number of the packet that said so.
+    comfort: Option<(u64, ComfortNoise)>,
     decoded: Vec<f32>,
 }
 
@@ -44,6 +47,7 @@ impl Receiving {
             sequences: SequenceExtender::default(),
             timestamps: TimestampExtender::default(),
             arrivals: Arrivals::default(),
+            comfort: None,
             decoded: Vec::new(),
         })
     }
@@ -84,6 +88,8 @@ impl Receiving {
         let timestamp = self.timestamps.extend(packet.timestamp);
         if duration > 0 {
             self.arrivals.note(now, timestamp, self.codec.clock_rate());
+        } else if packet.payload_type == COMFORT_NOISE {
+            self.take_comfort(sequence, packet.payload);
         }
         let inserted = self.jitter.insert(Packet {
             sequence,
@@ -98,6 +104,18 @@ impl Receiving {
             Inserted::Reordered => counters.reordered += u64::from(duration > 0),
             Inserted::Late => counters.late += u64::from(duration > 0),
             Inserted::Duplicate => counters.duplicate += u64::from(duration > 0),
+        }
+    }
+
+    /// The other side pauses, and tells how that sounds.
+    fn take_comfort(&mut self, sequence: u64, payload: &[u8]) {
+        match &mut self.comfort {
+            Some((before, _)) if sequence <= *before => {}
+            Some((before, noise)) => {
+                *before = sequence;
+                noise.update(payload);
+            }
+            None => self.comfort = Some((sequence, ComfortNoise::new(payload))),
         }
     }
 
@@ -117,6 +135,7 @@ impl Receiving {
         self.sequences = SequenceExtender::default();
         self.timestamps = TimestampExtender::default();
         self.arrivals = Arrivals::default();
+        self.comfort = None;
         self.playout.clear();
     }
 
@@ -173,6 +192,8 @@ impl Receiving {
                 pace,
                 joins,
             } => {
+                // Sound from before the pause may still have to be played.
+                self.comfort.take_if(|(said, _)| *said < packet.sequence);
                 let decoded = self.decoder.decode(&packet.payload, &mut self.decoded);
                 if decoded.is_ok() && !self.decoded.is_empty() {
                     counters.played += 1;
@@ -194,18 +215,32 @@ impl Receiving {
                 }
                 self.playout.append(&self.decoded);
             }
-            Next::Starved { duration } => {
+            Next::Starved { duration } if self.comfort.is_none() => {
                 counters.starved += 1;
                 self.decoder.conceal(None, duration, &mut self.decoded);
                 self.playout.append(&self.decoded);
             }
-            Next::Silence => self.decoded.clear(),
+            Next::Starved { .. } | Next::Silence => self.pause(missing),
         }
         if self.decoded.is_empty() {
             let factor = (SAMPLE_RATE / self.codec.sample_rate()) as usize;
             self.decoded.resize(missing.div_ceil(factor), 0.0);
             self.playout.append(&self.decoded);
         }
+    }
+
+    /// The other side says nothing: what its room sounds like, as far as it told, for `missing` samples at 48 kHz.
+    fn pause(&mut self, missing: usize) {
+        self.decoded.clear();
+        let factor = (SAMPLE_RATE / self.codec.sample_rate()) as usize;
+        let samples = missing.div_ceil(factor);
+        if let Some((_, noise)) = &mut self.comfort {
+            self.decoded.resize(samples, 0.0);
+            noise.fill(&mut self.decoded);
+        } else {
+            self.decoder.comfort(samples, &mut self.decoded);
+        }
+        self.playout.append(&self.decoded);
     }
 
     /// Sound that waits to be played, in ticks of the RTP clock.

@@ -277,6 +277,38 @@ fn comfort_noise_and_unknown_payloads_are_no_loss() {
 }
 
 #[test]
+fn a_pause_sounds_as_the_other_side_said_until_it_speaks_again() {
+    let mut call = Call::new(Codec::Pcmu);
+    let mut rtp = crate::rtp::Sender::new(5, 1, 0);
+    let mut levels = Vec::new();
+    for frame in 0..150 {
+        let mut bytes = Vec::new();
+        // A tone of full scale, one word about the pause, and the tone again.
+        let sent = match frame {
+            0..50 | 100.. => rtp.write(0, &[[0x80; 4], [0x00; 4]].concat().repeat(20), &mut bytes),
+            50 => rtp.write(13, &[50], &mut bytes),
+            _ => false,
+        };
+        rtp.advance(160);
+        if sent {
+            call.bob.handle_packet(call.now, address(1000), &bytes);
+        }
+        let mut heard = [0.0; FRAME];
+        call.bob.play_frame(call.now, &mut heard);
+        levels.push(measure::level_dbfs(&heard).unwrap_or(-120.0));
+        call.now += Duration::from_millis(20);
+    }
+    let pause = &levels[58..98];
+    assert!(
+        pause.iter().all(|level| (level + 50.0).abs() < 3.0),
+        "{pause:?}"
+    );
+    assert!(levels[110..].iter().all(|level| *level > -20.0));
+    let counters = call.bob.counters();
+    assert_eq!((counters.lost, counters.starved), (0, 0), "{counters:?}");
+}
+
+#[test]
 fn a_pull_of_any_length_is_filled() {
     let mut call = Call::new(Codec::Pcmu);
     let mut random = StdRng::seed_from_u64(4);

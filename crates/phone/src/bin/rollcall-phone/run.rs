@@ -50,6 +50,9 @@ pub(crate) struct RunArguments {
     /// Answer every call at once.
     #[arg(long)]
     auto_answer: bool,
+    /// Calls at once; further ones that come in are answered busy.
+    #[arg(long, value_name = "CALLS", default_value = "2")]
+    max_calls: usize,
     /// Call this number as soon as the phone is registered.
     #[arg(long, value_name = "NUMBER")]
     dial: Option<String>,
@@ -106,6 +109,7 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         srtp: arguments.srtp,
         auto_answer: arguments.auto_answer,
         sip_t1: Duration::from_millis(arguments.sip_t1),
+        max_calls: arguments.max_calls,
         trusted_ca: arguments.tls_ca.clone(),
         websocket_path: arguments.ws_path.clone(),
         ..EngineConfig::default()

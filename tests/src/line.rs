@@ -1,0 +1,132 @@
+//! A call between the far end and our phone at devices of a sound server: what the phone sends, when, and how loud it is.
+
+use std::time::{Duration, Instant};
+
+use crate::far_end::{FarEnd, Registered, loudness};
+use crate::phone::{Phone, Running};
+use crate::pulse::Pulse;
+use crate::sound::Voice;
+use crate::waiting::eventually;
+
+/// Louder than anything but the tone that is spoken.
+const LOUD: f64 = 0.05;
+/// A sound server that hangs is noticed after three seconds, and then asked for up to eight.
+const SLOWLY: Duration = Duration::from_secs(40);
+
+/// A call that is up, and what came of it.
+#[derive(Debug)]
+pub struct Line {
+    /// The phone.
+    pub phone: Running,
+    far_end: FarEnd,
+    packets: Vec<(Instant, bool)>,
+}
+
+impl Line {
+    /// Starts a phone at these devices (in the words of `--audio`) and calls it. Needs a runtime around it.
+    pub async fn through(pulse: &Pulse, devices: &str) -> Line {
+        let far_end = FarEnd::listen();
+        let phone = Phone::at("1001", &far_end.address().to_string(), "secret")
+            .through_devices(pulse, devices)
+            .codecs("pcmu")
+            .answering()
+            .commanded()
+            .start();
+        eventually("sound works both ways", SLOWLY, async || {
+            match ready(&phone) {
+                Some((true, true)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        let registered: Registered = far_end.registered();
+        let _call = far_end.call(&registered);
+        Line {
+            phone,
+            far_end,
+            packets: Vec::new(),
+        }
+    }
+
+    /// Waits until the phone sends the tone that is spoken, or silence; when it began to.
+    pub async fn sends(&mut self, loud: bool) -> Instant {
+        let what = if loud {
+            "the tone is sent"
+        } else {
+            "silence is sent"
+        };
+        let from = self.packets.len();
+        eventually(what, SLOWLY, async || {
+            self.collect();
+            // Five in a row: a click is no tone, and a gap no silence.
+            let since = self.packets.get(from..).unwrap_or_default();
+            let run = since
+                .windows(5)
+                .find(|run| run.iter().all(|(_, is)| *is == loud));
+            run.map(|run| run[0].0)
+                .ok_or_else(|| format!("{} packets", since.len()))
+        })
+        .await
+    }
+
+    /// Waits until both sides work, one of them, or none.
+    pub async fn works(&self, microphone: bool, speaker: bool) {
+        eventually(
+            "the devices work as expected",
+            SLOWLY,
+            async || match ready(&self.phone) {
+                Some(both) if both == (microphone, speaker) => Ok(()),
+                other => Err(format!("{other:?}")),
+            },
+        )
+        .await;
+    }
+
+    /// Waits until these are the devices in use: microphone and loudspeaker, by their names.
+    pub async fn uses(&self, microphone: &str, speaker: &str) {
+        eventually("the devices are in use", SLOWLY, async || {
+            let events = self.phone.program.events();
+            let last = events
+                .iter()
+                .rfind(|event| event["event"] == "audio_devices");
+            let is = |side: &str, wanted: &str| {
+                last.and_then(|event| event[side].as_str())
+                    .is_some_and(|name| name == wanted)
+            };
+            match is("microphone", microphone) && is("speaker", speaker) {
+                true => Ok(()),
+                false => Err(format!("{last:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// The longest time between two packets so far, and how many there were.
+    pub fn longest_gap(&mut self) -> (Duration, usize) {
+        self.collect();
+        let gaps = self.packets.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        (gaps.max().unwrap_or(Duration::MAX), self.packets.len())
+    }
+
+    fn collect(&mut self) {
+        let came = self.far_end.rtp(Duration::ZERO);
+        let judged = came
+            .iter()
+            .map(|arrival| (arrival.at, loudness(&arrival.bytes) > LOUD));
+        self.packets.extend(judged);
+    }
+}
+
+/// What the phone said last of its microphone and its loudspeaker.
+fn ready(phone: &Running) -> Option<(bool, bool)> {
+    let events = phone.program.events();
+    let last = events
+        .iter()
+        .rfind(|event| event["event"] == "audio_ready")?;
+    Some((last["microphone"] == true, last["speaker"] == true))
+}
+
+/// A tone to speak, of half a minute.
+pub fn tone(folder: &tempfile::TempDir) -> Voice {
+    Voice::new(folder, "line", 440.0)
+}
