@@ -38,6 +38,16 @@ impl Port {
         find(|number| Some([Port::claim(number)?, Port::claim(number + 1)?]))
     }
 
+    /// Reserves three in a row.
+    ///
+    /// # Panics
+    ///
+    /// If there are none, or the claims' folder cannot be written.
+    pub fn reserve_three() -> [Port; 3] {
+        let claim = |number: u16| Port::claim(number);
+        find(|number| Some([claim(number)?, claim(number + 1)?, claim(number + 2)?]))
+    }
+
     /// The port of this number, if nobody has it.
     fn claim(number: u16) -> Option<Port> {
         let file = OpenOptions::new()

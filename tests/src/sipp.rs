@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::ports::Port;
 use crate::program::Program;
+use crate::surroundings::repository;
 
 /// What Debian's package `sip-tester` installs.
 const PROGRAM: &str = "/usr/bin/sipp";
@@ -69,6 +70,9 @@ Content-Length: 0
 pub struct Sipp {
     at: SocketAddr,
     phone: SocketAddr,
+    contact: String,
+    /// It takes the next ones for reports and video without being asked.
+    media: [Port; 3],
     folder: TempDir,
 }
 
@@ -87,7 +91,34 @@ impl Sipp {
         let scenario = SCENARIO.replace("CONTACT", contact);
         std::fs::write(folder.path().join("call.xml"), scenario)
             .unwrap_or_else(|error| panic!("{error}"));
-        Sipp { at, phone, folder }
+        Sipp {
+            at,
+            phone,
+            contact: contact.to_owned(),
+            media: Port::reserve_three(),
+            folder,
+        }
+    }
+
+    /// Begins to play a scenario of `tests/sipp`, as caller or as who is called, with more `options` of SIPp's.
+    ///
+    /// # Panics
+    ///
+    /// If there is none of this name.
+    pub fn play(&self, scenario: &str, options: &[&str]) -> Program {
+        let text = std::fs::read_to_string(repository().join(format!("tests/sipp/{scenario}.xml")));
+        let text = text.unwrap_or_else(|error| panic!("{scenario}: {error}"));
+        let file = self.folder.path().join(format!("{scenario}.xml"));
+        std::fs::write(&file, text.replace("CONTACT", &self.contact))
+            .unwrap_or_else(|error| panic!("{error}"));
+        let calls = text.find("recv request=\"INVITE\"").is_none_or(|at| {
+            // Who waits for an INVITE first is called.
+            text.find("<send").is_some_and(|send| send < at)
+        });
+        let mut more: Vec<&str> = options.to_vec();
+        let phone = self.phone.to_string();
+        more.extend(calls.then_some(phone.as_str()));
+        self.start(&file.to_string_lossy(), 1, &more)
     }
 
     /// Makes `calls` calls one after the other and waits until the last is over.
@@ -96,36 +127,46 @@ impl Sipp {
     ///
     /// If one of them fails.
     pub async fn call(&self, calls: u32) {
-        // It takes the next port for video without being asked.
-        let media = Port::reserve_two();
-        let mut arguments: Vec<String> = [
-            "-sf",
-            &self.folder.path().join("call.xml").to_string_lossy(),
-            "-i",
-            "127.0.0.1",
-            "-mi",
-            "127.0.0.1",
-            "-rtp_echo",
-            "-nostdin",
-            "-l",
-            "1",
-            "-r",
-            "50",
-            // A call that hangs is a failed call.
-            "-recv_timeout",
-            "5000",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        for (name, value) in [("-p", self.at.port()), ("-mp", media[0].number())] {
-            arguments.extend([name.to_owned(), value.to_string()]);
-        }
-        arguments.extend(["-m".to_owned(), calls.to_string(), self.phone.to_string()]);
-        let mut program = Program::start(Path::new(PROGRAM), arguments, &[]);
+        let file = self.folder.path().join("call.xml");
+        let phone = self.phone.to_string();
+        let mut program = self.start(
+            &file.to_string_lossy(),
+            calls,
+            &["-rtp_echo", "-r", "50", &phone],
+        );
         let status = program.ended(Duration::from_secs(60)).await;
         assert!(
             status.success(),
             "SIPp's calls did not all succeed: {status}\n{program:?}"
         );
+    }
+
+    fn start(&self, file: &str, calls: u32, more: &[&str]) -> Program {
+        let mut arguments: Vec<String> = [
+            "-sf",
+            file,
+            "-i",
+            "127.0.0.1",
+            "-mi",
+            "127.0.0.1",
+            "-nostdin",
+            "-l",
+            "1",
+            // A call that hangs is a failed call.
+            "-recv_timeout",
+            "10000",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let numbers = [
+            ("-p", self.at.port().into()),
+            ("-mp", self.media[0].number().into()),
+            ("-m", calls),
+        ];
+        for (name, value) in numbers {
+            arguments.extend([name.to_owned(), value.to_string()]);
+        }
+        arguments.extend(more.iter().map(|word| (*word).to_owned()));
+        Program::start(Path::new(PROGRAM), arguments, &[])
     }
 }

@@ -12,6 +12,15 @@ pub fn asterisk_root() -> PathBuf {
     named("ROLLCALL_ASTERISK_ROOT")
 }
 
+/// The unpacked Kamailio.
+///
+/// # Panics
+///
+/// If nobody named it: says how to.
+pub fn kamailio_root() -> PathBuf {
+    named("ROLLCALL_KAMAILIO_ROOT")
+}
+
 /// The tool that asks a server what its OpenAPI document promises.
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! Hold and transfers with Asterisk 22 between the phones: what it shows of its channels and bridges is the judge.
+//! Hold, transfers and session timers with Asterisk 22 between the phones: what it shows of its channels and bridges is the judge.
 
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::{Phone, Running};
@@ -131,4 +131,42 @@ async fn a_transfer_to_nobody_fails_and_the_call_goes_on() {
     assert!(failed["sip_code"].as_u64() >= Some(300), "{failed}");
     assert_eq!((calling.count("ended"), called.count("ended")), (0, 0));
     has_channels(&asterisk, &["1001", "1002"]).await;
+}
+
+#[tokio::test]
+async fn asterisk_hands_us_on_and_we_call_where_it_says() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let mut phone = Phone::of("1001", &asterisk).commanded().start();
+    phone.registered().await;
+    phone.tell("dial 603");
+    let referred = phone.event("referred").await;
+    let (first, second) = (&referred["call"], &referred["new"]);
+    phone
+        .event_where("answered", |event| event["call"] == *second)
+        .await;
+    let ended = phone
+        .event_where("ended", |event| event["call"] == *first)
+        .await;
+    assert_eq!(ended["reason"], "remote", "{ended}");
+    has_channels(&asterisk, &["1001"]).await;
+    phone.tell("hangup");
+    has_channels(&asterisk, &[]).await;
+}
+
+#[tokio::test]
+async fn a_session_interval_that_asterisk_finds_too_small_is_raised() {
+    let asterisk = Asterisk::start(Settings {
+        endpoint: "timers = required\ntimers_min_se = 3600\ntimers_sess_expires = 3600".to_owned(),
+        ..Settings::default()
+    })
+    .await;
+    asterisk.rx("pjsip set logger on").await;
+    let (mut calling, called) = talking(&asterisk).await;
+    calling.tell("hangup");
+    called.event("ended").await;
+    let said = asterisk.whole_log();
+    assert!(said.contains("SIP/2.0 422 "), "it had to be asked for");
+    // Asked for and granted, on the way to Asterisk and from it.
+    let agreed = said.matches("Session-Expires: 3600").count();
+    assert!(agreed >= 4, "{agreed}");
 }

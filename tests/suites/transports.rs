@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::Phone;
+use rollcall_e2e::relay::Relay;
 use rollcall_e2e::sound::{Voice, folder};
 use rollcall_e2e::waiting::PROMPTLY;
 use rollcall_e2e::{Asterisk, eventually};
@@ -67,6 +68,54 @@ async fn a_phone_registers_over_tls_and_hears_its_echo() {
 #[tokio::test]
 async fn a_phone_registers_over_a_websocket_and_hears_its_echo() {
     registers_and_hears_its_echo("ws", 660.0).await;
+}
+
+#[tokio::test]
+async fn a_call_is_carried_over_to_a_new_connection() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let relay = Relay::to(asterisk.sip_port());
+    let address = format!("127.0.0.1:{}", relay.port());
+    let mut phone = Phone::at("1001", &address, asterisk.password_of("1001"))
+        .over("tcp")
+        .commanded()
+        .start();
+    let before = phone.registered().await;
+    phone.tell("dial 600");
+    phone.event("answered").await;
+    relay.cut();
+    phone.event("registration_failed").await;
+    relay.mend();
+    let moved = |event: &serde_json::Value| event["contact"] != before.as_str();
+    phone.event_where("registered", moved).await;
+    // Only who was told of the new connection can end the call over it.
+    asterisk.rx("channel request hangup all").await;
+    let ended = phone.event("ended").await;
+    assert_eq!(ended["reason"], "remote", "{ended}");
+}
+
+#[tokio::test]
+async fn a_phone_answers_asterisks_challenge_by_sha_256() {
+    let asterisk = Asterisk::start(Settings {
+        auth: "supported_algorithms_uas = SHA-256".to_owned(),
+        ..Settings::default()
+    })
+    .await;
+    asterisk.rx("pjsip set logger on").await;
+    let mut phone = Phone::of("1001", &asterisk).commanded().start();
+    phone.registered().await;
+    phone.tell("dial 600");
+    phone.event("answered").await;
+    phone.tell("hangup");
+    phone.event("ended").await;
+    let said = asterisk.whole_log().to_ascii_lowercase();
+    let answered = said
+        .lines()
+        .filter(|line| line.contains("authorization:") && line.contains("algorithm=sha-256"));
+    assert!(answered.count() >= 2, "REGISTER and INVITE");
+    assert!(
+        !said.contains("algorithm=md5"),
+        "nothing weaker was offered"
+    );
 }
 
 #[tokio::test]

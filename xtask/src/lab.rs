@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Result, compile, packages, process, schemathesis, step, workspace};
+use crate::{Result, compile, kamailio, packages, process, schemathesis, step, workspace};
 
 /// The Asterisk that the project speaks to.
 const MAJOR: &str = "22";
@@ -66,6 +66,10 @@ pub(crate) fn print_environment() -> Result<()> {
     let lab = fetch()?;
     println!("export ROLLCALL_ASTERISK_ROOT='{}'", lab.root.display());
     println!(
+        "export ROLLCALL_KAMAILIO_ROOT='{}'",
+        kamailio::fetch()?.display()
+    );
+    println!(
         "export ROLLCALL_SCHEMATHESIS='{}'",
         schemathesis::fetch()?.display()
     );
@@ -103,7 +107,7 @@ fn unpack() -> Result<Lab> {
         let folder = cache.join(format!(".unpacking-{}-{suite}", std::process::id()));
         let result = step::run(
             &format!("unpack Asterisk from Debian {suite}"),
-            &mut mmdebstrap(suite, &folder, &mirror),
+            &mut mmdebstrap(suite, PACKAGES, &folder, &mirror),
         )
         .and_then(|_| open(&folder));
         match result {
@@ -115,7 +119,8 @@ fn unpack() -> Result<Lab> {
     Err(format!("no Asterisk {MAJOR} from {mirror}: {last}"))
 }
 
-fn mmdebstrap(suite: &str, folder: &Path, mirror: &str) -> Command {
+/// Unpacks packages with what they depend on into a folder.
+pub(crate) fn mmdebstrap(suite: &str, packages: &str, folder: &Path, mirror: &str) -> Command {
     let mut command = Command::new("mmdebstrap");
     command
         .args(["--variant=extract", "--components=main"])
@@ -123,7 +128,7 @@ fn mmdebstrap(suite: &str, folder: &Path, mirror: &str) -> Command {
             "--aptopt=Acquire::Check-Valid-Until \"false\"",
             "--aptopt=APT::Install-Recommends \"false\"",
         ])
-        .arg(format!("--include={PACKAGES}"))
+        .arg(format!("--include={packages}"))
         .arg(suite)
         .arg(folder)
         .arg(mirror);
@@ -185,7 +190,7 @@ fn libraries(root: &Path) -> Result<PathBuf> {
 }
 
 /// The Debian mirror that apt uses, or the one a person names.
-fn mirror() -> Result<String> {
+pub(crate) fn mirror() -> Result<String> {
     if let Ok(mirror) = env::var("ROLLCALL_DEBIAN_MIRROR") {
         return Ok(mirror);
     }

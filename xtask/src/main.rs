@@ -7,6 +7,7 @@ mod bench;
 mod compile;
 mod deny;
 mod elsewhere;
+mod kamailio;
 mod lab;
 mod packages;
 mod process;
@@ -55,7 +56,10 @@ fn main() -> ExitCode {
         ["soak", rest @ ..] => soak::soak(rest),
         ["windows"] => elsewhere::windows(),
         ["macos"] => elsewhere::macos(),
-        ["lab", "fetch"] => lab::fetch().map(|lab| println!("{}", lab.root.display())),
+        ["lab", "fetch"] => lab::fetch().and_then(|lab| {
+            println!("{}", lab.root.display());
+            kamailio::fetch().map(drop)
+        }),
         ["lab", "start"] => lab::start(),
         ["lab", "env"] => lab::print_environment(),
         [] | ["help" | "--help" | "-h"] => {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::runner::{self, Beside, Runner};
 use crate::step::Done;
-use crate::{Result, compile, deny, lab, packages, schemathesis, step, ui, workspace};
+use crate::{Result, compile, deny, kamailio, lab, packages, schemathesis, step, ui, workspace};
 
 const PARTS: [&str; 6] = ["fmt", "clippy", "deny", "ui", "unit", "e2e"];
 
@@ -132,6 +132,7 @@ impl Session<'_> {
         ui::build()?;
         if self.wants("e2e") {
             lab::fetch()?;
+            kamailio::fetch()?;
             ui::install_in(
                 &workspace::root().join("tests/socketio"),
                 "install the official Socket.IO client",
@@ -185,6 +186,7 @@ impl Session<'_> {
             .env("ROLLCALL_ARTIFACTS", workspace::root().join("artifacts"));
         if self.wants("e2e") {
             command.env("ROLLCALL_ASTERISK_ROOT", lab::fetch()?.root);
+            command.env("ROLLCALL_KAMAILIO_ROOT", kamailio::fetch()?);
             command.env("ROLLCALL_SCHEMATHESIS", schemathesis::fetch()?);
         }
         let done = step::attempt(name, &mut command)?;

@@ -37,6 +37,8 @@ pub(crate) struct Line {
     /// Whether the sound that flows is encrypted; none before any does.
     encrypted: Option<bool>,
     pub(crate) hold: Hold,
+    /// What we would describe now is not what the other side was told: our address is another one, or our offer was void.
+    pub(crate) untold: bool,
     /// Our SDP for the 200, made when the call came in.
     prepared: Bytes,
     /// We offered in a 200 and the answer comes with ACK.
@@ -65,6 +67,12 @@ impl Lines {
     pub(crate) fn answered(&self, call: CallRef) -> Option<CallId> {
         let (id, phase) = self.find(call)?;
         (phase == Phase::Answered).then_some(id)
+    }
+
+    pub(crate) fn all_answered(&self) -> Vec<CallId> {
+        let answered = self.lines.iter();
+        let answered = answered.filter(|(_, line)| line.phase == Phase::Answered);
+        answered.map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn insert_dialing(
@@ -190,7 +198,7 @@ impl Driver {
             Event::Ended { call, reason } => self.end_line(call, end_of(reason)),
             Event::OfferAnswered { call, sdp } => self.handle_offer_answered(call, &sdp),
             Event::OfferRefused { call, code } => self.handle_offer_refused(call, code),
-            Event::OfferDue { call } => self.offer_hold(call),
+            Event::OfferDue { call } => self.handle_offer_due(call),
             Event::Transfer {
                 call,
                 code,
@@ -528,6 +536,7 @@ impl Line {
             prepared: Bytes::new(),
             awaits_answer: false,
             hold: Hold::default(),
+            untold: false,
         }
     }
 
@@ -566,17 +575,21 @@ fn end_of(reason: EndReason) -> CallEnd {
             None,
             "The other side could no longer be reached.".to_owned(),
         ),
-        EndReason::Refused { code, reason, .. } => {
+        EndReason::Refused {
+            code,
+            reason,
+            response,
+        } => {
             let (kind, words) = refusal(code);
-            (
-                kind,
-                Some(code),
-                if words.is_empty() {
-                    format!("The call was refused: {reason} ({code}).")
-                } else {
-                    words
-                },
-            )
+            let mut words = match words.is_empty() {
+                true => format!("The call was refused: {reason} ({code})."),
+                false => words,
+            };
+            // RFC 3261 section 20.33; in a 486 it is when the other side is free again.
+            if let Some(after) = response.headers.seconds("Retry-After") {
+                words += &format!(" Try again in {} s.", after.as_secs().max(1));
+            }
+            (kind, Some(code), words)
         }
     };
     CallEnd {

@@ -22,6 +22,8 @@ const FAREWELL: Duration = Duration::from_secs(3);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// First and longest wait before a name is looked up again.
 const LOOKUP_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32));
+/// What to do about a telephone server that has trouble of its own.
+const WAIT: &str = "The phone tries again by itself; if it lasts, tell your administrator.";
 /// Largest SIP datagram.
 const MAX_DATAGRAM: usize = 65_535;
 
@@ -282,6 +284,7 @@ impl Driver {
             return;
         };
         let account = wanted.account.clone();
+        let before = self.link.as_ref().map(|link| (link.local, link.registrar));
         let (code, words) = match found.result {
             Ok(reached) => {
                 let opened = match &mut self.link {
@@ -294,6 +297,12 @@ impl Driver {
                 match opened {
                     Ok(()) => {
                         wanted.failures = 0;
+                        let now_at = self.link.as_ref().map(|link| link.registrar);
+                        if let Some((local, registrar)) = before
+                            && now_at == Some(registrar)
+                        {
+                            self.carry_calls_over(local);
+                        }
                         return;
                     }
                     Err(words) => (
@@ -491,7 +500,17 @@ impl Driver {
                 self.registered = false;
                 self.fail_over(&failure);
                 let words = self.words_for(&failure);
-                self.tell_failure(FailureCode::from(&failure), words, retry_in);
+                let code = FailureCode::from(&failure);
+                let next = match failure {
+                    Failure::Refused { code: 500..600, .. } if retry_in.is_some() => WAIT,
+                    _ => code.next_step(),
+                };
+                self.tell(PhoneEvent::RegistrationFailed {
+                    code,
+                    message: words,
+                    next: next.to_owned(),
+                    retry_in,
+                });
             }
             RegistrationEvent::Unregistered => {
                 self.registered = false;
@@ -525,6 +544,14 @@ impl Driver {
             Failure::WrongCredentials => {
                 "The telephone server does not accept this phone's user name or password."
                     .to_owned()
+            }
+            Failure::Refused {
+                code: code @ 503,
+                reason,
+            } => {
+                format!(
+                    "The telephone server is overloaded or under maintenance: {reason} ({code})."
+                )
             }
             Failure::Refused { code, reason } => {
                 format!("The telephone server refuses this phone: {reason} ({code}).")

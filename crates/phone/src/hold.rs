@@ -49,14 +49,15 @@ impl Driver {
         self.offer_hold(id);
     }
 
-    /// Offers what is wanted, unless it is agreed on or under way.
+    /// Offers what is wanted, from where we are, unless that is agreed on or an offer is under way.
     pub(crate) fn offer_hold(&mut self, id: CallId) {
         let codecs = self.config.codecs.clone();
         let (Some(line), Some(link)) = (self.lines.get_mut(id), &mut self.link) else {
             return;
         };
         let hold = &mut line.hold;
-        if hold.wanted == hold.agreed || hold.offered.is_some() {
+        let is_known = hold.wanted == hold.agreed && !line.untold;
+        if is_known || hold.offered.is_some() {
             return;
         }
         let mut local = line.local.clone();
@@ -64,10 +65,24 @@ impl Driver {
         hold.offered = Some(hold.wanted);
         let offer = sdp::offer(&local, &codecs, hold.direction());
         match link.ua.reoffer(Instant::now(), id, offer.into()) {
-            true => line.local = local,
+            true => {
+                line.local = local;
+                line.untold = false;
+            }
             // The user agent says when it may be asked for.
             false => hold.offered = None,
         }
+    }
+
+    /// It is time to ask: nothing stands in the way any more. What was offered before met an offer of theirs and is void
+    /// (RFC 3261 section 14.1).
+    pub(crate) fn handle_offer_due(&mut self, id: CallId) {
+        if let Some(line) = self.lines.get_mut(id)
+            && line.hold.offered.take().is_some()
+        {
+            line.untold = true;
+        }
+        self.offer_hold(id);
     }
 
     /// The other side took what we offered.

@@ -15,6 +15,7 @@ mod hold;
 mod info;
 mod interruption;
 mod link;
+mod moving;
 mod ports;
 mod resolve;
 mod sound;

@@ -1,6 +1,5 @@
-//! Classes of faults that SIP stacks have had, each held by a test that names it. Those of the parser and of the
-//! registration stand with their own: Content-Length overflow, white space in header names, absurd lengths, timers that
-//! underflow, a REGISTER answered for another Contact, a CANCEL after the final answer.
+//! Classes of faults that SIP stacks have had, each held by a test that names it. Those of the parser, of the registration
+//! and of SDP stand with their own; [`CLASSES`] says where.
 
 mod common;
 
@@ -12,6 +11,81 @@ use rollcall_sip::message::{HeadersView, Message, Method};
 use rollcall_sip::{Event, OutgoingOutcome, OutgoingRequest};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Every class of fault, the file of its test beside this crate, and the test.
+const CLASSES: [(&str, &str, &str); 12] = [
+    (
+        "Content-Length overflow",
+        "tests/messages.rs",
+        "content_length_bounds_the_body",
+    ),
+    (
+        "digest of absurd length",
+        "tests/digest.rs",
+        "a_digest_of_absurd_length_is_not_answered",
+    ),
+    (
+        "Contact of absurd length",
+        "tests/registration.rs",
+        "a_contact_of_absurd_length_in_the_200_is_no_registration_and_no_panic",
+    ),
+    (
+        "header-whitespace tricks",
+        "tests/messages.rs",
+        "control_characters_and_lone_carriage_returns_in_a_header_are_refused",
+    ),
+    (
+        "refresh-timer underflow",
+        "tests/registration.rs",
+        "no_lifetime_makes_the_refresh_timer_underflow_or_overflow",
+    ),
+    (
+        "use of a transaction after its end",
+        "tests/regressions.rs",
+        "a_transaction_is_not_used_after_its_end",
+    ),
+    (
+        "an answer to a transaction that has ended",
+        "tests/regressions.rs",
+        "an_answer_to_a_transaction_that_has_ended_is_counted_and_nothing_else",
+    ),
+    (
+        "too many media lines",
+        "../media/src/sdp/tests.rs",
+        "too_many_media_lines_are_refused",
+    ),
+    (
+        "REGISTER answered for another Contact",
+        "tests/registration.rs",
+        "a_200_without_our_contact_is_not_a_registration",
+    ),
+    (
+        "in-dialog request from another source",
+        "tests/regressions.rs",
+        "a_request_inside_a_dialog_from_another_source_is_answered_481_and_changes_nothing",
+    ),
+    (
+        "CANCEL after the final answer",
+        "tests/dialogs.rs",
+        "a_cancel_after_the_final_answer_changes_nothing",
+    ),
+    (
+        "a flood of requests that keeps a call from being ended",
+        "tests/regressions.rs",
+        "a_call_can_be_ended_when_there_is_no_room_for_other_requests",
+    ),
+];
+
+#[test]
+fn every_class_of_fault_has_its_test() {
+    for (class, file, test) in CLASSES {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = std::fs::read_to_string(&path);
+        let text = text.unwrap_or_else(|error| panic!("{class}: {}: {error}", path.display()));
+        let is_test = text.contains(&format!("#[test]\nfn {test}() {{"));
+        assert!(is_test, "{class}: {file} has no test {test}");
+    }
+}
 
 /// The phone's OPTIONS to the PBX, and the id by which the PBX may answer it.
 fn asked(world: &mut World) -> rollcall_sip::RequestId {

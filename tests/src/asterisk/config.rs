@@ -45,6 +45,8 @@ pub struct Settings {
     pub voicemail: bool,
     /// More lines of every endpoint, such as `rtcp_mux = yes`.
     pub endpoint: String,
+    /// More lines of every auth, such as `supported_algorithms_uas = SHA-256`.
+    pub auth: String,
     /// The manager's name and secret, for the server.
     pub manager: (String, String),
     /// Where contacts are kept.
@@ -70,6 +72,7 @@ impl Default for Settings {
             pass_hold: false,
             voicemail: false,
             endpoint: String::new(),
+            auth: String::new(),
             manager: ("rollcall".to_owned(), "secret-of-the-manager".to_owned()),
             ari: ("rollcall".to_owned(), "secret-of-ari".to_owned()),
             contacts: Contacts::default(),
@@ -97,7 +100,7 @@ const KEY: &str = "key.pem";
 
 /// What is loaded: what this product touches, and nothing that talks to the outside.
 const MODULES: &str = "
-app_dial app_echo app_milliwatt app_playback app_queue app_read app_senddtmf app_stack app_verbose app_chanspy app_confbridge
+app_dial app_echo app_milliwatt app_playback app_queue app_read app_senddtmf app_stack app_transfer app_verbose app_chanspy app_confbridge
 bridge_builtin_features bridge_holding bridge_native_rtp bridge_simple bridge_softmix
 chan_pjsip codec_a_mu codec_alaw codec_g722 codec_opus_open_source codec_resample codec_ulaw
 format_pcm format_sln format_wav
@@ -148,6 +151,10 @@ exten => 602,1,Answer()
  same => n,Read(KEYS,,4,,1,10)
  same => n,SendDTMF(${KEYS})
  same => n,Wait(10)
+; Answers, and hands whoever called on to the echo
+exten => 603,1,Answer()
+ same => n,Transfer(PJSIP/sip:600@${CHANNEL(pjsip,local_addr)})
+ same => n,Hangup()
 ; Leaves a message
 exten => _700X.,1,Answer()
  same => n,VoiceMail(${EXTEN:3}@default,s)
@@ -416,6 +423,7 @@ fn endpoint(
         pass_hold,
         voicemail,
         endpoint,
+        auth,
         ..
     }: &Settings,
 ) -> String {
@@ -446,6 +454,7 @@ type = auth
 auth_type = userpass
 username = {extension}
 password = {password}
+{auth}
 
 [{extension}]
 type = aor

@@ -185,6 +185,11 @@ impl Asterisk {
         format!("127.0.0.1:{}", self.sip.number())
     }
 
+    /// The port of those transports.
+    pub fn sip_port(&self) -> u16 {
+        self.sip.number()
+    }
+
     /// `127.0.0.1:PORT` of its SIP transport over TLS.
     pub fn sip_over_tls(&self) -> String {
         format!("127.0.0.1:{}", self.tls.number())
@@ -247,7 +252,7 @@ impl Asterisk {
 
     /// The lines of its log that tell of a database that did not do what was asked.
     pub fn complaints_of_databases(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.folder.path().join("log/full")).unwrap_or_default();
+        let text = self.whole_log();
         let of_databases = [
             "SQL Exec",
             "locked",
@@ -263,9 +268,14 @@ impl Asterisk {
             .collect()
     }
 
+    /// All of its log.
+    pub fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log/full")).unwrap_or_default()
+    }
+
     /// The tail of its log.
     pub fn log(&self) -> String {
-        let text = std::fs::read_to_string(self.folder.path().join("log/full")).unwrap_or_default();
+        let text = self.whole_log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(80)..].join("\n")
     }

@@ -23,15 +23,39 @@ const RECOVERY: Duration = Duration::from_millis(20);
 
 pub(super) struct Line {
     session: Rc<RefCell<Session>>,
-    rtp: Rc<UdpSocket>,
-    rtcp: Option<Rc<UdpSocket>>,
-    readers: Vec<JoinHandle<()>>,
+    sockets: Sockets,
     /// What came from the other side in this turn.
     pub(super) heard: Vec<f32>,
     pub(super) devices: CallDevices,
 }
 
-impl Drop for Line {
+/// A call's sockets and the tasks that read them.
+struct Sockets {
+    rtp: Rc<UdpSocket>,
+    rtcp: Option<Rc<UdpSocket>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Sockets {
+    /// Belongs to a `LocalSet`.
+    fn open(sockets: MediaSockets, session: &Rc<RefCell<Session>>) -> Result<Sockets, String> {
+        let socket = |socket| UdpSocket::from_std(socket).map(Rc::new);
+        let rtp = socket(sockets.rtp).map_err(|error| error.to_string())?;
+        // Without reports a call is still a call.
+        let rtcp = sockets.rtcp.and_then(|rtcp| socket(rtcp).ok());
+        let read = |socket: &Rc<UdpSocket>, take: Take| {
+            tokio::task::spawn_local(read(Rc::clone(socket), Rc::clone(session), take))
+        };
+        let mut readers = vec![read(&rtp, Session::handle_packet)];
+        readers.extend(
+            rtcp.as_ref()
+                .map(|rtcp| read(rtcp, Session::handle_control)),
+        );
+        Ok(Sockets { rtp, rtcp, readers })
+    }
+}
+
+impl Drop for Sockets {
     fn drop(&mut self) {
         for reader in &self.readers {
             reader.abort();
@@ -45,26 +69,19 @@ impl Line {
         let config = Config::new(negotiated, &mut rand::rng());
         let session = Session::new(config).map_err(|error| error.to_string())?;
         let session = Rc::new(RefCell::new(session));
-        let socket = |socket| UdpSocket::from_std(socket).map(Rc::new);
-        let rtp = socket(sockets.rtp).map_err(|error| error.to_string())?;
-        // Without reports a call is still a call.
-        let rtcp = sockets.rtcp.and_then(|rtcp| socket(rtcp).ok());
-        let read = |socket: &Rc<UdpSocket>, take: Take| {
-            tokio::task::spawn_local(read(Rc::clone(socket), Rc::clone(&session), take))
-        };
-        let mut readers = vec![read(&rtp, Session::handle_packet)];
-        readers.extend(
-            rtcp.as_ref()
-                .map(|rtcp| read(rtcp, Session::handle_control)),
-        );
+        let sockets = Sockets::open(sockets, &session)?;
         Ok(Line {
             session,
-            rtp,
-            rtcp,
-            readers,
+            sockets,
             heard: vec![0.0; FRAME],
             devices: CallDevices::default(),
         })
+    }
+
+    /// Goes on with other sockets; what was on its way to the old ones is lost.
+    pub(super) fn rebind(&mut self, sockets: MediaSockets) -> Result<(), String> {
+        self.sockets = Sockets::open(sockets, &self.session)?;
+        Ok(())
     }
 
     pub(super) fn session(&self) -> RefMut<'_, Session> {
@@ -80,7 +97,7 @@ impl Line {
     pub(super) fn send(&self, now: Instant, spoken: &[f32]) {
         let mut session = self.session.borrow_mut();
         if let Some(transmit) = session.send_frame(spoken) {
-            put(&self.rtp, transmit);
+            put(&self.sockets.rtp, transmit);
         }
         let socket = self.control_socket(&session);
         if let (Some(transmit), Some(socket)) = (session.poll_control(now), socket) {
@@ -100,8 +117,8 @@ impl Line {
 
     fn control_socket(&self, session: &Session) -> Option<&UdpSocket> {
         match session.negotiated().rtcp.mux {
-            true => Some(&self.rtp),
-            false => self.rtcp.as_deref(),
+            true => Some(&self.sockets.rtp),
+            false => self.sockets.rtcp.as_deref(),
         }
     }
 }

@@ -32,6 +32,11 @@ pub(crate) use devices::InUse;
 /// What the media thread is asked.
 #[derive(Debug)]
 pub(crate) enum SoundCommand {
+    /// Go on with other sockets: our address is another one.
+    Rebind {
+        call: CallId,
+        sockets: MediaSockets,
+    },
     /// Let a call's sound flow.
     Start {
         call: CallId,

@@ -98,6 +98,13 @@ impl Thread {
                 sockets,
                 negotiated,
             } => self.start(call, sockets, negotiated),
+            SoundCommand::Rebind { call, sockets } => {
+                if let Some(Err(message)) =
+                    self.lines.get_mut(&call).map(|line| line.rebind(sockets))
+                {
+                    self.tell(SoundReport::CallFailed { call, message });
+                }
+            }
             SoundCommand::Update { call, negotiated } => self.update(call, negotiated),
             SoundCommand::Stop { id, call } => self.stop(id, call),
             SoundCommand::Press { call, digits } => {

@@ -24,8 +24,12 @@ pub(crate) struct ParseArguments {
 /// result, not a failure.
 pub(crate) fn parse(arguments: &ParseArguments) -> anyhow::Result<ExitCode> {
     for file in &arguments.files {
-        let bytes =
-            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes = std::fs::read(file).with_context(|| {
+            format!(
+                "cannot read {}; name a file that holds one SIP message as it came from the wire",
+                file.display()
+            )
+        })?;
         let verdict = match parse_message(&bytes) {
             Ok(Message::Request(request)) => format!("ok {}", request.method),
             Ok(Message::Response(response)) => format!("ok {}", response.status_code.code()),

@@ -211,7 +211,10 @@ fn account(arguments: &RunArguments) -> anyhow::Result<Account> {
         .strip_prefix("sip:")
         .unwrap_or(&arguments.account);
     let Some((user, registrar)) = address.split_once('@') else {
-        bail!("--account is not sip:USER@REGISTRAR[:PORT]");
+        bail!(
+            "--account is not sip:USER@REGISTRAR[:PORT]; write the extension and the telephone server, such as \
+             --account sip:1001@pbx.example"
+        );
     };
     let (registrar, named) = match registrar.split_once(";transport=") {
         Some((registrar, name)) => (
@@ -222,11 +225,15 @@ fn account(arguments: &RunArguments) -> anyhow::Result<Account> {
     };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     if user.is_empty() || !user.chars().all(is_plain) {
-        bail!("--account has no usable user: letters, digits, - _ . + only");
+        bail!(
+            "--account has no usable user: letters, digits, - _ . + only; write the extension alone in front of the @, \
+             without its password"
+        );
     }
     let password = std::env::var(&arguments.password_env).with_context(|| {
         format!(
-            "the environment variable {} holds no password",
+            "the environment variable {0} holds no password; set it where no other program sees it, such as by \
+             `read -rs {0} && export {0}`, and start again",
             arguments.password_env
         )
     })?;
