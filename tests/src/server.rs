@@ -51,6 +51,8 @@ pub struct Options {
     /// A configuration instead of these tests' own, with `{listen}`, `{folder}`, `{database}`, `{ami}`, `{http}` and
     /// `{sip}` where its address, folders, ports and registrar belong.
     pub config: Option<String>,
+    /// What phones are told of the telephone server: address and transport. Its own address for UDP by default.
+    pub registrar: Option<(String, &'static str)>,
     /// Sections added to these tests' own configuration.
     pub more: String,
 }
@@ -70,6 +72,7 @@ username = \"{manager}\"
 secret_file = \"{folder}/ami.secret\"
 [sip]
 server = \"{sip}\"
+transport = \"{transport}\"
 [alignment]
 heartbeat_ms = 1000
 lease_ms = {lease}
@@ -432,6 +435,8 @@ impl Server {
             Contacts::Astdb => "mirror",
             Contacts::Table(_) | Contacts::Remote(_) => "shared",
         };
+        let udp = || (pbx.sip(), "udp");
+        let (registrar, transport) = options.registrar.clone().unwrap_or_else(udp);
         let own = || CONFIG.to_owned() + if options.ari { ARI } else { "" } + &options.more;
         let values = [
             ("{listen}", format!("127.0.0.1:{}", self.port.number())),
@@ -443,7 +448,8 @@ impl Server {
             ("{http}", pbx.http_port().unwrap_or_default().to_string()),
             ("{manager}", manager.clone()),
             ("{ari}", ari.clone()),
-            ("{sip}", pbx.sip()),
+            ("{sip}", registrar),
+            ("{transport}", transport.to_owned()),
             ("{lease}", LEASE.as_millis().to_string()),
         ];
         let text = values.iter().fold(

@@ -38,6 +38,7 @@ async fn we_call(scenario: &str, options: &[&str]) -> Running {
     phone.event("answered").await;
     phone.tell("hangup");
     has_played(playing).await;
+    phone.event("ended").await;
     assert_eq!((phone.count("answered"), phone.count("ended")), (1, 1));
     phone
 }
@@ -82,6 +83,7 @@ async fn reliable_provisional_answers_are_acknowledged_and_carry_the_sound() {
 async fn a_200_that_was_lost_comes_again() {
     let (phone, sipp) = meeting(Phone::answering).await;
     has_played(sipp.play("lost_200", &["-nr"])).await;
+    phone.event("ended").await;
     assert_eq!((phone.count("answered"), phone.count("ended")), (1, 1));
 }
 

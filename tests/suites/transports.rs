@@ -5,9 +5,10 @@ use std::time::Duration;
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::Phone;
 use rollcall_e2e::relay::Relay;
+use rollcall_e2e::server::Options;
 use rollcall_e2e::sound::{Voice, folder};
 use rollcall_e2e::waiting::PROMPTLY;
-use rollcall_e2e::{Asterisk, eventually};
+use rollcall_e2e::{Agent, Asterisk, Scene, eventually};
 
 /// A phone for 1001 over this transport.
 fn phone(asterisk: &Asterisk, transport: &str) -> Phone {
@@ -91,6 +92,24 @@ async fn a_call_is_carried_over_to_a_new_connection() {
     asterisk.rx("channel request hangup all").await;
     let ended = phone.event("ended").await;
     assert_eq!(ended["reason"], "remote", "{ended}");
+}
+
+#[tokio::test]
+async fn an_agent_whose_server_says_tls_is_available_over_tls() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let options = Options {
+        registrar: Some((asterisk.sip_over_tls(), "tls")),
+        ..Options::default()
+    };
+    let scene = Scene::beside(asterisk, options).await;
+    let certificate = scene.asterisk.certificate();
+    let _agent = Agent::new("1001")
+        .with(["--sip-ca".into(), certificate.into_os_string()])
+        .start(&scene.server);
+    scene.all_say_available("1001").await;
+    let listed = scene.asterisk.rx("database show registrar/contact").await;
+    let listed = listed.to_ascii_lowercase();
+    assert!(listed.contains("transport=tls"), "{listed}");
 }
 
 #[tokio::test]

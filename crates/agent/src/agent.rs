@@ -1,6 +1,6 @@
 //! Starting one person's day, and asking of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rollcall_phone::{AudioChoice, Codec, Engine, EngineConfig, PhoneEvent};
 use rollcall_wire::{check, http::ErrorBody};
@@ -28,6 +28,8 @@ pub struct AgentConfig {
     pub codecs: Vec<Codec>,
     /// Answer incoming calls at once.
     pub auto_answer: bool,
+    /// The one authority whose certificates of telephone servers are trusted, a PEM file; the system's own by default.
+    pub sip_ca: Option<PathBuf>,
     /// How often the engine's vitals go to the server. Two seconds by default; the server's lease is 15 s.
     pub vitals_every: Duration,
     /// How long things may take.
@@ -44,6 +46,7 @@ impl AgentConfig {
             audio: AudioChoice::default(),
             codecs: Codec::DEFAULT.to_vec(),
             auto_answer: false,
+            sip_ca: None,
             vitals_every: Duration::from_secs(2),
             patience: Patience::default(),
             keeper: Arc::new(MemoryOnly),
@@ -74,6 +77,7 @@ impl Agent {
             audio: config.audio.clone(),
             codecs: config.codecs.clone(),
             auto_answer: config.auto_answer,
+            trusted_ca: config.sip_ca.clone(),
             vitals_every: config.vitals_every,
             max_calls: 1,
             ..EngineConfig::default()

@@ -179,8 +179,8 @@ pub fn unsupported_transport(transport: &str) -> ErrorBody {
     new(
         "unsupported_transport",
         format!(
-            "The telephone server is to be reached by {transport:?}, which this phone does not speak; it speaks UDP only."
+            "The telephone server is to be reached by {transport:?}, which this phone does not speak; it speaks UDP, TCP, TLS, WS and WSS."
         ),
-        "Ask your administrator to set the server's sip.transport to udp, or to give you a phone that speaks it.",
+        "Ask your administrator to set the server's sip.transport to one of these.",
     )
 }

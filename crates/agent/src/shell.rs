@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rollcall_phone::{Account as SipAccount, Credentials, PhoneCommand, PhoneEvent};
+use rollcall_phone::{Account as SipAccount, Credentials, PhoneCommand, PhoneEvent, Transport};
 use rollcall_wire::{
     http::{AgentOnlineRequest, LoginRequest, LoginResponse},
     realtime::DeviceHeartbeat,
@@ -86,6 +86,8 @@ impl Keys {
 struct Sip {
     user: String,
     registrar: String,
+    /// None where the server names one that the phone does not speak; the day then asks for no registration.
+    transport: Option<Transport>,
     username: String,
     password: Secret,
 }
@@ -229,6 +231,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
         let sip = user.pjsip.map(|pjsip| Sip {
             user: extension,
             registrar: pjsip.server,
+            transport: Transport::named(&pjsip.transport),
             username: pjsip.username,
             password: Secret::new(pjsip.password),
         });
@@ -430,7 +433,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
             .secrets
             .get(&session)
             .and_then(|s| s.sip.as_ref());
-        let Some(sip) = sip else {
+        let Some((sip, transport)) = sip.and_then(|sip| Some((sip, sip.transport?))) else {
             return;
         };
         let credentials = Credentials {
@@ -445,7 +448,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
         );
         let account = SipAccount {
             // The one that an account may name; whatever the name service prefers, the server knows better.
-            transport: Some(rollcall_phone::Transport::Udp),
+            transport: Some(transport),
             ..account
         };
         self.ask_phone(PhoneCommand::Register(account));

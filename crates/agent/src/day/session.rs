@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rollcall_phone::Transport;
 use rollcall_wire::{
     check,
     http::ErrorBody,
@@ -10,9 +11,6 @@ use rollcall_wire::{
 
 use super::{Account, At, CommandId, Day, Effect, Failure, FailureKind, Now};
 use crate::{backoff::Backoff, problem};
-
-/// The one SIP transport that the phone speaks.
-const TRANSPORT: &str = "udp";
 
 /// A session with the server, by its number; its secrets are elsewhere.
 #[derive(Debug)]
@@ -85,7 +83,7 @@ impl Session {
 impl Account {
     fn fits_the_phone(&self) -> bool {
         let transport = self.transport.as_deref().unwrap_or_default();
-        self.extension.is_some() && transport.eq_ignore_ascii_case(TRANSPORT)
+        self.extension.is_some() && Transport::named(transport).is_some()
     }
 }
 

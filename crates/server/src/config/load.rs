@@ -9,7 +9,7 @@ use figment::{
 };
 use thiserror::Error;
 
-use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Mode, Secret, Transport};
+use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Mode, Secret};
 use crate::db;
 
 /// The first part of every variable of ours is one of these.
@@ -92,12 +92,6 @@ impl Config {
             && !(ari.url.starts_with("http://") || ari.url.starts_with("https://"))
         {
             return invalid("ari.url must be http://HOST:PORT or https://HOST:PORT");
-        }
-        if self.sip.transport != Transport::Udp {
-            return Err(ConfigError::Invalid(format!(
-                "sip.transport must be \"udp\": the apps do not speak \"{}\" yet, and would use clear UDP all the same",
-                self.sip.transport.as_str()
-            )));
         }
         if self.mode == Mode::Claims && self.ami.is_some() {
             return invalid(
@@ -415,17 +409,15 @@ mod tests {
     }
 
     #[test]
-    fn a_transport_that_the_apps_do_not_speak_is_refused_before_a_phone_takes_clear_udp_for_it() {
-        for transport in ["tcp", "tls", "ws", "wss"] {
-            let words = Config::from_toml(&format!("[sip]\ntransport = \"{transport}\""))
-                .unwrap_err()
-                .to_string();
-            assert!(
-                words.contains("sip.transport") && words.contains(transport),
-                "{words}"
-            );
+    fn every_transport_of_the_apps_may_be_named_and_no_other() {
+        for transport in ["udp", "tcp", "tls", "ws", "wss"] {
+            let config = Config::from_toml(&format!("[sip]\ntransport = \"{transport}\""));
+            assert_eq!(config.unwrap().sip.transport.as_str(), transport);
         }
-        assert!(Config::from_toml("[sip]\ntransport = \"udp\"").is_ok());
+        let words = Config::from_toml("[sip]\ntransport = \"sctp\"")
+            .unwrap_err()
+            .to_string();
+        assert!(words.contains("sctp") && words.contains("tls"), "{words}");
     }
 
     #[test]

@@ -144,7 +144,8 @@ pub struct TlsConfig {
 pub struct SipConfig {
     /// `host` or `host:port`, as the phones reach it.
     pub server: String,
-    /// `udp`; the other transports have a name already, and are refused until the apps speak them.
+    /// How phones speak with it: `udp`, `tcp`, `tls`, `ws` or `wss`. An app that speaks UDP only refuses any other with a
+    /// next step, and does not register.
     pub transport: Transport,
 }
 

@@ -30,6 +30,16 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Every transport.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
+    /// The transport of this name (`udp`, `tcp`, `tls`, `ws`, `wss`), in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|known| known.via_token().eq_ignore_ascii_case(name))
+    }
+
     /// Whether the transport itself delivers or fails, so that requests are sent once.
     pub fn is_reliable(self) -> bool {
         self != Self::Udp

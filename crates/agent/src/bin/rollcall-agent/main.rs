@@ -53,6 +53,10 @@ struct Arguments {
     /// Answer incoming calls at once.
     #[arg(long)]
     auto_answer: bool,
+    /// Trust certificates of this authority (a PEM file) where the telephone server speaks TLS or WSS, instead of the
+    /// system's.
+    #[arg(long, value_name = "FILE")]
+    sip_ca: Option<PathBuf>,
     /// Call this number as soon as the phone is registered.
     #[arg(long, value_name = "NUMBER")]
     dial: Option<String>,
@@ -110,6 +114,7 @@ fn run(arguments: Arguments) -> anyhow::Result<End> {
     config.audio = arguments.audio.clone();
     config.codecs.clone_from(&arguments.codecs);
     config.auto_answer = arguments.auto_answer;
+    config.sip_ca.clone_from(&arguments.sip_ca);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

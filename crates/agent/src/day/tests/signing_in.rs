@@ -234,7 +234,7 @@ fn a_second_sign_in_is_refused() {
 
 #[test]
 fn an_account_for_another_transport_is_refused_with_a_next_step_and_never_registered_over_udp() {
-    for transport in ["tls", "wss", "tcp", ""] {
+    for transport in ["sctp", "dtls", ""] {
         let mut bench = Bench::new();
         bench.begin();
         let account = Account {
@@ -254,6 +254,27 @@ fn an_account_for_another_transport_is_refused_with_a_next_step_and_never_regist
         assert_eq!(codes(&bench), ["unsupported_transport"]);
         bench.link(LinkEvent::Reregister);
         assert!(bench.effects().is_empty());
+    }
+}
+
+#[test]
+fn an_account_for_any_transport_that_the_phone_speaks_is_registered() {
+    for transport in ["udp", "tcp", "TLS", "ws", "wss"] {
+        let mut bench = Bench::new();
+        bench.begin();
+        let account = Account {
+            transport: Some(transport.to_owned()),
+            ..account(Some("1001"), Role::Agent)
+        };
+        bench.hear(Input::LoggedIn {
+            session: 1,
+            result: Ok(account),
+        });
+        assert_eq!(
+            bench.effects(),
+            ["Login", "OpenLink", "Register"],
+            "{transport}"
+        );
     }
 }
 

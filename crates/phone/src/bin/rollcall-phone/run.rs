@@ -72,16 +72,7 @@ pub(crate) struct RunArguments {
 }
 
 fn transport(name: &str) -> Result<Transport, String> {
-    let all = [
-        Transport::Udp,
-        Transport::Tcp,
-        Transport::Tls,
-        Transport::Ws,
-        Transport::Wss,
-    ];
-    all.into_iter()
-        .find(|known| known.via_token().eq_ignore_ascii_case(name))
-        .ok_or_else(|| "the transport is udp, tcp, tls, ws or wss".to_owned())
+    Transport::named(name).ok_or_else(|| "the transport is udp, tcp, tls, ws or wss".to_owned())
 }
 
 /// What `--dtmf` names.
