@@ -441,6 +441,12 @@ impl Driver {
                 transport,
                 destination,
             }) => link.ua.handle_transport_error(now, transport, destination),
+            Ok(Received::Rerouted) => {
+                tracing::info!("the way to this phone is another one; it registers anew");
+                let local = link.local;
+                link.ua.refresh(now);
+                self.carry_calls_over(local);
+            }
             Ok(Received::Down { place, words }) => self.lose_connection(place, &words),
             Ok(Received::Nothing) => {}
             Err(error) => tracing::debug!(%error, "SIP socket"),
@@ -484,6 +490,8 @@ impl Driver {
                 self.told_registering = false;
                 if let Some(link) = &mut self.link {
                     link.failovers = 0;
+                    let answers = link.ua.is_outbound();
+                    link.transports.set_answers_stun(answers);
                 }
                 self.tell(PhoneEvent::Registered {
                     contact,

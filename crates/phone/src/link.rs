@@ -243,7 +243,7 @@ fn take(reached: Reached, config: &EngineConfig) -> Result<(Transports, SocketAd
             socket.set_nonblocking(true).map_err(words)?;
             let address = socket.local_addr().map_err(words)?;
             let socket = UdpSocket::from_std(socket).map_err(words)?;
-            let transports = Transports::udp(socket, terms, config.keep_alive);
+            let transports = Transports::udp(socket, place.address, terms, config.keep_alive);
             Ok((transports, address))
         }
     }

@@ -5,6 +5,7 @@
 
 mod connection;
 mod dial;
+mod stun;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use rollcall_sip::{Transmit, Transport};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
+use tokio::time::Interval;
 
 pub(crate) use connection::Arrival;
 use connection::Connection;
@@ -40,10 +42,19 @@ pub(crate) struct Transports {
 
 #[derive(Debug)]
 enum Main {
-    Udp(UdpSocket),
+    Udp(Datagrams),
     Stream(Connection),
     /// The connection is gone.
     Down,
+}
+
+/// A socket for datagrams, and the way through it to the registrar.
+#[derive(Debug)]
+struct Datagrams {
+    socket: UdpSocket,
+    registrar: SocketAddr,
+    pulse: stun::Pulse,
+    beats: Interval,
 }
 
 /// The TCP connection beside UDP.
@@ -69,6 +80,8 @@ pub(crate) enum Received {
         transport: Transport,
         destination: SocketAddr,
     },
+    /// The way to us over UDP is another one, or none: the registrar has to be told anew.
+    Rerouted,
     /// The connection to the registrar is gone.
     Down { place: Place, words: String },
     /// Nothing that concerns anybody.
@@ -83,14 +96,33 @@ pub(crate) enum Length {
 }
 
 impl Transports {
-    /// Over UDP, from this socket.
-    pub(crate) fn udp(socket: UdpSocket, terms: Terms, keep_alive: Duration) -> Self {
+    /// Over UDP, from this socket to this registrar.
+    pub(crate) fn udp(
+        socket: UdpSocket,
+        registrar: SocketAddr,
+        terms: Terms,
+        keep_alive: Duration,
+    ) -> Self {
+        let datagrams = Datagrams {
+            socket,
+            registrar,
+            pulse: stun::Pulse::default(),
+            // Translators forget UDP sooner than connections (RFC 5626 section 4.4.2).
+            beats: connection::ticks(keep_alive * 4 / 5),
+        };
         Self::new(
-            Main::Udp(socket),
+            Main::Udp(datagrams),
             mpsc::channel(ARRIVALS),
             terms,
             keep_alive,
         )
+    }
+
+    /// Whether the registrar answers STUN where it speaks SIP; over connections that makes no difference.
+    pub(crate) fn set_answers_stun(&mut self, answers: bool) {
+        if let Main::Udp(datagrams) = &mut self.main {
+            datagrams.pulse.set_answers(answers);
+        }
     }
 
     /// Over a connection that stands.
@@ -122,13 +154,9 @@ impl Transports {
 
     /// The next thing from the network; datagrams are put into `buffer`. May be dropped at any moment without loss.
     pub(crate) async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        let arrival = match &self.main {
-            Main::Udp(socket) => tokio::select! {
-                received = socket.recv_from(buffer) => {
-                    let (length, from) = received?;
-                    let length = Length::InBuffer(length);
-                    return Ok(Received::Message { transport: Transport::Udp, from, length });
-                }
+        let arrival = match &mut self.main {
+            Main::Udp(datagrams) => tokio::select! {
+                received = datagrams.receive(buffer) => return received,
                 arrival = self.arrivals.1.recv() => arrival,
             },
             Main::Stream(_) | Main::Down => self.arrivals.1.recv().await,
@@ -140,9 +168,12 @@ impl Transports {
     pub(crate) async fn send(&mut self, transmit: Transmit) -> bool {
         match &self.main {
             Main::Udp(_) if transmit.transport == Transport::Tcp => self.send_beside(transmit),
-            Main::Udp(socket) => {
+            Main::Udp(datagrams) => {
                 // A lost datagram is the transactions' business; so is a socket that fails.
-                let sent = socket.send_to(&transmit.bytes, transmit.destination).await;
+                let sent = datagrams
+                    .socket
+                    .send_to(&transmit.bytes, transmit.destination)
+                    .await;
                 if let Err(error) = sent {
                     tracing::debug!(%error, destination = %transmit.destination, "SIP socket");
                 }
@@ -157,8 +188,10 @@ impl Transports {
     /// The same without waiting: what cannot be taken at once is lost.
     pub(crate) fn send_now(&self, transmit: &Transmit) {
         match &self.main {
-            Main::Udp(socket) => {
-                let _ = socket.try_send_to(&transmit.bytes, transmit.destination);
+            Main::Udp(datagrams) => {
+                let _ = datagrams
+                    .socket
+                    .try_send_to(&transmit.bytes, transmit.destination);
             }
             Main::Stream(connection) => {
                 let _ = connection.send(transmit.bytes.clone());
@@ -257,5 +290,35 @@ impl Transports {
             let _ = arrivals.send(arrival).await;
         });
         true
+    }
+}
+
+impl Datagrams {
+    /// The next datagram, or news of the way. May be dropped at any moment without loss.
+    async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let way = tokio::select! {
+            received = self.socket.recv_from(buffer) => {
+                let (length, from) = received?;
+                let datagram = buffer.get(..length).unwrap_or_default();
+                if !stun::is_stun(datagram) {
+                    let length = Length::InBuffer(length);
+                    return Ok(Received::Message { transport: Transport::Udp, from, length });
+                }
+                match from == self.registrar {
+                    true => self.pulse.hear(datagram),
+                    false => stun::Way::Same,
+                }
+            }
+            _ = self.beats.tick() => {
+                let (sign, way) = self.pulse.beat(rand::random());
+                // A lost one is one of several.
+                let _ = self.socket.try_send_to(&sign, self.registrar);
+                way
+            }
+        };
+        Ok(match way {
+            stun::Way::Same => Received::Nothing,
+            stun::Way::Other => Received::Rerouted,
+        })
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Registration {
     leaving_for_all: bool,
     service_route: Vec<String>,
     bindings: Vec<NameAddr>,
+    /// The registrar takes part in RFC 5626, and so answers our signs of life.
+    outbound: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +85,18 @@ impl Registration {
             leaving_for_all: false,
             service_route: Vec::new(),
             bindings: Vec::new(),
+            outbound: false,
         }
     }
 
     /// The route that the registrar wants our requests to take (RFC 3608).
     pub(crate) fn service_route(&self) -> &[String] {
         &self.service_route
+    }
+
+    /// Whether the registrar takes part in RFC 5626 (its section 6: it says so in its 200).
+    pub(crate) fn is_outbound(&self) -> bool {
+        self.outbound
     }
 
     /// The contacts that the registrar named last.
@@ -255,6 +263,8 @@ impl Registration {
         let expires = granted(&own, &response.headers).unwrap_or(self.expires);
         let routes = response.headers.texts("Service-Route");
         self.service_route = routes.map(str::to_owned).collect();
+        self.outbound = response.headers.lists("Require", "outbound")
+            || response.headers.text("Flow-Timer").is_some();
         self.failures = 0;
         self.held = true;
         self.state = State::Held {

@@ -260,6 +260,13 @@ impl UserAgent {
             .map_or(&[], Registration::bindings)
     }
 
+    /// Whether the registrar keeps our flows alive with us (RFC 5626): over UDP it answers STUN at its SIP port.
+    pub fn is_outbound(&self) -> bool {
+        self.registration
+            .as_ref()
+            .is_some_and(Registration::is_outbound)
+    }
+
     /// False: OPTIONS is answered 480, because nobody could hear or speak. Calls still come through.
     pub fn set_available(&mut self, available: bool) {
         self.available = available;
