@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use rollcall_agent::When;
+use rollcall_agent::{Question, When};
 use rollcall_wire::{
+    explain::Explanation,
     http::ErrorBody,
     ui::{DashboardView, PhoneView, SignIn},
 };
@@ -137,6 +138,25 @@ pub async fn open_dashboard<R: Runtime>(window: WebviewWindow<R>, app: AppHandle
         field: None,
         next: Some("Close other windows, and try again.".to_owned()),
     })
+}
+
+/// Ends the session of the device that stands in the way, and goes online here.
+#[tauri::command]
+pub async fn take_over<R: Runtime>(window: WebviewWindow<R>, desk: State<'_, Arc<Desk>>) -> Answer {
+    only(&window, PHONE)?;
+    desk.agent().take_over().await
+}
+
+/// Why an agent's state is what it is, or was at a past time.
+#[tauri::command]
+pub async fn explain<R: Runtime>(
+    window: WebviewWindow<R>,
+    desk: State<'_, Arc<Desk>>,
+    extension: String,
+    at: Option<u64>,
+) -> Answer<Explanation> {
+    only(&window, DASHBOARD)?;
+    desk.agent().explain(Question { extension, at }).await
 }
 
 fn only<R: Runtime>(window: &WebviewWindow<R>, label: &str) -> Answer {

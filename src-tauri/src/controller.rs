@@ -1,6 +1,6 @@
 //! What the windows show, made of the agent's state and what only the desktop knows. Pure.
 
-use rollcall_agent::{AgentState, Stage, board::SERVER};
+use rollcall_agent::{AgentState, Claim, Stage, board::SERVER, problem::IN_USE};
 use rollcall_wire::{
     board::{BoardStatus, Reason, SourceHealth},
     http::ErrorBody,
@@ -52,6 +52,7 @@ pub fn dashboard_view(state: &AgentState) -> DashboardView {
         signed_in: role.is_some(),
         role,
         synced: state.board.synced,
+        mode: state.board.mode.clone(),
         sources: state.board.sources.clone(),
         agents: state.board.agents.clone(),
         was: state.board.was.clone(),
@@ -102,6 +103,15 @@ fn signed_in(state: &AgentState, facts: &Facts, user: SignedIn) -> PhoneScreen {
         calls: state.calls.clone(),
         muted: state.muted,
         signing_out: state.stage == Stage::SigningOut || facts.closing,
+        in_use: in_use(state),
+    }
+}
+
+/// Another device stands in the way, and a person has to say which it is to be.
+fn in_use(state: &AgentState) -> Option<ErrorBody> {
+    match &state.claim {
+        Claim::Failed { error, .. } if error.code == IN_USE => Some(error.clone()),
+        _ => None,
     }
 }
 
@@ -159,7 +169,7 @@ fn notices(state: &AgentState, facts: &Facts) -> Vec<Notice> {
 mod tests {
     use std::sync::Arc;
 
-    use rollcall_agent::{Claim, board::BoardView};
+    use rollcall_agent::board::BoardView;
     use rollcall_wire::{
         http::Role,
         ui::{CallView, PhoneState},
@@ -258,6 +268,28 @@ mod tests {
         let phone = serde_json::to_string(&phone_view(&state, &Facts::default())).unwrap();
         let board = serde_json::to_string(&dashboard_view(&state)).unwrap();
         assert!(!phone.contains("sip:") && !board.contains("sip:"));
+    }
+
+    #[test]
+    fn the_window_asks_for_a_takeover_only_while_another_device_stands_in_the_way() {
+        let asks = |claim: Claim| {
+            let state = AgentState {
+                claim,
+                ..state(Stage::SignedIn)
+            };
+            let PhoneScreen::Phone { in_use, .. } = phone_view(&state, &Facts::default()).screen
+            else {
+                panic!("nobody is signed in");
+            };
+            in_use.map(|error| error.code)
+        };
+        let failed = |code| Claim::Failed {
+            error: error(code),
+            retrying: false,
+        };
+        assert_eq!(asks(failed("in_use")).as_deref(), Some("in_use"));
+        assert_eq!(asks(failed("bad_contact_uri")), None);
+        assert_eq!(asks(Claim::Told), None);
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub(crate) fn with_commands<R: Runtime>(builder: tauri::Builder<R>) -> tauri::Bu
         commands::hang_up,
         commands::set_muted,
         commands::open_dashboard,
+        commands::take_over,
+        commands::explain,
     ])
 }
 

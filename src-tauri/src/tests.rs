@@ -67,7 +67,7 @@ fn ask(window: &WebviewWindow<MockRuntime>, command: &str, body: Value) -> Resul
     get_ipc_response(window, request).map(|answer| answer.deserialize().unwrap())
 }
 
-const OF_THE_PHONE: [&str; 11] = [
+const OF_THE_PHONE: [&str; 12] = [
     commands::PHONE_VIEW,
     commands::SIGN_IN,
     commands::CANCEL_SIGN_IN,
@@ -79,6 +79,7 @@ const OF_THE_PHONE: [&str; 11] = [
     commands::HANG_UP,
     commands::SET_MUTED,
     commands::OPEN_DASHBOARD,
+    commands::TAKE_OVER,
 ];
 
 #[test]
@@ -103,6 +104,10 @@ fn the_dashboard_window_may_look_at_the_board_and_ask_nothing_of_the_phone() {
         assert!(words.contains("not allowed"), "{command}: {words}");
     }
     assert!(ask(&bench.phone, commands::DASHBOARD_VIEW, json!({})).is_err());
+    let question = json!({ "extension": "1001", "at": null });
+    assert!(ask(&bench.phone, commands::EXPLAIN, question.clone()).is_err());
+    let error = ask(&bench.dashboard, commands::EXPLAIN, question).unwrap_err();
+    assert_eq!(error["code"], "not_signed_in");
 }
 
 #[test]
@@ -117,6 +122,8 @@ fn a_refused_command_answers_with_code_words_and_field() {
     assert_eq!(error["code"], "not_signed_in");
     let error = ask(&bench.phone, commands::ANSWER, json!({ "call": 1 })).unwrap_err();
     assert_eq!(error["code"], "no_such_call");
+    let error = ask(&bench.phone, commands::TAKE_OVER, json!({})).unwrap_err();
+    assert_eq!(error["code"], "nothing_to_take_over");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::Signal;
 use nix::unistd::{User, geteuid};
 use sqlx::{AnyConnection, Connection, Executor};
 use tempfile::TempDir;
@@ -105,6 +106,22 @@ impl Database {
     pub fn kill(&mut self) {
         if let Some(mut program) = self.program.take() {
             program.kill();
+        }
+    }
+
+    /// Stops it in its tracks, and whoever serves its connections: it hangs, its sockets stay open.
+    pub fn freeze(&self) {
+        if let Some(program) = &self.program {
+            program.freeze();
+            program.signal_children(Signal::SIGSTOP);
+        }
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        if let Some(program) = &self.program {
+            program.signal_children(Signal::SIGCONT);
+            program.thaw();
         }
     }
 

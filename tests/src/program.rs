@@ -207,6 +207,16 @@ impl Program {
         let _ = killpg(self.pid(), Signal::SIGCONT);
     }
 
+    /// Sends a signal to its children, which may have left its process group.
+    pub fn signal_children(&self, signal: Signal) {
+        let pid = self.pid();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {
+            let _ = kill(Pid::from_raw(child), signal);
+        }
+    }
+
     /// What it holds at the moment.
     ///
     /// # Panics

@@ -99,7 +99,12 @@ impl Scene {
 
     /// Asterisk lists one reachable contact, the tables say so, and so does the board.
     pub async fn all_say_available(&self, extension: &str) {
-        eventually("all views say Available", PROMPTLY, async || {
+        self.all_say_available_within(extension, PROMPTLY).await;
+    }
+
+    /// As [`Scene::all_say_available`], with a deadline of its own.
+    pub async fn all_say_available_within(&self, extension: &str, within: Duration) {
+        eventually("all views say Available", within, async || {
             let listed = self.asterisk.contacts(extension).await;
             let rows = self.server.rows(extension).await;
             let board = self.board.agent(extension).unwrap_or_default();

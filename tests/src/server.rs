@@ -55,6 +55,8 @@ pub struct Options {
     pub registrar: Option<(String, &'static str)>,
     /// Sections added to these tests' own configuration.
     pub more: String,
+    /// A database server's database instead of a file of its own, where contacts are not kept in one anyway.
+    pub database: Option<Named>,
 }
 
 /// What these tests configure: everything sooner than by default, so that a test need not wait.
@@ -173,7 +175,7 @@ impl Server {
         };
         let remote = match &pbx.settings().contacts {
             Contacts::Remote(named) => Some(named.clone()),
-            _ => None,
+            _ => options.database.clone(),
         };
         let ami = Relay::to(pbx.ami_port());
         let mut server = Server {
@@ -221,6 +223,20 @@ impl Server {
     pub fn kill(&mut self) {
         if let Some(mut program) = self.program.take() {
             program.kill();
+        }
+    }
+
+    /// Stops it in its tracks: it hangs, its sockets stay open.
+    pub fn freeze(&self) {
+        if let Some(program) = &self.program {
+            program.freeze();
+        }
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        if let Some(program) = &self.program {
+            program.thaw();
         }
     }
 
@@ -341,6 +357,16 @@ impl Server {
     /// If no answer comes.
     pub async fn get(&self, path: &str) -> Answer {
         answer(http().get(format!("{}{path}", self.url()))).await
+    }
+
+    /// Gets a page as somebody who is signed in.
+    ///
+    /// # Panics
+    ///
+    /// If no answer comes.
+    pub async fn get_as(&self, path: &str, token: &str) -> Answer {
+        let request = http().get(format!("{}{path}", self.url()));
+        answer(request.bearer_auth(token)).await
     }
 
     /// The URL of its database, without a password.

@@ -32,6 +32,14 @@ pub async fn eventually<T>(
     }
 }
 
+/// The time as boards and ledgers have it: milliseconds since the Unix epoch.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
 /// The time as Asterisk's tables have it: seconds since the Unix epoch.
 pub fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

@@ -42,6 +42,7 @@ pub(crate) const TEST: &[&str] = &[
     "mariadb-client-core",
     "baresip-core",
     "sip-tester",
+    "libfaketime",
 ];
 
 /// The phones of other people's making that tests and benchmarks run beside ours.

@@ -3,13 +3,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rollcall_phone::{AudioChoice, Codec, Engine, EngineConfig, PhoneEvent};
-use rollcall_wire::{check, http::ErrorBody};
+use rollcall_wire::{check, explain::Explanation, http::ErrorBody};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     KeptSession,
     day::{Answer, Command, Day, Patience, When},
-    ports::{MemoryOnly, Phone, Secret, Server, SharedKeeper},
+    ports::{MemoryOnly, Phone, Question, Secret, Server, SharedKeeper},
     problem,
     real_server::RealServer,
     safe::Safe,
@@ -178,6 +178,21 @@ impl AgentHandle {
         self.safe.settle().await;
     }
 
+    /// Ends the session of the device that stands in the way (`in_use`), and goes online here.
+    pub async fn take_over(&self) -> Result<(), ErrorBody> {
+        self.ask(Command::TakeOver, None).await.map(drop)
+    }
+
+    /// Asks the server why an agent's state is what it is, or was.
+    pub async fn explain(&self, question: Question) -> Result<Explanation, ErrorBody> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request::Explain { question, answer };
+        if self.requests.send(request).await.is_err() {
+            return Err(problem::stopping());
+        }
+        answered.await.unwrap_or_else(|_| Err(problem::stopping()))
+    }
+
     /// Gives up a sign-in that is under way.
     pub async fn cancel_sign_in(&self) -> Result<(), ErrorBody> {
         self.ask(Command::CancelSignIn, None).await.map(drop)
@@ -216,7 +231,7 @@ impl AgentHandle {
 
     async fn ask(&self, command: Command, secret: Option<Secret>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let request = Request {
+        let request = Request::Command {
             command,
             secret,
             answer,

@@ -35,6 +35,8 @@ pub enum Applied {
 pub struct BoardView {
     /// A snapshot has been received since the link came up.
     pub synced: bool,
+    /// Where Asterisk keeps contacts, in the server's word; none before the first snapshot.
+    pub mode: Option<String>,
     /// Freshness by source: [`SERVER`], and what the server says of its own.
     pub sources: BTreeMap<String, SourceHealth>,
     /// The agents by extension; all Unknown while not synced.
@@ -47,6 +49,7 @@ pub struct BoardView {
 #[derive(Debug, Default)]
 pub struct Board {
     position: Option<(String, u64)>,
+    mode: Option<String>,
     agents: BTreeMap<String, Agent>,
     synced: bool,
     /// Since when `agents` may not be what is, ms since the Unix epoch; none while it is.
@@ -110,6 +113,7 @@ impl Board {
     pub fn snapshot(&mut self, snapshot: AgentsSnapshot) {
         self.shown.take();
         self.position = Some((snapshot.epoch, snapshot.seq));
+        self.mode = Some(snapshot.mode).filter(|mode| !mode.is_empty());
         self.agents = snapshot
             .agents
             .into_iter()
@@ -161,6 +165,7 @@ impl Board {
         sources.insert(SERVER.to_owned(), self.server_health());
         BoardView {
             synced: self.synced,
+            mode: self.mode.clone(),
             sources,
             agents: self.agents.values().map(|a| self.through(a)).collect(),
             was: if self.synced {

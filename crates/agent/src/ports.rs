@@ -4,6 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use rollcall_phone::{EngineHandle, PhoneCommand};
 use rollcall_wire::{
+    explain::Explanation,
     http::{AgentOnlineRequest, LoginRequest, LoginResponse},
     realtime::DeviceHeartbeat,
 };
@@ -81,6 +82,14 @@ pub trait Server: Send + Sync + 'static {
         key: Uuid,
     ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
+    /// `GET explain`, now or at a past time.
+    fn explain(
+        &self,
+        server: String,
+        token: Secret,
+        question: Question,
+    ) -> impl Future<Output = Result<Explanation, Failure>> + Send;
+
     /// Keeps a realtime link up with whatever token is current, until dropped. Board events come whole and in order;
     /// what `events` has no room for waits, and is a gap of the board if that lasts.
     fn link(
@@ -90,6 +99,15 @@ pub trait Server: Send + Sync + 'static {
         heartbeats: mpsc::Receiver<DeviceHeartbeat>,
         events: mpsc::Sender<LinkEvent>,
     ) -> impl Future<Output = ()> + Send;
+}
+
+/// Why is this agent's state what it is, or was?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Whose.
+    pub extension: String,
+    /// Then, ms since the Unix epoch; now without it.
+    pub at: Option<u64>,
 }
 
 /// Keeps a session where the operating system protects it, so that a program that was ended before it could sign out

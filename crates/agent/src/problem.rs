@@ -32,6 +32,18 @@ pub fn field(field: &str, message: impl Into<String>, next: &str) -> ErrorBody {
     }
 }
 
+/// The code of a claim that another device stands in the way of.
+pub const IN_USE: &str = "in_use";
+
+/// No other device stands in the way.
+pub fn nothing_to_take_over() -> ErrorBody {
+    new(
+        "nothing_to_take_over",
+        "No other device stands in the way any more.",
+        "",
+    )
+}
+
 /// The command needs somebody to be signed in.
 pub fn not_signed_in() -> ErrorBody {
     new("not_signed_in", "Nobody is signed in.", "Sign in first.")

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use rollcall_server_client::{Client, ClientError, Realtime, RealtimeEvent};
+use rollcall_wire::explain::Explanation;
 use rollcall_wire::http::{AgentLogoutRequest, AgentOnlineRequest, LoginRequest, LoginResponse};
 use rollcall_wire::realtime::DeviceHeartbeat;
 use tokio::sync::{mpsc, watch};
@@ -11,7 +12,7 @@ use zeroize::Zeroize;
 
 use crate::{
     day::{Failure, FailureKind, LinkEvent},
-    ports::{Secret, Server},
+    ports::{Question, Secret, Server},
     problem,
 };
 
@@ -76,7 +77,7 @@ impl Server for RealServer {
         let client = self.client(&server)?;
         client
             .under(key)
-            .agent_online(token.expose(), &request.extension, &request.contact_uri)
+            .agent_online(token.expose(), &request)
             .await?;
         Ok(())
     }
@@ -93,6 +94,16 @@ impl Server for RealServer {
             .agent_logout(token.expose(), &AgentLogoutRequest::default())
             .await?;
         Ok(answer.pending)
+    }
+
+    async fn explain(
+        &self,
+        server: String,
+        token: Secret,
+        Question { extension, at }: Question,
+    ) -> Result<Explanation, Failure> {
+        let client = self.client(&server)?;
+        Ok(client.explain(token.expose(), &extension, at).await?)
     }
 
     async fn link(

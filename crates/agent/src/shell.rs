@@ -10,7 +10,8 @@ use std::{
 
 use rollcall_phone::{Account as SipAccount, Credentials, PhoneCommand, PhoneEvent, Transport};
 use rollcall_wire::{
-    http::{AgentOnlineRequest, LoginRequest, LoginResponse},
+    explain::Explanation,
+    http::{AgentOnlineRequest, ErrorBody, LoginRequest, LoginResponse},
     realtime::DeviceHeartbeat,
 };
 use tokio::{
@@ -23,7 +24,8 @@ use uuid::Uuid;
 
 use crate::{
     day::{Account, Answer, Command, CommandId, Day, Effect, Failure, Input, Now},
-    ports::{KeptSession, Phone, Secret, Server},
+    ports::{KeptSession, Phone, Question, Secret, Server},
+    problem,
     safe::Safe,
     state::AgentState,
 };
@@ -32,12 +34,20 @@ use crate::{
 /// falls behind is a gap of the board, which is told as such, and no pile in memory.
 const ANSWERS: usize = 64;
 
-/// A command on its way to the day.
-pub(crate) struct Request {
-    pub(crate) command: Command,
-    /// The password, or the refresh token, that goes with it.
-    pub(crate) secret: Option<Secret>,
-    pub(crate) answer: oneshot::Sender<Answer>,
+/// What a handle asks.
+pub(crate) enum Request {
+    /// On its way to the day.
+    Command {
+        command: Command,
+        /// The password, or the refresh token, that goes with it.
+        secret: Option<Secret>,
+        answer: oneshot::Sender<Answer>,
+    },
+    /// On its way to the server: the day has no say in it.
+    Explain {
+        question: Question,
+        answer: oneshot::Sender<Result<Explanation, ErrorBody>>,
+    },
 }
 
 /// The answer of a task, before its secrets are put away.
@@ -166,7 +176,12 @@ impl<S: Server, P: Phone> Shell<S, P> {
             let wake = self.day.poll_timeout().map(Instant::from_std);
             tokio::select! {
                 request = requests.recv() => match request {
-                    Some(request) => self.accept(request),
+                    Some(Request::Command { command, secret, answer }) => {
+                        self.accept(command, secret, answer);
+                    }
+                    Some(Request::Explain { question, answer }) => {
+                        self.explain(question, answer, &mut tasks);
+                    }
                     None => break,
                 },
                 Some(done) = answers.recv() => self.take_in(done),
@@ -184,16 +199,40 @@ impl<S: Server, P: Phone> Shell<S, P> {
         self.phone.ask(PhoneCommand::Shutdown);
     }
 
-    fn accept(&mut self, request: Request) {
+    fn accept(
+        &mut self,
+        command: Command,
+        secret: Option<Secret>,
+        answer: oneshot::Sender<Answer>,
+    ) {
         let running = &mut self.running;
         running.commands_used += 1;
         let id = running.commands_used;
-        running.waiting.insert(id, request.answer);
-        if let Some(secret) = request.secret {
+        running.waiting.insert(id, answer);
+        if let Some(secret) = secret {
             running.given.insert(id, secret);
             running.signing_in = Some(id);
         }
-        self.day.handle(now(), Input::Command(id, request.command));
+        self.day.handle(now(), Input::Command(id, command));
+    }
+
+    /// Asked in the name of the session that is linked; the page that asks shows the answer, nobody keeps it.
+    fn explain(
+        &mut self,
+        question: Question,
+        answer: oneshot::Sender<Result<Explanation, ErrorBody>>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let linked = self.running.link.as_ref().map(|link| link.session);
+        let Some((server, token, _)) = linked.and_then(|session| self.access(session)) else {
+            let _ = answer.send(Err(problem::not_signed_in()));
+            return;
+        };
+        let api = Arc::clone(&self.server);
+        tasks.spawn(async move {
+            let explained = api.explain(server, token, question).await;
+            let _ = answer.send(explained.map_err(|failure| failure.error));
+        });
     }
 
     fn take_in(&mut self, done: Done) {
@@ -318,6 +357,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 claim,
                 extension,
                 contact_uri,
+                take_over,
             } => {
                 let Some((server, token, keys)) = self.access(session) else {
                     return;
@@ -326,7 +366,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
                 let request = AgentOnlineRequest {
                     extension,
                     contact_uri,
-                    take_over: false,
+                    take_over,
                 };
                 tasks.spawn(async move {
                     let result = api.agent_online(server, token, request, key).await;

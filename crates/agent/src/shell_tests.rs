@@ -8,6 +8,7 @@ use std::{
 
 use rollcall_phone::{FailureCode, PhoneCommand, PhoneEvent, Vitals};
 use rollcall_wire::{
+    explain::Explanation,
     http::{AgentOnlineRequest, LoginRequest, LoginResponse, Pjsip, Role, Tokens, User},
     realtime::{AgentsSnapshot, DeviceHeartbeat},
     ui::PhoneState,
@@ -23,7 +24,7 @@ use crate::{
     AgentConfig, AgentHandle, AgentState, Claim, Keeper, KeptSession, Stage, When,
     agent::start_with,
     day::{Failure, FailureKind, LinkEvent},
-    ports::{Phone, Secret, Server},
+    ports::{Phone, Question, Secret, Server},
     problem,
 };
 
@@ -154,6 +155,21 @@ impl Server for FakeServer {
             Some(failure) => Err(failure),
             None => Ok(vec![]),
         }
+    }
+
+    async fn explain(
+        &self,
+        _: String,
+        token: Secret,
+        question: Question,
+    ) -> Result<Explanation, Failure> {
+        self.log.note(format!(
+            "explain {} {} {:?}",
+            token.expose(),
+            question.extension,
+            question.at
+        ));
+        Err(failure(FailureKind::Refused, "not_allowed"))
     }
 
     async fn link(
@@ -294,6 +310,24 @@ impl Bench {
     async fn settle(&self) {
         sleep(Duration::from_millis(1)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_about_a_state_is_asked_in_the_sessions_name_and_by_nobody_else() {
+    let bench = bench(FakeServer::default(), true);
+    let question = Question {
+        extension: "1002".to_owned(),
+        at: Some(7),
+    };
+    let error = bench.agent.explain(question.clone()).await.unwrap_err();
+    assert_eq!(error.code, "not_signed_in");
+    bench.sign_in().await;
+    bench.settle().await;
+    bench.log.take();
+    let error = bench.agent.explain(question).await.unwrap_err();
+    assert_eq!(error.code, "not_allowed", "the server's own word");
+    let asked = ["explain the-access-token-1 1002 Some(7)"];
+    assert_eq!(bench.log.take(), asked);
 }
 
 #[tokio::test(start_paused = true)]

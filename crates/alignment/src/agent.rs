@@ -18,6 +18,8 @@ use crate::time::Now;
 /// Ended sessions that are remembered, so that a repeated logout is answered as the first was.
 const ENDED_KEPT: usize = 8;
 
+/// Contacts that are over and would be known again.
+const LEFT_BEHIND_KEPT: usize = 32;
 /// Contacts of one extension that wait for the list that names them.
 const GLIMPSED_KEPT: usize = 64;
 
@@ -520,8 +522,8 @@ impl Agent {
         }
     }
 
-    /// A contact that Asterisk still has though it was over before our start: nobody speaks for it,
-    /// and it is an app's, which registers a new one at every run, or was not refreshed since.
+    /// A contact that Asterisk still has, or has again, though it was over: nobody speaks for it, and
+    /// it is an app's, which registers a new one at every run, or was not refreshed since.
     pub(crate) fn was_left_behind(&mut self, record: &ContactRecord) -> bool {
         let Some(expires) = self.left_behind.remove(&record.contact.id) else {
             return false;
@@ -559,6 +561,13 @@ impl Agent {
         if let Some(record) = self.contacts.remove(id) {
             let mut row = record.row(now);
             row.status = ContactStatus::Expired;
+            // An Asterisk that crashes may forget that it removed it; an app registers another one at every run.
+            if record.contact.device().is_some() {
+                self.left_behind.insert(id.clone(), row.expires_unix);
+            }
+            if self.left_behind.len() > LEFT_BEHIND_KEPT {
+                self.left_behind.pop_first();
+            }
             self.last_gone = Some(row);
         }
     }

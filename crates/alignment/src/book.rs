@@ -120,11 +120,13 @@ impl Book {
     }
 
     /// What the table was found to hold, where others write it too: a row that is gone, or whose
-    /// status is not the one we wrote, counts as not written; one that nobody knows is to go. Says
-    /// which those are. Rows that are on their way are not judged.
+    /// status is not the one we wrote, counts as not written; where the table is `ours` alone, so does
+    /// one of another expiry. One that nobody knows is to go. Says which those are. Rows that are on
+    /// their way are not judged.
     pub(crate) fn compare(
         &mut self,
-        found: &BTreeMap<ContactId, ContactStatus>,
+        found: &BTreeMap<ContactId, (ContactStatus, u64)>,
+        ours: bool,
         unknown: impl IntoIterator<Item = ContactRow>,
     ) -> Vec<ContactId> {
         if self.in_flight.is_some() {
@@ -132,14 +134,18 @@ impl Book {
         }
         let mut differ = Vec::new();
         self.contacts.retain(|id, row| {
-            let status = found.get(id);
-            if status != Some(&row.status) {
+            let left = (row.status, row.expires_unix);
+            if let Some((status, expires)) = found.get(id) {
+                row.status = *status;
+                if ours && on_disk(row.expires_unix) != on_disk(*expires) {
+                    row.expires_unix = *expires;
+                }
+            }
+            let there = found.contains_key(id);
+            if !there || left != (row.status, row.expires_unix) {
                 differ.push(id.clone());
             }
-            if let Some(status) = status {
-                row.status = *status;
-            }
-            status.is_some()
+            there
         });
         for row in unknown {
             differ.push(row.id.clone());
@@ -401,4 +407,9 @@ impl Book {
     pub(crate) fn in_flight_since(&self) -> Option<Instant> {
         self.in_flight.as_ref().map(|flight| flight.since)
     }
+}
+
+/// An expiry as a signed column can hold it.
+fn on_disk(expires_unix: u64) -> u64 {
+    expires_unix.min(i64::MAX.unsigned_abs())
 }

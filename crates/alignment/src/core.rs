@@ -480,7 +480,7 @@ impl Core {
         }
     }
 
-    fn database_lost(&mut self, now: Now) {
+    pub(crate) fn database_lost(&mut self, now: Now) {
         if self.database.is_up() {
             self.database = SourceHealth::Lost { since: now };
             self.note_house(

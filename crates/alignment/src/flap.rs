@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::board::BoardStatus;
+use crate::board::{AgentView, BoardStatus, ReasonCode};
 use crate::config::Config;
 
 /// When an agent lately ceased to be Available for want of its phone or its app.
@@ -14,16 +14,20 @@ pub(crate) struct Flaps {
 }
 
 impl Flaps {
-    /// The decision is another than before.
+    /// The decision is another than before. What we lost sight of ourselves is nobody's coming and going (R9).
     pub(crate) fn decided(
         &mut self,
         before: BoardStatus,
-        after: BoardStatus,
+        after: &AgentView,
         now: Instant,
         config: &Config,
     ) {
-        let lost = matches!(after, BoardStatus::NotAvailable | BoardStatus::Unknown);
-        if before != BoardStatus::Available || !lost {
+        let lost = matches!(
+            after.status,
+            BoardStatus::NotAvailable | BoardStatus::Unknown
+        );
+        let ours = after.reasons.iter().any(|reason| is_ours(reason.code));
+        if before != BoardStatus::Available || !lost || ours {
             return;
         }
         self.dips.push_back(now);
@@ -38,4 +42,13 @@ impl Flaps {
     pub(crate) fn steady_at(&self, now: Instant) -> Option<Instant> {
         self.steady_at.filter(|at| *at > now)
     }
+}
+
+/// Whether a reason speaks of the server and its sources, not of the agent's phone or app.
+fn is_ours(code: ReasonCode) -> bool {
+    use ReasonCode::*;
+    matches!(
+        code,
+        AmiLost | AmiSyncing | DatabaseLost | NotSaved | ServerRestarted | ServerSuspect
+    )
 }

@@ -265,6 +265,8 @@ pub enum Observation {
         /// The list.
         members: Vec<Membership>,
     },
+    /// The database was asked whether it is there, and was not, or not in time. A commit finds it again.
+    DatabaseSilent,
     /// Another clock was compared with ours.
     ClockOffset {
         /// Whose.

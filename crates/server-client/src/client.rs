@@ -8,6 +8,8 @@ use reqwest::{
 };
 use rollcall_wire::{
     DEVICE_HEADER, IDEMPOTENCY_KEY_HEADER, OLDEST_WIRE_VERSION, WIRE_VERSION, WIRE_VERSION_HEADER,
+    check,
+    explain::{EXPLAIN, Explanation},
     http::{
         AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
         AgentOnlineResponse, ErrorBody, HEALTHZ, LOGIN, LoginRequest, LoginResponse, REFRESH,
@@ -128,7 +130,12 @@ impl Client {
         contact_uri: &str,
     ) -> Result<AgentOnlineResponse, ClientError> {
         let keyed = self.under(Uuid::new_v4());
-        keyed.agent_online(token, extension, contact_uri).await
+        let request = AgentOnlineRequest {
+            extension: extension.into(),
+            contact_uri: contact_uri.into(),
+            take_over: false,
+        };
+        keyed.agent_online(token, &request).await
     }
 
     /// [`Keyed::agent_logout`] under a key of its own.
@@ -139,6 +146,22 @@ impl Client {
     ) -> Result<AgentLogoutResponse, ClientError> {
         let keyed = self.under(Uuid::new_v4());
         keyed.agent_logout(token, request).await
+    }
+
+    /// Why an agent's state is what it is, or was at `at` (ms since the epoch).
+    pub async fn explain(
+        &self,
+        token: &str,
+        extension: &str,
+        at: Option<u64>,
+    ) -> Result<Explanation, ClientError> {
+        check::extension(extension).map_err(|why| bad_extension(&why))?;
+        let mut url = self.url(&EXPLAIN.replace("{extension}", extension));
+        if let Some(at) = at {
+            url.set_query(Some(&format!("at={at}")));
+        }
+        let call = || self.marked(self.http.get(url.clone()), Some(token));
+        self.patiently(call).await
     }
 
     /// Whether a server answers at all.
@@ -167,12 +190,14 @@ impl Client {
     }
 
     fn post(&self, path: &str, token: Option<&str>, body: &impl Serialize) -> RequestBuilder {
-        let mut request = self
-            .http
-            .post(self.url(path))
+        self.marked(self.http.post(self.url(path)).json(body), token)
+    }
+
+    /// With what every request carries: its time, the version spoken, the device, and who asks.
+    fn marked(&self, request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
+        let mut request = request
             .timeout(self.timing.request)
-            .header(WIRE_VERSION_HEADER, WIRE_VERSION)
-            .json(body);
+            .header(WIRE_VERSION_HEADER, WIRE_VERSION);
         if let Some(device) = &self.device {
             request = request.header(DEVICE_HEADER, device);
         }
@@ -229,19 +254,13 @@ impl Keyed<'_> {
         self.send(REFRESH, None, &request).await
     }
 
-    /// Says that the agent wants calls at this contact.
+    /// Says that the agent wants calls at this contact, here instead of elsewhere if it takes over.
     pub async fn agent_online(
         &self,
         token: &str,
-        extension: &str,
-        contact_uri: &str,
+        request: &AgentOnlineRequest,
     ) -> Result<AgentOnlineResponse, ClientError> {
-        let request = AgentOnlineRequest {
-            extension: extension.into(),
-            contact_uri: contact_uri.into(),
-            take_over: false,
-        };
-        self.send(AGENT_ONLINE, Some(token), &request).await
+        self.send(AGENT_ONLINE, Some(token), request).await
     }
 
     /// Ends the token's session, or another device's of the same user.
@@ -371,6 +390,19 @@ fn address(text: &str) -> Result<Url, ClientError> {
     url.set_query(None);
     url.set_fragment(None);
     Ok(url)
+}
+
+/// As the server would say it, without asking: the extension is part of a path.
+fn bad_extension(why: &check::Refused) -> ClientError {
+    ClientError::Refused {
+        status: StatusCode::BAD_REQUEST.as_u16(),
+        body: ErrorBody {
+            code: "invalid".into(),
+            message: format!("The extension {why}."),
+            field: Some("extension".into()),
+            next: None,
+        },
+    }
 }
 
 /// reqwest's words with their cause, without the address.

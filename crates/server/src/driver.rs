@@ -11,6 +11,7 @@
 
 mod commands;
 mod commits;
+mod pulse;
 mod views;
 pub(crate) mod words;
 
@@ -27,6 +28,7 @@ use rollcall_alignment::{
 };
 use rollcall_ami::Figures;
 use rollcall_wire::realtime::{AgentStatus, AgentsSnapshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -62,7 +64,8 @@ pub(crate) async fn run(
         tracing::error!(%error, "Asterisk cannot be asked; every agent is Unknown");
         Asterisk::none()
     });
-    let mut driver = Driver::new(&config, database, inbox.publisher.clone());
+    let mut driver = Driver::new(&config, database.clone(), inbox.publisher.clone());
+    let mut silent = watched(database, driver.core.config(), &stop);
     driver.take(
         Input::Observation(Observation::Restored(restored)),
         &asterisk,
@@ -82,6 +85,9 @@ pub(crate) async fn run(
             () = stop.cancelled() => break,
             Some(done) = driver.commits.next() => driver.commit_answered(done, &asterisk),
             () = until(wake) => driver.wake(&asterisk),
+            Some(()) = silent.recv() => {
+                driver.take(Input::Observation(Observation::DatabaseSilent), &asterisk);
+            }
             // In no order: a flood from Asterisk keeps nobody from signing in, nor the reverse.
             heard = async { tokio::select! {
                 observation = asterisk.observation() => Heard::Asterisk(observation),
@@ -96,6 +102,18 @@ pub(crate) async fn run(
         }
     }
     let _ = tokio::time::timeout(FAREWELL, asterisk.shutdown()).await;
+}
+
+/// Has the database watched; hears of each time that it was silent.
+fn watched(
+    database: Database,
+    config: &rollcall_alignment::Config,
+    stop: &CancellationToken,
+) -> mpsc::Receiver<()> {
+    let (says, silent) = mpsc::channel(1);
+    let (period, patience) = (config.heartbeat, config.commit_timeout);
+    tokio::spawn(pulse::watch(database, period, patience, says, stop.clone()));
+    silent
 }
 
 async fn restore(database: &Database, stop: &CancellationToken) -> Option<Restored> {

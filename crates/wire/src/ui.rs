@@ -1,8 +1,8 @@
 //! What the windows read and ask: view models (Rust to page) and the arguments of commands.
 //!
 //! The page gets no token, no SIP password and no SIP address; it shows what is here and asks by
-//! the commands named in [`commands`]. Every command answers `null`, or fails with
-//! [`crate::http::ErrorBody`].
+//! the commands named in [`commands`]. A command answers what stands behind its arrow, or else `null`,
+//! or fails with [`crate::http::ErrorBody`].
 
 use std::collections::BTreeMap;
 
@@ -49,6 +49,11 @@ pub mod commands {
     pub const SET_MUTED: &str = "set_muted";
     /// (): opens the dashboard window, or brings it to the front.
     pub const OPEN_DASHBOARD: &str = "open_dashboard";
+    /// (): ends the session of the device that stands in the way, and goes online here.
+    pub const TAKE_OVER: &str = "take_over";
+    /// { extension: string, at: number | null } -> [`crate::explain::Explanation`]: why an agent's state is what it
+    /// is, or was at `at` (ms since the epoch).
+    pub const EXPLAIN: &str = "explain";
 }
 
 /// The argument of `sign_in`.
@@ -110,6 +115,8 @@ pub enum PhoneScreen {
         muted: bool,
         /// Signing out is under way.
         signing_out: bool,
+        /// The extension is in use on another device: the window asks whether to take it over.
+        in_use: Option<ErrorBody>,
     },
 }
 
@@ -282,6 +289,9 @@ pub struct DashboardView {
     pub role: Option<Role>,
     /// Whether a snapshot has been received since the last connect.
     pub synced: bool,
+    /// Where Asterisk keeps contacts, as the server is set up (`mirror`, `shared`, `claims`); absent before the first
+    /// snapshot.
+    pub mode: Option<String>,
     /// Freshness by source: `server`, and what the server says of its own (`ami`, `database`).
     pub sources: BTreeMap<String, SourceHealth>,
     /// The agents by extension; all Unknown while the server is out of sight or the board is not whole.

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use rollcall_wire::{board, http, ui};
+use rollcall_wire::{board, explain, http, ui};
 use ts_rs::{Config, TS};
 
 fn generated() -> BTreeMap<String, String> {
@@ -14,6 +14,7 @@ fn generated() -> BTreeMap<String, String> {
     ui::DashboardView::export_all(&config).unwrap();
     ui::SignIn::export_all(&config).unwrap();
     board::Agent::export_all(&config).unwrap();
+    explain::Explanation::export_all(&config).unwrap();
     http::ErrorBody::export_all(&config).unwrap();
     read(dir.path())
 }

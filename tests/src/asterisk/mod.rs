@@ -5,7 +5,7 @@
 
 mod config;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub use config::{Contacts, Person, Settings};
 
 /// A boot takes about a second; a busy machine may take longer.
 const BOOT: Duration = Duration::from_secs(30);
+/// Tells a program another time than the machine's (Debian's `libfaketime`).
+const OTHER_TIME: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
 /// Room for `/run/asterisk.ctl` within the 107 bytes of a Unix socket's path.
 const LONGEST_FOLDER: usize = 80;
 
@@ -35,6 +37,8 @@ pub struct Asterisk {
     http: Port,
     tls: Port,
     settings: Settings,
+    /// Its clock is so many seconds ahead of the machine's.
+    ahead: i32,
 }
 
 /// How the unpacked programs are started: through their own `ld.so`.
@@ -86,6 +90,7 @@ impl Asterisk {
             http,
             tls,
             settings,
+            ahead: 0,
         };
         asterisk.boot().await;
         asterisk
@@ -101,11 +106,20 @@ impl Asterisk {
         arguments.extend(["-f", "-n"].map(OsString::from));
         let etc = self.folder.path().join("etc");
         let sources = etc.join("odbc.ini");
-        let odbc = [
+        let shift = format!("{:+}s", self.ahead);
+        let mut environment = vec![
             ("ODBCSYSINI", etc.as_os_str()),
             ("ODBCINI", sources.as_os_str()),
         ];
-        let mut process = Program::start(&self.loader.program, arguments, &odbc);
+        if self.ahead != 0 {
+            environment.extend([
+                ("LD_PRELOAD", OsStr::new(OTHER_TIME)),
+                ("FAKETIME", OsStr::new(&shift)),
+                // Its timers are its own.
+                ("FAKETIME_DONT_FAKE_MONOTONIC", OsStr::new("1")),
+            ]);
+        }
+        let mut process = Program::start(&self.loader.program, arguments, &environment);
         eventually("Asterisk is fully booted", BOOT, async || {
             assert!(
                 process.is_running(),
@@ -164,6 +178,11 @@ impl Asterisk {
         if let Some(mut process) = self.process.take() {
             process.kill();
         }
+    }
+
+    /// Its clock is so many seconds ahead of the machine's (behind it, if negative) from the next boot on.
+    pub fn shift_clock(&mut self, seconds: i32) {
+        self.ahead = seconds;
     }
 
     /// Stops it in its tracks: it hangs, its sockets stay open.

@@ -21,6 +21,11 @@ role: Role | null,
  */
 synced: boolean, 
 /**
+ * Where Asterisk keeps contacts, as the server is set up (`mirror`, `shared`, `claims`); absent before the first
+ * snapshot.
+ */
+mode: string | null, 
+/**
  * Freshness by source: `server`, and what the server says of its own (`ami`, `database`).
  */
 sources: { [key in string]: SourceHealth }, 

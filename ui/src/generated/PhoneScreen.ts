@@ -53,4 +53,8 @@ muted: boolean,
 /**
  * Signing out is under way.
  */
-signingOut: boolean, };
+signingOut: boolean, 
+/**
+ * The extension is in use on another device: the window asks whether to take it over.
+ */
+inUse: ErrorBody | null, };

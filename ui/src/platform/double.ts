@@ -3,9 +3,11 @@ import type { ErrorBody } from "../generated/ErrorBody";
 import type { PhoneView } from "../generated/PhoneView";
 import type { SignIn } from "../generated/SignIn";
 import type { Platform, WindowKind } from "./platform";
+import { explanation, pastExplanation } from "./explanations";
 import { board, login } from "./scenes";
 
-export type Command = Exclude<keyof Platform, "window" | "phoneView" | "onPhoneView" | "dashboardView" | "onDashboardView">;
+type Told = "window" | "phoneView" | "onPhoneView" | "dashboardView" | "onDashboardView";
+export type Command = Exclude<keyof Platform, Told>;
 
 /** Stands in for the app: shows the views it is given, and remembers what it was asked for. */
 export class Double implements Platform {
@@ -59,6 +61,13 @@ export class Double implements Platform {
   hangUp = (call: number) => this.ask("hangUp", call);
   setMuted = (muted: boolean) => this.ask("setMuted", muted);
   openDashboard = () => this.ask("openDashboard");
+  takeOver = () => this.ask("takeOver");
+
+  explain = async (extension: string, at: number | null) => {
+    await this.ask("explain", { extension, at });
+    const agent = this.boardNow.agents.find((one) => one.extension === extension);
+    return at === null ? explanation(agent) : pastExplanation(extension, at);
+  };
 
   /** What the app would do; the scripted double overrides it. */
   protected perform(_command: Command, _argument: unknown): void {}

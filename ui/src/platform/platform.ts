@@ -1,4 +1,5 @@
 import type { DashboardView } from "../generated/DashboardView";
+import type { Explanation } from "../generated/Explanation";
 import type { PhoneView } from "../generated/PhoneView";
 import type { SignIn } from "../generated/SignIn";
 
@@ -28,4 +29,8 @@ export interface Platform {
   hangUp(call: number): Promise<void>;
   setMuted(muted: boolean): Promise<void>;
   openDashboard(): Promise<void>;
+  takeOver(): Promise<void>;
+
+  /** Why an agent's state is what it is, or was at a moment (ms since the epoch). */
+  explain(extension: string, at: number | null): Promise<Explanation>;
 }

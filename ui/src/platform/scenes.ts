@@ -64,7 +64,16 @@ export function phone(change: Partial<PhoneScreenView> = {}, notices: Notice[] =
   return {
     version: "0.1.0",
     notices,
-    screen: { kind: "phone", user: people.agent, own: own(), calls: [], muted: false, signingOut: false, ...change },
+    screen: {
+      kind: "phone",
+      user: people.agent,
+      own: own(),
+      calls: [],
+      muted: false,
+      signingOut: false,
+      inUse: null,
+      ...change,
+    },
   };
 }
 
@@ -138,6 +147,7 @@ export function board(change: Partial<DashboardView> = {}): DashboardView {
     signedIn: true,
     role: "supervisor",
     synced: true,
+    mode: "mirror",
     sources: {
       server: { ok: true, asOf: ago(SECOND) },
       ami: { ok: true, asOf: ago(SECOND) },
@@ -268,6 +278,15 @@ export const phoneScenes: Record<string, () => PhoneView> = {
       calls: [call(), incoming({ id: 2, peer: "+49 30 5550100", peerName: null })],
     }),
   signingOut: () => phone({ signingOut: true, own: own({ status: "LoggingOut", since: ago(SECOND) }) }),
+  inUse: () =>
+    phone({
+      own: own({ status: "NotAvailable", since: ago(2 * SECOND), reasons: [reason("unclaimed")] }),
+      inUse: {
+        code: "in_use",
+        message: "This extension is in use on another device.",
+        next: "Sign out on the other device first, or take over.",
+      },
+    }),
   supervisor: () =>
     phone({ user: people.supervisor, own: own({ status: "Offline", phone: { kind: "none" } }) }),
 };
@@ -290,7 +309,13 @@ export const boardScenes: Record<string, () => DashboardView> = {
         reasons: [reason("ami_lost")],
       })),
     }),
+  boardClaims: () =>
+    board({
+      mode: "claims",
+      sources: { server: { ok: true }, database: { ok: true } },
+      agents: [agent("1001", "Unverified", { contactStatus: "Unknown", reasons: [reason("claims_only")] })],
+    }),
   boardEmpty: () => board({ agents: [] }),
-  boardWaiting: () => board({ synced: false, agents: [] }),
-  boardSignedOut: () => board({ signedIn: false, role: null, synced: false, agents: [], sources: {} }),
+  boardWaiting: () => board({ synced: false, mode: null, agents: [] }),
+  boardSignedOut: () => board({ signedIn: false, role: null, synced: false, mode: null, agents: [], sources: {} }),
 };

@@ -61,6 +61,9 @@ class Script extends Double {
         return this.change({ muted: argument as boolean });
       case "openDashboard":
         globalThis.open("?window=dashboard", "board", "width=960,height=640");
+        return;
+      case "takeOver":
+        return this.change({ inUse: null, own: own({ since: Date.now() }) });
     }
   }
 

@@ -37,6 +37,8 @@ async function askForEverything(app: Platform) {
   await app.hangUp(3);
   await app.setMuted(true);
   await app.openDashboard();
+  await app.takeOver();
+  await app.explain("1001", 7);
 }
 
 describe("the app behind the windows", () => {
@@ -54,6 +56,7 @@ describe("the app behind the windows", () => {
       decline: { call: 2 },
       hang_up: { call: 3 },
       set_muted: { muted: true },
+      explain: { extension: "1001", at: 7 },
     });
   });
 

@@ -25,5 +25,7 @@ export function tauri(): Platform {
     hangUp: (call) => invoke("hang_up", { call }),
     setMuted: (muted) => invoke("set_muted", { muted }),
     openDashboard: () => invoke("open_dashboard"),
+    takeOver: () => invoke("take_over"),
+    explain: (extension, at) => invoke("explain", { extension, at }),
   };
 }

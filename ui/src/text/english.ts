@@ -2,6 +2,7 @@ import type { BoardStatus } from "../generated/BoardStatus";
 import type { ContactStatus } from "../generated/ContactStatus";
 import type { ErrorBody } from "../generated/ErrorBody";
 import type { SignInStep } from "../generated/SignInStep";
+import type { Verdict } from "../generated/Verdict";
 
 /** What a reason means to the person it concerns, and what that person can do about it. */
 export interface ReasonWords {
@@ -64,6 +65,10 @@ export interface Text {
     signOutAfterCall: string;
     signingOutAfterCall: string;
     staySignedIn: string;
+    inUse: string;
+    inUseWhat: string;
+    takeOver: string;
+    signOutHere: string;
     yourState: string;
     since: (duration: string) => string;
     notices: string;
@@ -130,6 +135,39 @@ export interface Text {
     noMatchTitle: string;
     noMatchWhat: string;
     clearFilters: string;
+    mode: string;
+    modes: Record<string, { name: string; what: string }>;
+  };
+  explain: {
+    title: (extension: string) => string;
+    close: string;
+    since: (duration: string) => string;
+    at: string;
+    now: string;
+    showingNow: string;
+    showingPast: (moment: string) => string;
+    loading: string;
+    why: string;
+    whyNot: string;
+    nothingMissing: string;
+    needed: string;
+    terms: string;
+    termNames: Record<string, string>;
+    verdicts: Record<Verdict, string>;
+    says: (source: string) => string;
+    sourceNames: Record<string, string>;
+    rule: (rule: string) => string;
+    rules: Record<string, string>;
+    intents: string;
+    wants: Record<string, string>;
+    noIntents: string;
+    intentsInHistory: string;
+    sources: string;
+    sourceSeen: (duration: string) => string;
+    history: string;
+    noHistory: string;
+    kinds: Record<string, string>;
+    showThen: (moment: string) => string;
   };
 }
 
@@ -202,6 +240,11 @@ export const english: Text = {
     taken_over: { what: "Another device took over.", next: "Sign in again to take it back." },
     forced_out: { what: "Signed out by a supervisor." },
     session_expired: { what: "The session has ended.", next: "Sign in again." },
+    claims_only: { what: "The server has no link to Asterisk, so nothing is verified." },
+    draining: { what: "The queues do not ring this agent." },
+    flapping: { what: "The phone comes and goes." },
+    forged: { what: "A contact is in the table that nobody accounts for." },
+    reassigned: { what: "The extension was given to somebody else." },
     never_logged_in: { what: "Has not signed in yet." },
     server_lost: { what: "The server is out of sight.", next: "Rollcall is reconnecting." },
     board_syncing: { what: "The board is being fetched anew.", next: "This takes a moment." },
@@ -253,6 +296,11 @@ export const english: Text = {
     signOutAfterCall: "Sign out after it",
     signingOutAfterCall: "Signing out when the call ends",
     staySignedIn: "Stay signed in",
+    inUse: "Signed in elsewhere",
+    inUseWhat:
+      "Your extension is in use on another device. Take over, and that device is signed out once its call has ended; or sign out here.",
+    takeOver: "Take over",
+    signOutHere: "Sign out here",
     yourState: "Your state",
     since: (duration) => `for ${duration}`,
     notices: "Notices",
@@ -345,5 +393,55 @@ export const english: Text = {
     noMatchTitle: "Nobody matches",
     noMatchWhat: "No extension fits the search and the chosen states.",
     clearFilters: "Clear search and filters",
+    mode: "How contacts are known",
+    modes: {
+      mirror: { name: "Mirror", what: "Asterisk keeps the contacts; the server copies what it reports." },
+      shared: { name: "Shared", what: "Asterisk and the server keep the contacts in one table." },
+      claims: { name: "Claims", what: "The server cannot ask Asterisk: what apps say is not verified." },
+    },
+  },
+  explain: {
+    title: (extension) => `Why is ${extension} in this state?`,
+    close: "Close",
+    since: (duration) => `for ${duration}`,
+    at: "At",
+    now: "Now",
+    showingNow: "As it is now",
+    showingPast: (moment) => `As it was at ${moment}`,
+    loading: "Asking the server",
+    why: "Reasons",
+    whyNot: "What would have to change for Available",
+    nothingMissing: "Nothing: calls reach this agent.",
+    needed: "The server names nothing.",
+    terms: "Decision",
+    termNames: {
+      sources: "The server sees its sources",
+      session: "Signed in",
+      lease: "The app is heard",
+      contact: "The phone is registered",
+      reachable: "The phone answers",
+      sound: "There is sound",
+      not_paused: "Not on a break",
+      not_draining: "In the queues",
+      idle: "Not on a call",
+    },
+    verdicts: { holds: "yes", fails: "no", unknown: "not known" },
+    says: (source) => `according to ${source}`,
+    sourceNames: { server: "the server", agent: "the agent", app: "the app", ami: "Asterisk", database: "the database" },
+    rule: (rule) => `Rule ${rule}`,
+    rules: {
+      R1: "Available only while each of these holds.",
+      R5: "Out of sight means unknown, never a stale green.",
+    },
+    intents: "What the agent asked for",
+    wants: { signed_in: "signed in", online: "online", logging_out: "signing out" },
+    noIntents: "Nothing: nobody is signed in.",
+    intentsInHistory: "See the history below.",
+    sources: "What was seen",
+    sourceSeen: (duration) => `seen ${duration} ago`,
+    history: "History",
+    noHistory: "Nothing is on record.",
+    kinds: { intent: "Asked", observation: "Seen", decision: "Decided", repair: "Repaired" },
+    showThen: (moment) => `Show how it was at ${moment}`,
   },
 };

@@ -25,6 +25,21 @@ export function duration(from: number, now: number): string {
   return `${two(minutes)}:${two(seconds)}`;
 }
 
+/** A moment of today by its time, an older one with its date. */
+export function moment(at: number, now: number): string {
+  const then = new Date(at);
+  const time = `${two(then.getHours())}:${two(then.getMinutes())}:${two(then.getSeconds())}`;
+  if (then.toDateString() === new Date(now).toDateString()) return time;
+  return `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())} ${time}`;
+}
+
+/** The value of a `datetime-local` field for a moment. */
+export function fieldOfMoment(at: number): string {
+  const then = new Date(at);
+  const day = `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}`;
+  return `${day}T${two(then.getHours())}:${two(then.getMinutes())}:${two(then.getSeconds())}`;
+}
+
 /** The same length of time in the machine-readable form that `<time datetime>` wants. */
 export function isoDuration(from: number, now: number): string {
   return `PT${Math.floor(Math.max(0, now - from) / SECOND)}S`;

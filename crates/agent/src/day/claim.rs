@@ -7,8 +7,8 @@ use rollcall_wire::{
     ui::{PhoneState, SignInStep},
 };
 
-use super::{At, Day, Effect, Failure, FailureKind, Now};
-use crate::{backoff::Backoff, state::Claim};
+use super::{At, CommandId, Day, Effect, Failure, FailureKind, Now};
+use crate::{backoff::Backoff, problem, state::Claim};
 
 /// About eight minutes of attempts; a reconnect or a new registration starts over.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30), 20);
@@ -19,6 +19,8 @@ pub(super) struct Claiming {
     contact: Option<String>,
     number: u64,
     phase: Phase,
+    /// The device that stands in the way gives way to this claim.
+    take_over: bool,
     /// The link was lost since the server took the claim.
     stale: bool,
     backoff: Backoff,
@@ -47,6 +49,7 @@ impl Default for Claiming {
             contact: None,
             number: 0,
             phase: Phase::Idle,
+            take_over: false,
             stale: false,
             backoff: BACKOFF,
         }
@@ -104,7 +107,7 @@ impl Day {
             );
         if !known {
             self.step(SignInStep::TellingServer, now.at + self.patience.claim);
-            self.claim_anew(now);
+            self.claim_anew(now, false);
         }
     }
 
@@ -123,17 +126,31 @@ impl Day {
                 self.claiming.backoff.reset();
                 self.ask_for_claim();
             }
-            Phase::Failed { .. } => self.claim_anew(now),
-            _ if self.claiming.stale => self.claim_anew(now),
+            Phase::Failed { .. } => self.claim_anew(now, false),
+            _ if self.claiming.stale => self.claim_anew(now, false),
             _ => {}
         }
     }
 
+    /// The person has said that the other device is to give way. Only an answer: nobody is put out unasked.
+    pub(super) fn take_over(&mut self, now: Now, id: CommandId) {
+        let offered = match &self.claiming.phase {
+            Phase::Failed { error, .. } => error.code == problem::IN_USE,
+            _ => false,
+        };
+        if !offered || !matches!(self.stage, At::SignedIn) {
+            return self.tell(id, Err(problem::nothing_to_take_over()));
+        }
+        self.claim_anew(now, true);
+        self.tell(id, Ok(None));
+    }
+
     /// A new claim: a number of its own, a fresh series of attempts.
-    fn claim_anew(&mut self, now: Now) {
+    fn claim_anew(&mut self, now: Now, take_over: bool) {
         self.claiming = Claiming {
             contact: self.contact.clone(),
             number: self.claiming.number + 1,
+            take_over,
             ..Claiming::default()
         };
         if self.session.as_ref().is_some_and(|s| s.link_settled) {
@@ -168,6 +185,7 @@ impl Day {
             claim,
             extension,
             contact_uri,
+            take_over: self.claiming.take_over,
         });
     }
 

@@ -80,6 +80,8 @@ pub enum Command {
     HangUp(u32),
     /// Mute or unmute the microphone.
     SetMuted(bool),
+    /// End the session of the device that stands in the way, and go online here.
+    TakeOver,
 }
 
 /// When a sign-out ends the phone.
@@ -241,6 +243,8 @@ pub enum Effect {
         extension: String,
         /// The Contact of the 200 OK.
         contact_uri: String,
+        /// Whether the device that stands in the way gives way.
+        take_over: bool,
     },
     /// `POST agent-logout`; answered by [`Input::LoggedOut`].
     AgentLogout {
@@ -504,6 +508,7 @@ impl Day {
             Command::Decline(call) => self.decline(id, call),
             Command::HangUp(call) => self.hang_up(id, call),
             Command::SetMuted(muted) => self.set_muted(id, muted),
+            Command::TakeOver => self.take_over(now, id),
         }
     }
 

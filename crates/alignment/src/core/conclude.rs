@@ -91,7 +91,7 @@ impl Core {
         };
         if let Some(before) = slot.decided.as_ref().map(|view| view.status) {
             let flaps = &mut slot.agent.flaps;
-            flaps.decided(before, view.status, now.monotonic, &config);
+            flaps.decided(before, &view, now.monotonic, &config);
         }
         if slot.agent.known && decision_changed(slot.decided.as_ref(), &view) {
             slot.book

@@ -38,6 +38,7 @@ impl Core {
             }
             Observation::AmiUp => self.ami_up(now),
             Observation::AmiLost => self.ami_lost(now),
+            Observation::DatabaseSilent => self.database_lost(now),
             Observation::ContactEvent(event) => self.contact_event(now, event),
             Observation::Contacts {
                 asked_at,
@@ -355,13 +356,16 @@ impl Core {
                 }
             }
         }
-        let rows = rows.into_iter().map(|row| (row.id, row.status)).collect();
+        let rows = rows
+            .into_iter()
+            .map(|row| (row.id, (row.status, row.expires_unix)))
+            .collect();
         for (extension, slot) in &mut self.slots {
             if slot.saved.is_some_and(|saved| saved > asked) {
                 continue;
             }
             let unknown = unknown.remove(extension).unwrap_or_default();
-            for id in slot.book.compare(&rows, unknown) {
+            for id in slot.book.compare(&rows, !shared, unknown) {
                 // Where the table is Asterisk's own, it takes our column along with its row.
                 if !shared {
                     slot.note_table(now, &id);

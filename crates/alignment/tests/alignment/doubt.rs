@@ -37,6 +37,37 @@ fn s10_without_its_database_the_board_is_served_and_read_only_and_the_ledger_wai
 }
 
 #[test]
+fn s10_a_database_that_is_silent_is_lost_though_nobody_writes_and_found_by_the_next_commit() {
+    let mut house = House::of(&["1001"]);
+    house.log_in("1001", "s1", "d1");
+    house.failing = Some(Failure::Unavailable);
+    house.see(Observation::DatabaseSilent);
+    assert_eq!(house.reasons("1001"), ["database_lost"]);
+    assert_eq!(house.status("1001"), BoardStatus::Unknown);
+    house.live(&["s1"], 10);
+    assert_eq!(house.status("1001"), BoardStatus::Unknown);
+    house.failing = None;
+    house.pass_seconds(2);
+    assert_eq!(house.status("1001"), BoardStatus::Available);
+}
+
+#[test]
+fn s32_what_we_lost_sight_of_ourselves_again_and_again_is_nobodys_flapping() {
+    let mut house = House::of(&["1001"]);
+    house.log_in("1001", "s1", "d1");
+    for _ in 0..6 {
+        house.ami_lost();
+        assert_eq!(house.status("1001"), BoardStatus::Unknown);
+        house.ami_up();
+        house.live(&["s1"], 5);
+        house.see(Observation::DatabaseSilent);
+        assert_eq!(house.status("1001"), BoardStatus::Unknown);
+        house.live(&["s1"], 5);
+        assert_eq!(house.status("1001"), BoardStatus::Available);
+    }
+}
+
+#[test]
 fn s11_contacts_expire_by_asterisks_clock_and_a_skew_is_warned_of() {
     let mut house = House::of(&["1001"]);
     let id = house.log_in("1001", "s1", "d1");

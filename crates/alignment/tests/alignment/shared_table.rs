@@ -26,6 +26,16 @@ fn a_row_that_somebody_deleted_is_written_again() {
 }
 
 #[test]
+fn an_expiry_that_somebody_changed_in_the_mirror_is_put_right() {
+    let mut house = House::of(&["1001"]);
+    let id = house.log_in("1001", "s1", "d1");
+    let proved = house.rows.get(&id).unwrap().expires_unix;
+    house.rows.get_mut(&id).unwrap().expires_unix = 1;
+    house.live(&["s1"], 65);
+    assert_eq!(house.rows.get(&id).unwrap().expires_unix, proved);
+}
+
+#[test]
 fn a_table_that_is_as_we_left_it_is_not_written() {
     let mut house = House::of(&["1001"]);
     house.log_in("1001", "s1", "d1");

@@ -276,6 +276,37 @@ fn s23_a_desk_phone_whose_row_was_deleted_and_that_registers_again_is_no_forgery
 }
 
 #[test]
+fn s08_a_contact_of_an_ended_session_that_a_crashed_asterisk_has_again_is_evicted() {
+    let mut house = with(Config::default());
+    let id = house.log_in("1001", "s1", "d1");
+    let kept = house.contacts.get(&id).cloned().unwrap();
+    house.logout("s1");
+    house.unregister(&id);
+    house.pass_seconds(5);
+    assert_eq!(house.status("1001"), BoardStatus::Offline);
+    house.ami_lost();
+    // Its astdb was written a second before the crash.
+    house.contacts.insert(id.clone(), kept);
+    house.ami_up();
+    house.pass_seconds(5);
+    assert_eq!(house.evictions(), [(id, EvictReason::LoggedOut)]);
+}
+
+#[test]
+fn s08_a_contact_that_a_crashed_asterisk_has_again_is_its_sessions_own() {
+    let mut house = with(Config::default());
+    let id = house.log_in("1001", "s1", "d1");
+    let kept = house.contacts.get(&id).cloned().unwrap();
+    house.unregister(&id);
+    house.live(&["s1"], 5);
+    house.contacts.insert(id, kept);
+    house.ami_lost();
+    house.ami_up();
+    house.live(&["s1"], 10);
+    assert!(house.evictions().is_empty());
+}
+
+#[test]
 fn s23_what_was_there_when_the_link_came_up_is_believed() {
     let mut house = House::without_ami(&["1001"], Config::default());
     let desk = contact("1001", "1001", None, house.now, ContactStatus::Reachable);

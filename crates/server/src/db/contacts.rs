@@ -123,7 +123,10 @@ fn contact(row: &Row) -> Result<ContactRow, DbError> {
 /// Writes what was proved of a contact.
 pub(super) async fn put(db: &mut Connection, mode: Mode, row: &ContactRow) -> Result<(), Fault> {
     match mode {
-        Mode::Mirror | Mode::Claims => put_row(db, "ps_contacts", row).await,
+        Mode::Mirror | Mode::Claims => {
+            forget_misspelt(db, &row.id).await?;
+            put_row(db, "ps_contacts", row).await
+        }
         Mode::Shared => {
             set_status(db, &row.id, row.status).await?;
             if row.status == ContactStatus::Expired {
@@ -134,10 +137,24 @@ pub(super) async fn put(db: &mut Connection, mode: Mode, row: &ContactRow) -> Re
     }
 }
 
+/// Where the table is ours alone, ids stand in it decoded. In the spelling of Asterisk's drivers it is a row of
+/// somebody else's making, or of a time when the table was shared.
+async fn forget_misspelt(db: &mut Connection, id: &ContactId) -> Result<(), Fault> {
+    let stored = encode_stored(id.as_str());
+    if stored != id.as_str() {
+        let delete = "DELETE FROM ps_contacts WHERE id = ?1";
+        query(delete).bind(stored).execute(db).await?;
+    }
+    Ok(())
+}
+
 /// A contact is not even the last one any more: a newer one took its place.
 pub(super) async fn forget(db: &mut Connection, mode: Mode, id: &ContactId) -> Result<(), Fault> {
     let statement = match mode {
-        Mode::Mirror | Mode::Claims => "DELETE FROM ps_contacts WHERE id = ?1",
+        Mode::Mirror | Mode::Claims => {
+            forget_misspelt(db, id).await?;
+            "DELETE FROM ps_contacts WHERE id = ?1"
+        }
         // The row itself is Asterisk's to delete.
         Mode::Shared => "DELETE FROM last_contacts WHERE id = ?1",
     };

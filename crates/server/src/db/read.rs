@@ -42,6 +42,12 @@ pub(crate) struct Traded {
 }
 
 impl Database {
+    /// Whether it answers at all.
+    pub(crate) async fn answers(&self) -> Result<(), DbError> {
+        query("SELECT 1").fetch_all(self.reads()).await?;
+        Ok(())
+    }
+
     /// Everything a starting server needs to know: people, live sessions, contacts as left.
     pub async fn restore(&self) -> Result<Restored, DbError> {
         let rows = query(

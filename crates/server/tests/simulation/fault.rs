@@ -50,7 +50,10 @@ impl Fault {
                 world.ami_cut = true;
                 world.lose_link();
             }
-            10 => world.db.down = true,
+            10 => {
+                world.db.down = true;
+                world.see(Observation::DatabaseSilent);
+            }
             11 => world.skew = if world.skew == 0 { 45 } else { 0 },
             // A second device of the first extension, and the same person twice.
             12 | 13 => {
@@ -114,6 +117,7 @@ impl Fault {
             25 => {
                 for row in world.db.rows.values_mut() {
                     row.status = ContactStatus::Unknown;
+                    row.expires_unix = 1;
                 }
             }
             26 => {

@@ -24,7 +24,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
 /// Houses in the test command.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1_400;
+/// Tests that share them, so that several cores may play.
+const SHARES: u64 = 4;
+/// How often a long soak says how far it is.
+const TELLS_EVERY: u64 = 1_000;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
@@ -39,19 +43,48 @@ fn play(seed: u64, tells: bool) {
     check::at_rest(&mut world);
 }
 
-#[test]
-fn soak_whatever_fails_nothing_is_said_that_is_not_so_and_at_rest_every_view_agrees() {
+/// Plays a share of all houses; one that is named is the first share's.
+fn soak(share: u64) {
     if let Some(seed) = number("SOAK_SEED") {
-        return play(seed, true);
+        return if share == 0 {
+            play(seed, true)
+        };
     }
     let seeds = number("SOAK_SEEDS").unwrap_or(SEEDS);
-    for seed in 1..=seeds {
+    let first = number("SOAK_FROM").unwrap_or(1);
+    for seed in (first..first + seeds).filter(|seed| seed % SHARES == share) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| play(seed, false))) {
             eprintln!(
                 "seed {seed} fails; SOAK_SEED={seed} cargo test -p rollcall-server --test simulation plays it again"
             );
             std::panic::resume_unwind(panic);
         }
+        if seed % TELLS_EVERY < SHARES {
+            eprintln!("seed {seed} passed");
+        }
+    }
+}
+
+/// Whatever fails, nothing is said that is not so, and at rest every view agrees.
+mod soak_whatever_fails_nothing_is_said_that_is_not_so_and_at_rest_every_view_agrees {
+    #[test]
+    fn in_the_first_quarter_of_houses() {
+        super::soak(0);
+    }
+
+    #[test]
+    fn in_the_second_quarter_of_houses() {
+        super::soak(1);
+    }
+
+    #[test]
+    fn in_the_third_quarter_of_houses() {
+        super::soak(2);
+    }
+
+    #[test]
+    fn in_the_last_quarter_of_houses() {
+        super::soak(3);
     }
 }
 

@@ -30,13 +30,16 @@ interface AgentTableProps {
   /** Nobody is on the board at all, whatever the search says. */
   deserted: boolean;
   onClear: () => void;
+  /** A row was chosen, by pointer or key. */
+  onChoose: (extension: string) => void;
 }
 
-export function AgentTable({ rows, order, onOrder, deserted, onClear }: AgentTableProps) {
+export function AgentTable({ rows, order, onOrder, deserted, onClear, onChoose }: AgentTableProps) {
   return (
     <Table
       className={css.table}
       aria-label={text.board.table}
+      onRowAction={(key) => onChoose(String(key))}
       sortDescriptor={order}
       onSortChange={({ column, direction }) => onOrder({ column: column as ColumnName, direction })}
     >

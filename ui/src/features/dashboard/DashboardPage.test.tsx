@@ -1,4 +1,4 @@
-import { act, screen, within } from "@testing-library/react";
+import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { describe, expect, it } from "vitest";
 
 import { expectAccessible, showBoard } from "../../../tests/show";
@@ -126,6 +126,105 @@ describe("a lost source", () => {
   it("is not spoken of while all is seen", async () => {
     await showBoard(board());
     expect(screen.queryByRole("alert")).not.toBeInTheDocument();
+  });
+});
+
+describe("a row that is clicked", () => {
+  const drawer = () => screen.findByRole("dialog");
+  const part = async (name: string) => within(await drawer()).findByRole("region", { name });
+
+  it("says why: reasons, what would have to change, the decision and its rule, intents, sources and history", async () => {
+    const { app, user } = await showBoard(board());
+    await user.click(row("1003"));
+    expect(app.asked).toEqual([["explain", { extension: "1003", at: null }]]);
+    expect(await drawer()).toHaveAccessibleName("Why is 1003 in this state?");
+    expect(await part("Reasons")).toHaveTextContent("The phone has not answered Asterisk for 30 s.");
+    expect(await part("What would have to change for Available")).toHaveTextContent(
+      "The phone has to answer Asterisk's OPTIONS.",
+    );
+    const decision = await part("Decision");
+    expect(decision).toHaveTextContent("Rule R1");
+    expect(within(decision).getAllByRole("listitem")).toHaveLength(9);
+    expect(decision).toHaveTextContent("The phone answers: noaccording to Asterisk");
+    expect(decision).toHaveTextContent("The app is heard: yesaccording to the app");
+    expect(await part("What the agent asked for")).toHaveTextContent(/online for 06:0\d/);
+    expect(await part("What was seen")).toHaveTextContent(/App: ok seen 00:0\d ago/);
+    expect(await part("History")).toHaveTextContent("Repaired qualify 7f3a91c0 according to the server · Rule R10");
+  });
+
+  it("can be looked at as it was at a past time, and as it is again", async () => {
+    const { app, user } = await showBoard(board());
+    await user.click(row("1003"));
+    await user.click(await screen.findByRole("button", { name: /^Show how it was at/ }));
+    expect(await screen.findByText(/^As it was at/)).toBeVisible();
+    expect(app.asked[1]).toEqual(["explain", { extension: "1003", at: expect.any(Number) as number }]);
+    expect(await part("Reasons")).toHaveTextContent("The app is not heard from.");
+    expect(await part("What the agent asked for")).toHaveTextContent("See the history below.");
+    expect(screen.queryByRole("region", { name: "What was seen" })).not.toBeInTheDocument();
+    await user.click(screen.getByRole("button", { name: "Now" }));
+    expect(await part("Reasons")).toHaveTextContent("The phone has not answered Asterisk for 30 s.");
+  });
+
+  it("is asked for a moment that is typed, and never for one to come", async () => {
+    const { app, user } = await showBoard(board());
+    await user.click(row("1003"));
+    await drawer();
+    fireEvent.change(screen.getByLabelText("At"), { target: { value: "2020-01-02T03:04:05" } });
+    const then = new Date("2020-01-02T03:04:05").getTime();
+    await waitFor(() => expect(app.asked[1]).toEqual(["explain", { extension: "1003", at: then }]));
+    expect(await screen.findByText("As it was at 2020-01-02 03:04:05")).toBeVisible();
+    fireEvent.change(screen.getByLabelText("At"), { target: { value: "2999-01-01T00:00:00" } });
+    await waitFor(() => expect(app.asked).toHaveLength(3));
+    const [, asked] = app.asked[2] as [string, { at: number }];
+    expect(asked.at).toBeLessThanOrEqual(Date.now());
+  });
+
+  it("is asked anew when the row changes, and opens by key and closes by Escape", async () => {
+    const { app, user } = await showBoard(board({ agents: three }));
+    await user.tab();
+    await user.tab();
+    await user.tab();
+    await user.keyboard("{ArrowDown}{Enter}");
+    await drawer();
+    const first = app.asked.length;
+    const changed = three.map((one) => ({ ...one, status: "OnCall" as const, since: ago(0) }));
+    act(() => app.showBoard(board({ agents: changed })));
+    await waitFor(() => expect(app.asked.length).toBeGreaterThan(first));
+    expect(await within(await drawer()).findByText("On a call")).toBeVisible();
+    await user.keyboard("{Escape}");
+    await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
+  });
+
+  it("says why the server did not answer", async () => {
+    const { app, user } = await showBoard(board());
+    app.refuse("explain", { code: "not_allowed", message: "This is for supervisors.", next: "Ask a supervisor." });
+    await user.click(row("1003"));
+    expect(await within(await drawer()).findByRole("alert")).toHaveTextContent("This is for supervisors.");
+  });
+
+  it.each(["1001", "1003", "1008"])("has no accessibility violation: %s", async (extension) => {
+    const { user } = await showBoard(board());
+    await user.click(row(extension));
+    await part("History");
+    await expectAccessible(await drawer());
+  });
+});
+
+describe("the mode", () => {
+  it.each([
+    ["mirror", "Mirror", "the server copies what it reports"],
+    ["shared", "Shared", "in one table"],
+    ["claims", "Claims", "not verified"],
+  ])("%s is shown and said in words", async (mode, name, what) => {
+    await showBoard(board({ mode }));
+    const shown = screen.getByText(name, { selector: "[data-mode]" });
+    expect(shown).toHaveAttribute("data-mode", mode);
+    expect(shown).toHaveTextContent(what);
+  });
+
+  it("is left out while it is not known", async () => {
+    await showBoard(board({ mode: null }));
+    expect(document.querySelector("[data-mode]")).toBeNull();
   });
 });
 

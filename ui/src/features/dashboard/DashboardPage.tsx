@@ -10,6 +10,8 @@ import { text } from "../../text";
 import { AgentTable } from "./AgentTable";
 import { filtered, rowsOf, sorted, totalsOf, type Order } from "./board";
 import css from "./DashboardPage.module.css";
+import { Explain } from "./Explain";
+import { Mode } from "./Mode";
 import { LostSources, SourceIndicators } from "./Sources";
 import { Totals } from "./Totals";
 
@@ -41,6 +43,8 @@ function Board({ view }: { view: DashboardView }) {
   const [states, setStates] = useState(NO_STATES);
   const [order, setOrder] = useState<Order>({ column: "extension", direction: "ascending" });
 
+  const [chosen, setChosen] = useState<string | null>(null);
+
   const rows = useMemo(() => rowsOf(view), [view]);
   const totals = useMemo(() => totalsOf(rows), [rows]);
   const shown = useMemo(() => sorted(filtered(rows, states, search), order), [rows, states, search, order]);
@@ -66,7 +70,10 @@ function Board({ view }: { view: DashboardView }) {
               onChange={setSearch}
             />
           </div>
-          <SourceIndicators sources={view.sources} />
+          <div className={css.seen}>
+            <Mode mode={view.mode} />
+            <SourceIndicators sources={view.sources} />
+          </div>
         </div>
         <Totals totals={totals} chosen={states} onChoose={setStates} />
       </header>
@@ -74,8 +81,9 @@ function Board({ view }: { view: DashboardView }) {
         <LostSources sources={view.sources} synced={view.synced} />
       </div>
       <main className={css.body}>
-        <AgentTable rows={shown} order={order} onOrder={setOrder} deserted={rows.length === 0} onClear={clear} />
+        <AgentTable rows={shown} order={order} onOrder={setOrder} deserted={rows.length === 0} onClear={clear} onChoose={setChosen} />
       </main>
+      <Explain row={rows.find((row) => row.agent.extension === chosen)} onClose={() => setChosen(null)} />
     </div>
   );
 }

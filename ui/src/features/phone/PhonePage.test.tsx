@@ -41,6 +41,28 @@ describe("the own state", () => {
   });
 });
 
+describe("an extension that is in use elsewhere", () => {
+  it("is taken over when the person says so", async () => {
+    const { app, user } = await showPhone(phoneScenes.inUse!());
+    const question = screen.getByRole("alertdialog", { name: "Signed in elsewhere" });
+    expect(question).toHaveTextContent("in use on another device");
+    await user.click(within(question).getByRole("button", { name: "Take over" }));
+    expect(app.asked).toEqual([["takeOver"]]);
+  });
+
+  it("is left alone otherwise, by signing out here", async () => {
+    const { app, user } = await showPhone(phoneScenes.inUse!());
+    await user.click(screen.getByRole("button", { name: "Sign out here" }));
+    expect(app.asked).toEqual([["signOut"]]);
+  });
+
+  it("is asked about no more once it is not, or while signing out", async () => {
+    const { app } = await showPhone(phoneScenes.inUse!());
+    act(() => app.showPhone(phone()));
+    await waitFor(() => expect(screen.queryByRole("alertdialog")).not.toBeInTheDocument());
+  });
+});
+
 describe("a notice", () => {
   it("that is only good to know can be put away, and stays away", async () => {
     const { app, user } = await showPhone(phoneScenes.noKeychain!());

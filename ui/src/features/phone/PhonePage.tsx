@@ -1,6 +1,7 @@
 import { LayoutList } from "lucide-react";
 
 import { Button } from "../../design/Button";
+import { ConfirmDialog } from "../../design/ConfirmDialog";
 import { Empty } from "../../design/Empty";
 import { Notice, Notices } from "../../design/Notice";
 import { Progress } from "../../design/Progress";
@@ -20,7 +21,7 @@ type Screen = Extract<PhoneScreen, { kind: "phone" }>;
 export function PhonePage({ screen, notices }: { screen: Screen; notices: NoticeView[] }) {
   const platform = usePlatform();
   const command = useCommand();
-  const { user, own, calls, muted, signingOut } = screen;
+  const { user, own, calls, muted, signingOut, inUse } = screen;
   const hasPhone = user.extension !== null;
   const inCall = calls.some((call) => call.state !== "ended");
 
@@ -64,6 +65,14 @@ export function PhonePage({ screen, notices }: { screen: Screen; notices: Notice
         )}
       </main>
       <Connections own={own} />
+      <ConfirmDialog
+        title={text.phone.inUse}
+        what={text.phone.inUseWhat}
+        confirm={text.phone.takeOver}
+        refuse={text.phone.signOutHere}
+        isOpen={inUse !== null && !signingOut}
+        onAnswer={(yes) => void command.run(yes ? platform.takeOver() : platform.signOut())}
+      />
     </div>
   );
 }

@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use rollcall_agent::{
-    Agent, AgentConfig, AgentHandle, AgentState, AudioChoice, Codec, Interruption, SignedOut,
-    Stage, When, device_id,
+    Agent, AgentConfig, AgentHandle, AgentState, AudioChoice, Claim, Codec, Interruption,
+    SignedOut, Stage, When, device_id, problem::IN_USE,
 };
 use rollcall_wire::{http::ErrorBody, ui::PhoneState};
 use tokio::sync::watch;
@@ -63,6 +63,12 @@ struct Arguments {
     /// Sign out by itself after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<u64>,
+    /// Go online here instead, where the extension is in use on another device.
+    #[arg(long)]
+    take_over: bool,
+    /// How often the server hears that the phone lives; the server's lease has to be longer.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=60))]
+    heartbeat: u64,
     /// Print the board as it changes.
     #[arg(long)]
     board: bool,
@@ -115,6 +121,7 @@ fn run(arguments: Arguments) -> anyhow::Result<End> {
     config.codecs.clone_from(&arguments.codecs);
     config.auto_answer = arguments.auto_answer;
     config.sip_ca.clone_from(&arguments.sip_ca);
+    config.vitals_every = Duration::from_secs(arguments.heartbeat);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -158,6 +165,10 @@ async fn day(arguments: Arguments, config: AgentConfig, password: String) -> any
                     printer.print(&Event::Error(error.clone()));
                     return Ok(End::SessionEnded);
                 }
+                if arguments.take_over && is_in_use(&shown) {
+                    // Somebody else may have given way meanwhile; the state then says so.
+                    let _ = agent.take_over().await;
+                }
                 if shown.stage == Stage::SignedIn && shown.phone == PhoneState::Registered
                     && let Some(number) = dial.take()
                     && let Err(error) = agent.dial(number).await
@@ -178,6 +189,10 @@ async fn day(arguments: Arguments, config: AgentConfig, password: String) -> any
     } else {
         end
     })
+}
+
+fn is_in_use(state: &AgentState) -> bool {
+    matches!(&state.claim, Claim::Failed { error, .. } if error.code == IN_USE)
 }
 
 async fn sign_out(

@@ -90,6 +90,46 @@ fn a_refused_agent_online_is_not_repeated() {
 }
 
 #[test]
+fn another_device_in_the_way_is_asked_about_and_gives_way_only_when_a_person_says_so() {
+    let mut bench = Bench::signed_in();
+    let early = bench.ask(Command::TakeOver);
+    let answer = bench.answer_to(early).unwrap();
+    assert_eq!(answer.unwrap_err().code, "nothing_to_take_over");
+
+    bench.phone(registered("sip:1001-aaaaaaaa-cccccccc@127.0.0.1:40000"));
+    assert!(!takes_over(&bench));
+    let claim = bench.claim();
+    bench.hear(Input::Claimed {
+        claim,
+        result: Err(failure(FailureKind::Refused, "in_use")),
+    });
+    assert!(matches!(bench.day.state().claim, Claim::Failed { .. }));
+    bench.pass(Duration::from_secs(600));
+    assert_eq!(bench.claim(), claim, "nobody is put out unasked");
+
+    let id = bench.ask(Command::TakeOver);
+    assert_eq!(bench.answer_to(id), Some(Ok(None)));
+    assert!(takes_over(&bench));
+    let claim = bench.claim();
+    bench.hear(Input::Claimed {
+        claim,
+        result: Ok(()),
+    });
+    assert_eq!(bench.day.state().claim, Claim::Told);
+    bench.phone(registered("sip:1001-aaaaaaaa-dddddddd@127.0.0.1:40000"));
+    assert!(!takes_over(&bench), "the consent was for once");
+}
+
+/// Whether the last `agent-online` puts another device out.
+fn takes_over(bench: &Bench) -> bool {
+    let last = bench.seen.iter().rev().find_map(|effect| match effect {
+        Effect::AgentOnline { take_over, .. } => Some(*take_over),
+        _ => None,
+    });
+    last.expect("agent-online was asked")
+}
+
+#[test]
 fn a_lost_server_link_ends_no_call_and_makes_everybody_unknown() {
     let (mut bench, _) = Bench::talking();
     bench.link(LinkEvent::Lost {

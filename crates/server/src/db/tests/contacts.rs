@@ -21,6 +21,28 @@ pub(super) async fn the_mirror_is_read_back_as_it_was_written(scene: Scene) {
     assert_eq!(scene.database.contacts().await.unwrap().len(), 1);
 }
 
+pub(super) async fn a_row_of_the_mirror_in_another_spelling_gives_way_to_ours(scene: Scene) {
+    let mut db = scene.raw().await;
+    for id in ["1001^3B@abc", "1001^3B@def"] {
+        let insert = format!("INSERT INTO ps_contacts (id, endpoint) VALUES ('{id}', '1001')");
+        db.run(&insert).await.unwrap();
+    }
+    db.close().await.unwrap();
+    let gone = alignment::Write::ContactGone(ContactId::new("1001;@abc"));
+    let writes = vec![
+        contact("1001;@def", ContactStatus::Reachable),
+        Write::Core(gone),
+    ];
+    scene.commit(writes).await;
+    let rows = scene.rows("SELECT id, status FROM ps_contacts").await;
+    let text = |row: &Row, column| row.try_get::<String>(column).unwrap();
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| (text(row, 0), text(row, 1)))
+        .collect();
+    assert_eq!(rows, [("1001;@def".to_owned(), "Reachable".to_owned())]);
+}
+
 pub(super) async fn the_seeds_two_queries_run_as_written(scene: Scene) {
     scene.commit(vec![user("ann", "1001")]).await;
     scene

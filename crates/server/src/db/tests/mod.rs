@@ -73,6 +73,7 @@ behaviours! {
         the_newest_end_of_an_extension_is_the_one_that_counts;
     contacts:
         the_mirror_is_read_back_as_it_was_written,
+        a_row_of_the_mirror_in_another_spelling_gives_way_to_ours,
         the_seeds_two_queries_run_as_written,
         a_table_of_asterisks_own_keeps_its_columns_and_rows_and_gains_ours,
         in_shared_mode_the_status_is_all_that_is_written_of_a_contact,
