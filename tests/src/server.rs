@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -491,12 +491,7 @@ impl Server {
     ///
     /// If it fails.
     pub fn admin(&self, words: &[&str]) -> String {
-        let output = Command::new(surroundings::binary("rollcall-server"))
-            .args(words)
-            .arg("--config")
-            .arg(self.config())
-            .output()
-            .unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        let output = self.run(words);
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
         assert!(output.status.success(), "{words:?}: {said}");
@@ -509,12 +504,24 @@ impl Server {
     ///
     /// If it does not answer.
     pub fn findings(&self) -> Vec<serde_json::Value> {
-        let output = Command::new(surroundings::binary("rollcall-server"))
-            .args(["doctor", "--json", "--config"])
+        let (_, said) = self.ask(&["doctor", "--json"]);
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("doctor: {error}"))
+    }
+
+    /// The same, whether it fails or not: how it ended, and what it wrote to its standard output.
+    pub fn ask(&self, words: &[&str]) -> (bool, String) {
+        let output = self.run(words);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), said)
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        Command::new(surroundings::binary("rollcall-server"))
+            .args(words)
+            .arg("--config")
             .arg(self.config())
             .output()
-            .unwrap_or_else(|error| panic!("doctor: {error}"));
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("doctor: {error}"))
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
     fn add(&self, username: &str, role: &str, phone: Option<(&str, &str)>) {

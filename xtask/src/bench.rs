@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Result, compile, packages, process, step, ui, workspace};
+use crate::{Result, compile, lab, packages, process, step, ui, workspace};
 
 /// Builds and measures; `words` go to `rollcall-bench`.
 pub(crate) fn bench(words: &[&str]) -> Result<()> {
@@ -13,6 +13,7 @@ pub(crate) fn bench(words: &[&str]) -> Result<()> {
         Some(&("quality" | "processing")) => return quality(words),
         Some(&"soak") => return soak(words),
         Some(&"server") => return server(words),
+        Some(&"agree") => return agree(&words[1..]),
         _ => {}
     }
     packages::ensure(&[packages::BUILD, packages::PEERS])?;
@@ -65,6 +66,26 @@ fn soak(words: &[&str]) -> Result<()> {
     packages::ensure(&[packages::BUILD])?;
     let release = workspace::target().join("release");
     run(words, "ROLLCALL_BIN_DIR", &release)
+}
+
+/// Every fault for real, many times: what agreeing took, written to `docs/time-to-agree.md`.
+fn agree(words: &[&str]) -> Result<()> {
+    packages::ensure_all()?;
+    let lab = lab::fetch()?;
+    ui::install_in(
+        &workspace::root().join("tests/socketio"),
+        "install the official Socket.IO client",
+    )?;
+    compile::everything()?;
+    let mut agree = Command::new(workspace::binaries().join("rollcall-agree"));
+    agree
+        .args(words)
+        .env("ROLLCALL_ASTERISK_ROOT", &lab.root)
+        .env("ROLLCALL_BIN_DIR", workspace::binaries());
+    match process::in_foreground(&agree)?.success() {
+        true => Ok(()),
+        false => Err("the views did not agree; the words are above".to_owned()),
+    }
 }
 
 /// The Python of an environment in the cache that has PESQ, made at the first use.

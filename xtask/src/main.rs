@@ -32,6 +32,8 @@ cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt
 cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
 cargo xtask bench server          agent-online beside a Node service, and 500 sign-ins at once
+cargo xtask bench agree [--rounds N]
+                                   every fault beside Asterisk 22, many times; writes docs/time-to-agree.md
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
 cargo xtask soak [--seeds N]       play the tests named soak with many more seeds than the test command does
 cargo xtask windows                compile-check the programs for Windows

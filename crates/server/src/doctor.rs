@@ -16,6 +16,7 @@ use crate::{
     asterisk::{client_config, lists},
     clock,
     config::{Devices, Mode},
+    db::{self, Doubts},
 };
 
 /// How long Asterisk may take to let us in.
@@ -158,6 +159,17 @@ impl Patient<'_> {
         self.permissions(findings).await;
         self.aors(findings).await;
         self.storage(findings).await;
+        if self.config.mode == Mode::Shared {
+            findings.extend(match db::doubts(self.config).await {
+                Ok(doubts) => judge_table(&doubts),
+                Err(error) => vec![Finding::bad(
+                    "database",
+                    Level::Problem,
+                    error.to_string(),
+                    "check [database] of the configuration, and that the database runs",
+                )],
+            });
+        }
         findings.push(match &self.config.ari {
             Some(ari) => crate::asterisk::ari_finding(ari).await,
             None => Finding::bad(
@@ -529,6 +541,43 @@ fn judge_storage(sorcery: &Sections, drivers: &Sections, mode: Mode) -> Vec<Find
     findings
 }
 
+/// The table that Asterisk and we share.
+fn judge_table(doubts: &Doubts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if doubts.no_table {
+        findings.push(Finding::bad(
+            "schema",
+            Level::Problem,
+            "the database has no table ps_contacts",
+            "run rollcall-server migrate, or Asterisk's own migrations (contrib/ast-db-manage)",
+        ));
+    }
+    if !doubts.missing.is_empty() {
+        findings.push(Finding::bad(
+            "schema",
+            Level::Problem,
+            format!("ps_contacts lacks {}", doubts.missing.join(", ")),
+            "bring the table up to Asterisk 22's migrations (contrib/ast-db-manage), then run rollcall-server migrate",
+        ));
+    }
+    if !doubts.in_the_way.is_empty() {
+        let names = doubts.in_the_way.join(", ");
+        findings.push(Finding::bad(
+            "columns",
+            Level::Problem,
+            format!("Asterisk does not know {names}, which has no default: it answers REGISTER and writes no row"),
+            format!("give {names} a default, or let it be NULL"),
+        ));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::good(
+            "schema",
+            "ps_contacts has the columns that both sides need",
+        ));
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -665,6 +714,32 @@ mod tests {
                 ("driver", Level::Problem)
             ]
         );
+    }
+
+    #[test]
+    fn a_table_that_asterisk_cannot_write_is_named_with_its_columns() {
+        let judged = |doubts: &Doubts| -> Vec<(&'static str, Level)> {
+            let findings = judge_table(doubts);
+            findings
+                .iter()
+                .map(|finding| (finding.check, finding.level))
+                .collect()
+        };
+        assert_eq!(judged(&Doubts::default()), [("schema", Level::Good)]);
+        let strange = Doubts {
+            missing: vec!["via_addr".to_owned()],
+            in_the_way: vec!["site".to_owned()],
+            ..Doubts::default()
+        };
+        assert_eq!(
+            judged(&strange),
+            [("schema", Level::Problem), ("columns", Level::Problem)]
+        );
+        let none = Doubts {
+            no_table: true,
+            ..Doubts::default()
+        };
+        assert_eq!(judged(&none), [("schema", Level::Problem)]);
     }
 
     #[test]

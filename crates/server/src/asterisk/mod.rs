@@ -14,7 +14,7 @@ pub mod repairs;
 
 use std::{sync::Arc, time::Duration};
 
-use rollcall_alignment::{Ask, Observation};
+use rollcall_alignment::{Ask, ContactId, Observation};
 use rollcall_ami::{Client, ClientConfig, ClientEvent, Figures, session::SessionConfig};
 use tokio::sync::mpsc;
 
@@ -155,18 +155,26 @@ pub(crate) fn client_config(config: &AmiConfig) -> Result<ClientConfig, ConfigEr
     Ok(ClientConfig::new(address, session))
 }
 
+/// That we are let in, and may delete: asked with a contact that nobody can have, which changes nothing.
+async fn may_evict(ari: &Ari) -> Result<(), ari::AriError> {
+    ari.info().await?;
+    ari.delete_contact(&ContactId::new("rollcall-doctor;@0"))
+        .await
+        .map(drop)
+}
+
 /// What the doctor finds of ARI: a question that changes nothing, under the user that evicts.
 pub(crate) async fn ari_finding(config: &crate::config::AriConfig) -> Finding {
     let fix = "check [ari] against http.conf (enabled, bindport) and ari.conf (user, password, read_only=no)";
     let found = match Ari::new(config) {
-        Ok(ari) => ari.info().await.map_err(|error| error.to_string()),
+        Ok(ari) => may_evict(&ari).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match found {
         Ok(()) => Finding {
             check: "ari",
             level: Level::Good,
-            found: "ARI lets us in".to_owned(),
+            found: "ARI lets us in, and lets us evict".to_owned(),
             fix: None,
         },
         Err(found) => Finding {

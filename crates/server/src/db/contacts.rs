@@ -19,10 +19,10 @@ use rollcall_alignment::{
 
 use super::{
     DbError,
-    dialect::{Connection, Pool, Row, Upsert, query},
+    dialect::{Connection, Place, Pool, Row, Upsert, query},
     writer::Fault,
 };
-use crate::config::Mode;
+use crate::config::{Config, Mode};
 
 /// Our columns: name, and the statement that adds it. The default lets Asterisk insert without it.
 const OURS: &[(&str, &str)] = &[(
@@ -58,6 +58,75 @@ pub(super) async fn ensure(db: &mut Connection) -> Result<(), DbError> {
         }
     }
     Ok(())
+}
+
+/// What a table of contacts has to have, and what else an INSERT of Asterisk's would have to name and does not know of.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Doubts {
+    /// There is no such table.
+    pub(crate) no_table: bool,
+    /// Columns of ours and of Asterisk's that are missing.
+    pub(crate) missing: Vec<String>,
+    /// Columns of somebody else's that are neither NULL nor have a default: every REGISTER fails.
+    pub(crate) in_the_way: Vec<String>,
+}
+
+/// Columns that Asterisk 22 names whenever it inserts a contact.
+const ASTERISKS: [&str; 16] = [
+    "id",
+    "uri",
+    "expiration_time",
+    "qualify_frequency",
+    "outbound_proxy",
+    "path",
+    "user_agent",
+    "qualify_timeout",
+    "reg_server",
+    "authenticate_qualify",
+    "via_addr",
+    "via_port",
+    "call_id",
+    "endpoint",
+    "prune_on_boot",
+    "qualify_2xx_only",
+];
+
+/// Reads the catalogue; changes nothing.
+pub(crate) async fn doubts(config: &Config) -> Result<Doubts, DbError> {
+    let mut db = Place::of(config)?.connect().await?;
+    let present = columns(&mut db).await?;
+    if present.is_empty() {
+        return Ok(Doubts {
+            no_table: true,
+            ..Doubts::default()
+        });
+    }
+    let needed = ASTERISKS
+        .iter()
+        .copied()
+        .chain(OURS.iter().map(|(name, _)| *name));
+    let missing = needed
+        .filter(|name| !present.contains(*name))
+        .map(str::to_owned);
+    let demanding = db.dialect().demanding_columns();
+    let rows = query(demanding)
+        .bind("ps_contacts")
+        .fetch_all(&mut db)
+        .await?;
+    let mut in_the_way: Vec<String> = Vec::new();
+    for row in &rows {
+        let name: String = row.try_get(0)?;
+        if !ASTERISKS.contains(&name.as_str()) {
+            in_the_way.push(name);
+        }
+    }
+    let doubts = Doubts {
+        no_table: false,
+        missing: missing.collect(),
+        in_the_way,
+    };
+    db.close().await?;
+    Ok(doubts)
 }
 
 async fn columns(db: &mut Connection) -> Result<BTreeSet<String>, DbError> {

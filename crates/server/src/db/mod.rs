@@ -30,6 +30,7 @@ use thiserror::Error;
 use dialect::{Connection, Place, Pool, query};
 
 pub use backup::{BackupError, backup, restore};
+pub(crate) use contacts::{Doubts, doubts};
 pub(crate) use dialect::Kind;
 pub use instances::{Holder, Instance, Presence, Tenure};
 pub(crate) use ledger::Lines;

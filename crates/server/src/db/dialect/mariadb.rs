@@ -111,6 +111,12 @@ impl Dialect for MariaDb {
          WHERE table_schema = DATABASE() AND table_name = ?1 ORDER BY ordinal_position"
     }
 
+    fn demanding_columns(&self) -> &'static str {
+        "SELECT CONVERT(column_name USING utf8mb4) FROM information_schema.columns
+         WHERE table_schema = DATABASE() AND table_name = ?1 AND is_nullable = 'NO' AND column_default IS NULL
+           AND extra NOT LIKE '%auto_increment%' ORDER BY ordinal_position"
+    }
+
     fn ddl_in_transactions(&self) -> bool {
         false
     }

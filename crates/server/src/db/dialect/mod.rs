@@ -84,6 +84,10 @@ pub(super) trait Dialect: Debug + Send + Sync {
     /// nothing where there is no such table.
     fn columns(&self) -> &'static str;
 
+    /// Reads the names of a table's columns (`?1`: the table) that an INSERT has to name: neither NULL
+    /// nor a default stands in for them.
+    fn demanding_columns(&self) -> &'static str;
+
     /// Whether DDL is part of a transaction. Where it is not, a migration is recorded as begun, and
     /// what a cut one had made already is no error when it runs again.
     fn ddl_in_transactions(&self) -> bool {

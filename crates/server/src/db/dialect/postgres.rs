@@ -88,6 +88,12 @@ impl Dialect for Postgres {
          WHERE attrelid = to_regclass(?1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
     }
 
+    fn demanding_columns(&self) -> &'static str {
+        "SELECT attname::text FROM pg_attribute
+         WHERE attrelid = to_regclass(?1) AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef
+           AND attidentity = '' ORDER BY attnum"
+    }
+
     fn migration_lock(&self) -> Option<(&'static str, &'static str)> {
         Some((
             "SELECT 1 FROM pg_advisory_lock(hashtext('rollcall_migrations'))",

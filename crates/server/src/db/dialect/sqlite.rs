@@ -99,6 +99,10 @@ impl Dialect for Sqlite {
         "SELECT name, type FROM pragma_table_info(?1) ORDER BY cid"
     }
 
+    fn demanding_columns(&self) -> &'static str {
+        "SELECT name FROM pragma_table_info(?1) WHERE \"notnull\" = 1 AND dflt_value IS NULL AND pk = 0 ORDER BY cid"
+    }
+
     /// "UNIQUE constraint failed: users.extension".
     fn unique_column(&self, error: &dyn DatabaseError) -> String {
         let words = error.message().rsplit(['.', ' ']).next();
