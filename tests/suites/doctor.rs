@@ -172,7 +172,7 @@ async fn clock(scene: &mut Scene) {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_shared_table_is_found_and_gone_once_it_is_mended() {
-    let mut scene = Scene::shared_on(Kind::Postgres, Settings::default()).await;
+    let mut scene = Scene::shared_on(Kind::Postgres, Settings::default(), Options::default()).await;
     let file = |file, right, wrong| Line {
         file,
         right,
