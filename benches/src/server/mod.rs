@@ -21,7 +21,7 @@ const COMING: usize = 500;
 /// `agent-online` on SQLite, ours and the peer's in turns; then the sign-ins.
 pub(crate) fn measure(rounds: usize) -> Result<()> {
     println!("agent-online, {AGENTS} connections, in turns, {rounds} rounds");
-    let ours = programs::ours(COMING)?;
+    let ours = programs::ours(AGENTS + COMING)?;
     let node = programs::node(AGENTS)?;
     let targets: [&Target; 2] = [&ours, &node];
     let tokens = [ours.sign_in(AGENTS)?, node.tokens(AGENTS)];
@@ -35,7 +35,7 @@ pub(crate) fn measure(rounds: usize) -> Result<()> {
     }
     print(targets, &figures);
     drop(node);
-    sign_ins::measure(&ours, AGENTS, COMING)
+    sign_ins::measure(&ours, AGENTS, AGENTS + COMING)
 }
 
 fn print(targets: [&Target; 2], figures: &[Vec<Figure>; 2]) {
