@@ -126,10 +126,11 @@ impl Dialect for MariaDb {
         matches!(Self::number(error), 1050 | 1060 | 1061 | 1091)
     }
 
+    /// MySQL's names of locks end after 64 characters.
     fn migration_lock(&self) -> Option<(&'static str, &'static str)> {
         Some((
-            "SELECT GET_LOCK(CONCAT('rollcall_migrations:', DATABASE()), 60)",
-            "SELECT RELEASE_LOCK(CONCAT('rollcall_migrations:', DATABASE()))",
+            "SELECT GET_LOCK(CONCAT('rollcall', SHA2(DATABASE(), 224)), 60)",
+            "SELECT RELEASE_LOCK(CONCAT('rollcall', SHA2(DATABASE(), 224)))",
         ))
     }
 
