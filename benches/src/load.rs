@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rollcall_e2e::FarEnd;
-use rollcall_e2e::far_end::{Offer, Registered};
+use rollcall_e2e::far_end::{Offer, Registered, fresh};
 use rollcall_e2e::sound::write_tone;
 use rollcall_media::FRAME;
 use rollcall_media::codec::Codec;
@@ -27,6 +27,8 @@ const SETTLING: usize = 100;
 const MEASURED: usize = 500;
 /// Calls at once; the last ones for what one core holds.
 const CALLS: [usize; 6] = [1, 40, 100, 200, 400, 800];
+/// A phone that has not answered by then takes no more calls.
+const ANSWERING: Duration = Duration::from_secs(5);
 /// Of the packets that are due; with fewer, or at a whole core, no more calls are tried.
 const ENOUGH: f64 = 0.98;
 
@@ -44,13 +46,14 @@ struct Cost {
 /// Measures and prints.
 pub(crate) fn measure(phones: &[Phone], rounds: usize) -> Result<()> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let voice = folder.path().join("voice.wav");
-    write_tone(&voice, 16_000, 440.0, 0.3, 5.0);
     println!(
         "\n{:<7} {:>6}  {:<15} {:>12} {:>12} {:>10} {:>8}",
         "codec", "calls", "phone", "CPU %", "% a call", "MB", "sent %"
     );
-    for codec in [Codec::Pcmu, Codec::Opus] {
+    // baresip wants its file at the codec's rate.
+    for (codec, rate) in [(Codec::Pcmu, 8_000), (Codec::Opus, 48_000)] {
+        let voice = folder.path().join(format!("voice-{rate}.wav"));
+        write_tone(&voice, rate, 440.0, 0.3, 30.0);
         let mut full = vec![false; phones.len()];
         for calls in CALLS {
             // What is much is measured once: a core that is full does not sway.
@@ -109,7 +112,10 @@ fn cost(phone: &Phone, codec: Codec, calls: usize, voice: &Path) -> Result<Cost>
     let prepared = phone.prepare(&far_end.address().to_string(), work)?;
     let running = prepared.start()?;
     let registered: Registered = far_end.registered();
-    let destinations: Vec<_> = (0..calls).map(|_| far_end.call(&registered).rtp).collect();
+    let call = |_| far_end.try_call(&registered, fresh(), ANSWERING);
+    let taken: Option<Vec<_>> = (0..calls).map(call).collect();
+    let taken = taken.ok_or("a call was not answered")?;
+    let destinations: Vec<_> = taken.iter().map(|call| call.rtp).collect();
     let mut says = speaker(codec, offer.number, destinations[0])?;
     let frame: Vec<f32> = (0..FRAME)
         .map(|n| 0.3 * (n as f32 * std::f32::consts::TAU * 500.0 / 48_000.0).sin())

@@ -30,7 +30,7 @@ pub(crate) enum Work<'a> {
     Echo,
     /// Speak a file in so many calls at once.
     Speak {
-        /// WAV, mono, 16 kHz.
+        /// WAV, mono, at the codec's rate.
         voice: &'a Path,
         /// By its name in SDP, in lower case.
         codec: &'a str,
@@ -177,7 +177,9 @@ fn write_baresip(folder: &Path, sip: u16, registrar: &str, work: Work<'_>) -> st
             calls,
         } => {
             let codec = if codec == "opus" { "opus" } else { "g711" };
-            let modules = format!("module {codec}.so\nmodule aufile.so\nopus_stereo no");
+            let modules = format!(
+                "ausrc_channels 1\nauplay_channels 1\nopus_stereo no\nmodule {codec}.so\nmodule aufile.so"
+            );
             (format!("aufile,{}", voice.display()), modules, calls)
         }
     };
