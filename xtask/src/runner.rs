@@ -14,7 +14,7 @@ pub(crate) const UNIT: &str = "not package(rollcall-e2e)";
 pub(crate) const END_TO_END: &str = "package(rollcall-e2e)";
 
 /// Suites that measure sound by the clock: see `.config/nextest.toml`.
-const ALONE: [&str; 3] = ["peers", "phone", "sound"];
+const ALONE: [&str; 4] = ["devices", "peers", "phone", "sound"];
 
 /// What may run at the same time as a suite's tests.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,9 +122,12 @@ mod tests {
     fn tests_that_want_the_machine_alone_are_the_same_for_both_runners() {
         let config = workspace::root().join(".config/nextest.toml");
         let config = fs::read_to_string(config).unwrap();
+        let mut overrides = config.split("[[profile.default.overrides]]");
+        let those = overrides.find(|block| block.contains("threads-required"));
+        let those = those.unwrap();
         let suites = suites().unwrap();
         for name in &suites {
-            let alone = config.contains(&format!("binary({name})"));
+            let alone = those.contains(&format!("binary({name})"));
             assert_eq!(alone, ALONE.contains(&name.as_str()), "{name}");
         }
         assert!(
