@@ -184,6 +184,30 @@ async fn the_dashboard_window_shows_a_login_and_a_logout_within_a_second() {
 }
 
 #[tokio::test]
+async fn a_click_on_a_row_says_why_and_what_would_have_to_change_for_available() {
+    let (_asterisk, server) = stage().await;
+    let app = Desktop::open(&server).await;
+    app.sign_in(SUPERVISOR, &Server::password(SUPERVISOR)).await;
+    app.menu("Open board").await;
+    app.window(BOARD).await;
+    app.board_row("1001", "Offline").await;
+    app.click("//*[@role='row']//*[text()='1001']").await;
+    let drawer =
+        |words: &str| format!("//*[@role='dialog'][contains(., '1001')][contains(., \"{words}\")]");
+    app.sees(&drawer("What would have to change for Available"))
+        .await;
+    app.sees(&drawer("Signed in: no")).await;
+    app.picture("app-explain").await;
+
+    let _agent = Agent::new("1001").start(&server);
+    app.sees(&drawer("Nothing: calls reach this agent.")).await;
+    app.sees(&drawer("Signed in: yes")).await;
+    app.click("//*[@role='dialog']//button[@aria-label='Close']")
+        .await;
+    app.board_row("1001", "Available").await;
+}
+
+#[tokio::test]
 async fn whatever_goes_away_is_named_in_both_windows_and_nobody_stays_green() {
     let (mut asterisk, mut server) = stage().await;
     let _colleague = Agent::new("1002").start(&server);
