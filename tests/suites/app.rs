@@ -154,10 +154,7 @@ async fn closing_the_app_signs_out_first() {
 #[tokio::test]
 async fn the_dashboard_window_shows_a_login_and_a_logout_within_a_second() {
     let (_asterisk, server) = stage().await;
-    let app = Desktop::open(&server).await;
-    app.sign_in(SUPERVISOR, &Server::password(SUPERVISOR)).await;
-    app.menu("Open board").await;
-    app.window(BOARD).await;
+    let app = supervisors_board(&server).await;
     app.board_row("1001", "Offline").await;
     app.watch_row("1001").await;
 
@@ -186,10 +183,7 @@ async fn the_dashboard_window_shows_a_login_and_a_logout_within_a_second() {
 #[tokio::test]
 async fn a_click_on_a_row_says_why_and_what_would_have_to_change_for_available() {
     let (_asterisk, server) = stage().await;
-    let app = Desktop::open(&server).await;
-    app.sign_in(SUPERVISOR, &Server::password(SUPERVISOR)).await;
-    app.menu("Open board").await;
-    app.window(BOARD).await;
+    let app = supervisors_board(&server).await;
     app.board_row("1001", "Offline").await;
     app.click("//*[@role='row']//*[text()='1001']").await;
     let drawer =
@@ -271,6 +265,15 @@ async fn a_sign_in_that_finds_nobody_says_who_is_missing_and_what_to_do() {
     app.own_state("Unknown").await;
     asterisk.boot().await;
     app.own_state_within("Available", RIGHT_AGAIN).await;
+}
+
+/// The app as a supervisor has it, the dashboard in front.
+async fn supervisors_board(server: &Server) -> Desktop {
+    let app = Desktop::open(server).await;
+    app.sign_in(SUPERVISOR, &Server::password(SUPERVISOR)).await;
+    app.menu("Open board").await;
+    app.window(BOARD).await;
+    app
 }
 
 async fn stage() -> (Asterisk, Server) {
