@@ -102,13 +102,22 @@ pub(crate) struct Book {
 
 /// What a commit's end lets go.
 pub(crate) struct Settled {
-    pub(crate) view: AgentView,
+    /// The row that may be shown now; none if who had the extension then has it no more.
+    pub(crate) view: Option<AgentView>,
     pub(crate) replies: Vec<(RequestId, Answer)>,
 }
 
 impl Book {
     pub(crate) fn restore_user(&mut self, row: UserRow) {
         self.user = Some(row);
+    }
+
+    /// The row in `users` is nobody's, or another one: what the last owner's said, or is about to say, is no more.
+    pub(crate) fn forget_user(&mut self) {
+        self.user = None;
+        if let Some(flight) = &mut self.in_flight {
+            flight.user = None;
+        }
     }
 
     pub(crate) fn restore_contact(&mut self, row: ContactRow) {
@@ -341,14 +350,15 @@ impl Book {
 
     pub(crate) fn committed(&mut self, id: CommitId) -> Option<Settled> {
         let flight = self.in_flight.take_if(|flight| flight.id == id)?;
-        if flight.user.is_some() {
+        let is_theirs = flight.user.is_some();
+        if is_theirs {
             self.user = flight.user;
         }
         self.contacts = flight.contacts;
         self.sessions = flight.sessions;
         let replies = self.answer(flight.waiting, &flight.view);
         Some(Settled {
-            view: flight.view,
+            view: is_theirs.then_some(flight.view),
             replies,
         })
     }

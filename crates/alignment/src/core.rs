@@ -431,7 +431,8 @@ impl Core {
                 slot.unsaved_until = None;
                 slot.saved = Some(self.step);
                 self.decide(now, &extension);
-                if let Some(view) = self.still_true(&extension, settled.view) {
+                let said = settled.view;
+                if let Some(view) = said.and_then(|view| self.still_true(&extension, view)) {
                     self.publish(&extension, view);
                 }
                 self.reply_all(settled.replies);

@@ -36,6 +36,7 @@ impl Core {
         let slot = self.slot(&extension);
         slot.agent.known = false;
         slot.agent.person = None;
+        slot.book.forget_user();
         slot.decided = None;
         slot.published = None;
         self.outputs.push_back(Output::Withdrawn(extension));
@@ -53,7 +54,10 @@ impl Core {
         }
         if before.is_some_and(|before| before != owner) {
             self.end_ownership(now, &extension, "extension_handed_over");
-            self.slot(&extension).agent.handed_over = Some(now.monotonic);
+            let slot = self.slot(&extension);
+            slot.agent.handed_over = Some(now.monotonic);
+            slot.book.forget_user();
+            self.dirty.insert(extension);
         }
     }
 

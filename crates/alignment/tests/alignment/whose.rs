@@ -202,6 +202,30 @@ fn an_extension_that_is_withdrawn_leaves_the_board_and_comes_back_with_its_next_
 }
 
 #[test]
+fn s26_the_row_of_the_next_owner_is_written_whatever_the_one_of_the_last_said() {
+    let mut house = with(Config::default());
+    let id = house.log_in("1001", "s1", "d1");
+    assert_eq!(house.user("1001"), (true, true));
+    house.see(Observation::People(Vec::new()));
+    house.users.remove(&ext("1001"));
+    // What comes next waits for the database all at once.
+    house.commits = false;
+    house.unregister(&id);
+    house.see(Observation::People(vec![Person {
+        extension: ext("1001"),
+        owner: 2,
+    }]));
+    house.sign_in("1001", "s2", "d2");
+    house.link_opens("s2");
+    let id = house.register("1001", "1001-s2", Some("d2"));
+    house.qualified(&id, ContactStatus::Reachable);
+    house.pass(Duration::from_millis(300));
+    house.online("1001", "s2", "sip:1001-s2@10.0.0.9:5060");
+    house.commit_all();
+    assert_eq!(house.user("1001"), (true, true));
+}
+
+#[test]
 fn s17_a_desk_phone_is_evicted_only_by_policy() {
     let mut house = with(Config {
         evict_unmanaged: true,

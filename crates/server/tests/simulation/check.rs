@@ -13,13 +13,12 @@ pub(crate) fn broadcast(world: &mut World, broadcast: &Broadcast) {
     assert_eq!(broadcast.seq.0, world.seq + 1, "seq is strictly one more");
     world.seq = broadcast.seq.0;
     let view = &broadcast.agent;
-    let stored = world.db.users.get(&view.extension);
-    let stored = stored.map_or((false, false), |row| (row.online, row.sip_registered));
-    // Who has no row any more has none that could say otherwise.
-    assert!(
-        stored == (view.online, view.sip_registered)
-            || !world.db.people.contains_key(&view.extension),
-        "said before saved: {stored:?}, {view:?}"
+    let stored = world.db.user(&view.extension);
+    let stored = stored.map(|row| (row.online, row.sip_registered));
+    assert_eq!(
+        stored,
+        Some((view.online, view.sip_registered)),
+        "said before saved: {view:?}"
     );
     if view.status != BoardStatus::Available {
         return;
@@ -146,9 +145,9 @@ fn as_the_phones_are(world: &World, view: &AgentView) {
 }
 
 fn as_the_table_says(world: &World, view: &AgentView) {
-    let stored = world.db.users.get(&view.extension);
-    let stored = stored.map_or((false, false), |row| (row.online, row.sip_registered));
-    assert_eq!(stored, (view.online, view.sip_registered));
+    let stored = world.db.user(&view.extension);
+    let stored = stored.map(|row| (row.online, row.sip_registered));
+    assert_eq!(stored, Some((view.online, view.sip_registered)));
     let of_agent = |contact: &&Contact| contact.endpoint == view.extension;
     let registered: Vec<&Contact> = world.listed.iter().filter(of_agent).collect();
     let rows: Vec<&ContactRow> = world

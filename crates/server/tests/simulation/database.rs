@@ -8,8 +8,9 @@ use rollcall_alignment::*;
 #[derive(Debug, Default)]
 pub(crate) struct Database {
     pub(crate) down: bool,
+    /// Who has each extension, and what that row says; it goes with them.
     pub(crate) people: BTreeMap<Extension, i64>,
-    pub(crate) users: BTreeMap<Extension, UserRow>,
+    users: BTreeMap<Extension, UserRow>,
     pub(crate) rows: BTreeMap<ContactId, ContactRow>,
     pub(crate) sessions: BTreeMap<SessionId, SessionRow>,
     pub(crate) ledger: Vec<LedgerEntry>,
@@ -25,7 +26,11 @@ impl Database {
         assert!(!writes.is_empty(), "a commit of nothing");
         for write in writes {
             match write {
-                Write::User(row) => drop(self.users.insert(row.extension.clone(), row)),
+                // An update: who is not there is not made.
+                Write::User(row) if self.people.contains_key(&row.extension) => {
+                    self.users.insert(row.extension.clone(), row);
+                }
+                Write::User(_) => {}
                 Write::Contact(row) => drop(self.rows.insert(row.id.clone(), row)),
                 Write::ContactGone(id) => drop(self.rows.remove(&id)),
                 Write::Session(row) => {
@@ -44,6 +49,29 @@ impl Database {
             }
         }
         true
+    }
+
+    /// Somebody has the extension from now on, if nobody has: on a new row, that says of nobody that they are there.
+    pub(crate) fn add_person(&mut self, extension: Extension, owner: i64) {
+        self.people.entry(extension).or_insert(owner);
+    }
+
+    /// As the server removes people: their row goes with all that it says.
+    pub(crate) fn remove_person(&mut self, extension: &Extension) {
+        self.people.remove(extension);
+        self.users.remove(extension);
+    }
+
+    /// The row of somebody; none of an extension that nobody has.
+    pub(crate) fn user(&self, extension: &Extension) -> Option<UserRow> {
+        let as_added = || UserRow {
+            extension: extension.clone(),
+            online: false,
+            sip_registered: false,
+        };
+        let found = || self.users.get(extension).cloned();
+        let there = self.people.contains_key(extension);
+        there.then(|| found().unwrap_or_else(as_added))
     }
 
     pub(crate) fn persons(&self) -> Vec<Person> {
@@ -66,7 +94,11 @@ impl Database {
         let lives = |row: &&SessionRow| !matches!(row.state, SessionState::Ended(_));
         Restored {
             people: self.persons(),
-            users: self.users.values().cloned().collect(),
+            users: self
+                .people
+                .keys()
+                .filter_map(|name| self.user(name))
+                .collect(),
             sessions: self.sessions.values().filter(lives).cloned().collect(),
             contacts: self.rows.values().cloned().collect(),
             last_ends: last_ends.into_iter().collect(),

@@ -122,7 +122,7 @@ impl Fault {
             }
             26 => {
                 let extension = app.extension.clone();
-                world.db.people.remove(&extension);
+                world.db.remove_person(&extension);
                 let people = world.db.persons();
                 world.see(Observation::People(people));
             }
@@ -158,7 +158,7 @@ impl Fault {
                     .iter()
                     .position(|name| *name == extension.as_str());
                 let owner = i64::try_from(place.unwrap_or_default()).unwrap();
-                world.db.people.entry(extension).or_insert(owner);
+                world.db.add_person(extension, owner);
                 let people = world.db.persons();
                 world.see(Observation::People(people));
             }
@@ -194,11 +194,8 @@ pub(crate) fn heal_all(world: &mut World) {
     world.start_server();
     for (place, name) in EXTENSIONS.iter().enumerate() {
         let owner = i64::try_from(place).unwrap();
-        world
-            .db
-            .people
-            .entry(Extension::new(name).unwrap())
-            .or_insert(owner);
+        let extension = Extension::new(name).unwrap();
+        world.db.add_person(extension, owner);
     }
     let people = world.db.persons();
     world.see(Observation::People(people));

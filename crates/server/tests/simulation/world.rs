@@ -142,10 +142,8 @@ impl World {
         };
         for (place, extension) in EXTENSIONS.iter().enumerate() {
             let owner = i64::try_from(place).unwrap();
-            world
-                .db
-                .people
-                .insert(Extension::new(extension).unwrap(), owner);
+            let extension = Extension::new(extension).unwrap();
+            world.db.add_person(extension, owner);
         }
         for extension in ["1001", "1002", "1003", "1001"] {
             world.add_app(extension, false);
