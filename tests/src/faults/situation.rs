@@ -66,7 +66,7 @@ use Situation::*;
 
 impl Situation {
     /// All, in the order of the table.
-    pub const ALL: [Situation; 18] = [
+    pub(super) const ALL: [Situation; 18] = [
         ServerKilled,
         ServerFrozen,
         AppKilled,
@@ -97,6 +97,13 @@ impl Situation {
         DatabaseKilled,
         DatabaseFrozen,
     ];
+
+    /// Those that befall a house of this mode, in the order of the table: with several devices an extension there is
+    /// nothing to take over.
+    pub fn of(mode: Mode) -> impl Iterator<Item = Situation> {
+        let plays = move |situation: &Situation| *situation != TakenOver || mode == Mode::Shared;
+        Self::ALL.into_iter().filter(plays)
+    }
 
     /// For people.
     #[must_use]
@@ -318,11 +325,7 @@ impl House {
         app.terminate().await;
     }
 
-    /// With several devices an extension there is nothing to take over: the second one comes beside the first.
     async fn is_taken_over_and_back(&mut self) {
-        if self.mode == Mode::Mirror {
-            return;
-        }
         let taker = person(VICTIM).with(["--take-over"]);
         let app = taker.start(&self.scene.server);
         let over = |line: &Value| (line["code"] == "session_takeover").then_some(());
