@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use rollcall_e2e::asterisk::Settings;
+use rollcall_e2e::database::{Database, Kind};
 use rollcall_e2e::desktop::{BOARD, Desktop, PHONE};
 use rollcall_e2e::phone::Phone;
-use rollcall_e2e::server::SUPERVISOR;
+use rollcall_e2e::server::{Options, SUPERVISOR};
 use rollcall_e2e::waiting::PROMPTLY;
 use rollcall_e2e::{Agent, Asterisk, Server, eventually};
 
@@ -240,6 +241,40 @@ async fn whatever_goes_away_is_named_in_both_windows_and_nobody_stays_green() {
     app.own_state_within("Available", RIGHT_AGAIN).await;
     app.window(BOARD).await;
     app.board_row("1002", "Available").await;
+}
+
+#[tokio::test]
+async fn an_app_and_a_database_that_fall_silent_are_named_on_the_dashboard_with_their_age() {
+    const AVAILABLE: &str = "//*[@role='row'][contains(., '1001')][contains(., 'Available')]";
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let database = Database::start(Kind::Postgres).await;
+    database.make("rollcall").await;
+    let options = Options {
+        database: Some(database.named("rollcall")),
+        ..Options::default()
+    };
+    let server = Server::start_with(&asterisk, options).await;
+    let agent = Agent::new("1001").start(&server);
+    let app = supervisors_board(&server).await;
+    app.board_row("1001", "Available").await;
+
+    agent.freeze();
+    // The next column says for how long.
+    app.board_row("1001", "The app has not been heard from.00:0")
+        .await;
+    app.picture("app-board-with-a-silent-app").await;
+    agent.thaw();
+    app.sees_within(AVAILABLE, RIGHT_AGAIN).await;
+
+    database.freeze();
+    app.board_row("1001", "Unknown").await;
+    app.sees("//*[@data-source='database'][@data-lost][contains(., 'unknown for')]")
+        .await;
+    app.sees("//*[@role='alert'][contains(., 'Out of sight: Database')]")
+        .await;
+    app.picture("app-board-without-a-database").await;
+    database.thaw();
+    app.sees_within(AVAILABLE, RIGHT_AGAIN).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,9 @@ export type PhoneScreenView = Extract<PhoneScreen, { kind: "phone" }>;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
+/** As Asterisk keeps it. */
+const OUR_PHONE = "Rollcall/0.1.0 (device b1f0c2d4-5d0e-4c8a-9f3b-0242ac120002)";
+
 /** How long ago, as a moment. */
 export const ago = (passed: number) => Date.now() - passed;
 
@@ -106,7 +109,7 @@ export function agent(extension: string, status: BoardStatus, change: Partial<Ag
     since: ago(6 * MINUTE),
     sources: { app: { ok: here, asOf: ago(SECOND) }, ami: { ok: true, asOf: ago(SECOND) } },
     devices: here
-      ? [{ id: `b1f0c2d4-${extension}`, lease: true, contactStatus: "Reachable", userAgent: "Rollcall/0.1.0" }]
+      ? [{ id: `b1f0c2d4-${extension}`, lease: true, contactStatus: "Reachable", userAgent: OUR_PHONE }]
       : [],
     ...change,
   };
@@ -132,7 +135,7 @@ export const everybody = (): Agent[] => [
     since: ago(9 * SECOND),
     reasons: [reason("app_lost", "the app has not been heard from for 9 s"), reason("no_audio_device")],
     devices: [
-      { id: "9f22ab04-1008", lease: false, contactStatus: "Reachable", userAgent: "Rollcall/0.1.0" },
+      { id: "9f22ab04-1008", lease: false, contactStatus: "Reachable", userAgent: OUR_PHONE },
       { id: "c8810f6e-1008", lease: true, contactStatus: "Unreachable" },
     ],
   }),

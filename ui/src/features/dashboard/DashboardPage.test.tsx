@@ -25,6 +25,7 @@ describe("the board", () => {
     expect(row("1002")).toHaveTextContent("No answer for 30 s.");
     expect(row("1002")).toHaveTextContent("Unreachable");
     expect(row("1002")).toHaveTextContent("Rollcall/0.1.0");
+    expect(row("1002")).not.toHaveTextContent("b1f0c2d4");
     expect(row("1002")).toHaveTextContent("10:00");
   });
 

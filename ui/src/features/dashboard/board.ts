@@ -61,10 +61,13 @@ export function sorted(rows: Row[], { column, direction }: Order): Row[] {
   return [...rows].sort((a, b) => sign * COMPARE[column](a, b) || byExtension(a, b));
 }
 
+/** Our own phones name themselves in their User-Agent, so that Asterisk keeps it; nobody reads a UUID. */
+const DEVICE_ID = / \(device [^)]*\)$/;
+
 export function deviceName(row: Row): string {
   const device = row.agent.devices[0];
   if (!device) return "";
-  return device.userAgent ?? text.board.deviceId(device.id.slice(0, 8));
+  return device.userAgent?.replace(DEVICE_ID, "") ?? text.board.deviceId(device.id.slice(0, 8));
 }
 
 const natural = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
