@@ -157,8 +157,11 @@ impl Board {
         let mut sources: BTreeMap<String, SourceHealth> = BTreeMap::new();
         for agent in self.agents.values() {
             for (name, health) in &agent.sources {
-                merge(sources.entry(name.clone()), health, self.synced);
+                merge(sources.entry(name.clone()), health);
             }
+        }
+        for health in sources.values_mut() {
+            health.ok &= self.synced;
         }
         // An app's link is the agent's own matter; only the server's sources speak of the whole board.
         sources.remove("app");
@@ -253,18 +256,23 @@ pub fn board_syncing(since: u64) -> Reason {
     }
 }
 
-/// A source is as well as the worst word about it.
+/// A source is as well as the worst word about it, and has that word's age: who does not depend on it still tells of
+/// before. Of words that say the same the oldest counts.
 fn merge(
     entry: std::collections::btree_map::Entry<'_, String, SourceHealth>,
     health: &SourceHealth,
-    synced: bool,
 ) {
     let seen = entry.or_insert_with(|| health.clone());
-    seen.ok = seen.ok && health.ok && synced;
-    seen.as_of = match (seen.as_of, health.as_of) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
+    match (seen.ok, health.ok) {
+        (true, false) => *seen = health.clone(),
+        (false, true) => {}
+        _ => {
+            seen.as_of = match (seen.as_of, health.as_of) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -382,6 +390,22 @@ mod tests {
             board.status(6_000, delta("e1", 1, BoardStatus::OnCall)),
             Applied::Gap
         );
+    }
+
+    #[test]
+    fn a_lost_source_is_as_old_as_those_say_who_depend_on_it() {
+        let lost = SourceHealth {
+            ok: false,
+            as_of: Some(7_000),
+        };
+        for extension in ["1001", "1002"] {
+            let mut said = delta("e1", 8, BoardStatus::Unknown);
+            said.agent.extension = extension.to_owned();
+            said.agent.sources.insert("ami".to_owned(), lost.clone());
+            let mut board = synced();
+            assert_eq!(board.status(7_100, said), Applied::Changed);
+            assert_eq!(board.view().sources["ami"], lost, "{extension}");
+        }
     }
 
     #[test]
