@@ -26,6 +26,7 @@ rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet and loop de
 rollcall-bench server [--rounds N]               agent-online beside a Node service, and 500 sign-ins at once
 rollcall-bench media [--rounds N]                CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
 rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
+rollcall-bench pauses [--seed N]                 what is sent while nobody speaks, by the noise of the room
 rollcall-bench processing [--seed N]             echo, and who speaks at the same time, in a synthetic room
 rollcall-bench soak [--hours N] [--seed N]       a day of calls on virtual time, and what memory it takes
 ";
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Some("server") => server::measure(options.rounds),
         Some("quality") => quality::measure(options.seed),
         Some("media") => both().and_then(|phones| load::measure(&phones, options.rounds)),
+        Some("pauses") => quality::pauses::measure(options.seed),
         Some("processing") => quality::echo::measure(options.seed),
         Some("soak") => soak::measure(options.seed, options.hours),
         Some(_) => Err(USAGE.to_owned()),

@@ -10,7 +10,7 @@ use crate::{Result, compile, lab, packages, process, step, ui, workspace};
 /// Builds and measures; `words` go to `rollcall-bench`.
 pub(crate) fn bench(words: &[&str]) -> Result<()> {
     match words.first() {
-        Some(&("quality" | "processing")) => return quality(words),
+        Some(&("quality" | "pauses" | "processing")) => return quality(words),
         Some(&"soak") => return soak(words),
         Some(&"server") => return server(words),
         Some(&"agree") => return agree(&words[1..]),

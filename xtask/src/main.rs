@@ -31,6 +31,7 @@ cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt
                                    (all of them if none is named); X goes to the test runner
 cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
+cargo xtask bench pauses           what Opus sends while nobody speaks, by the noise of the room
 cargo xtask bench server          agent-online beside a Node service, and 500 sign-ins at once
 cargo xtask bench agree [--rounds N]
                                    every fault beside Asterisk 22, many times; writes docs/time-to-agree.md

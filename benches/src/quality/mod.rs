@@ -9,6 +9,7 @@
 
 pub(crate) mod echo;
 mod ours;
+pub(crate) mod pauses;
 mod relay;
 mod score;
 mod speech;
