@@ -26,8 +26,16 @@ const LOSS: u8 = 5;
 pub(crate) fn measure(seed: u64) -> Result<()> {
     let speech = Speech::read()?;
     println!(
-        "Packets of pauses that a side which asked for DTX is sent all the same, seed {seed}\n\n{:<6} {:>6} {:<12} {:>8} {:>12} {:>12}",
-        "room", "dBFS", "processing", "level", "sent, 0 %", format!("sent, {LOSS} %")
+        "Packets of pauses that a side which asked for DTX is sent all the same, seed {seed}\n"
+    );
+    println!(
+        "{:<6} {:>6} {:<12} {:>8} {:>12} {:>12}",
+        "room",
+        "dBFS",
+        "processing",
+        "level",
+        "sent, 0 %",
+        format!("sent, {LOSS} %")
     );
     let prompts: Vec<Vec<f32>> = speech.prompts()[..8]
         .iter()
@@ -42,7 +50,11 @@ pub(crate) fn measure(seed: u64) -> Result<()> {
                 println!(
                     "{:<6} {level:>6.0} {:<12} {:>8.1} {:>11.0}% {:>11.0}%",
                     noise.word(),
-                    if processing == Processing::OFF { "off" } else { "all" },
+                    if processing == Processing::OFF {
+                        "off"
+                    } else {
+                        "all"
+                    },
                     level_dbfs(&room).unwrap_or(f64::NEG_INFINITY),
                     100.0 * sent(&sound, &pauses, 0)?,
                     100.0 * sent(&sound, &pauses, LOSS)?,
@@ -83,7 +95,11 @@ impl Noise {
             // Three poles that make 3 dB an octave (Kellet's economy filter).
             Noise::Pink => {
                 let white = white();
-                let poles = [(0.99765, 0.099_046), (0.963, 0.296_516_4), (0.57, 1.052_691_3)];
+                let poles = [
+                    (0.99765, 0.099_046),
+                    (0.963, 0.296_516_4),
+                    (0.57, 1.052_691_3),
+                ];
                 for (slow, (keeps, takes)) in slow.iter_mut().zip(poles) {
                     *slow = keeps * *slow + takes * white;
                 }
@@ -103,7 +119,12 @@ impl Noise {
 }
 
 /// Prompts and pauses, and which frames are pauses.
-fn conversation(prompts: &[Vec<f32>], noise: Noise, level: f32, seed: u64) -> (Vec<f32>, Vec<bool>) {
+fn conversation(
+    prompts: &[Vec<f32>],
+    noise: Noise,
+    level: f32,
+    seed: u64,
+) -> (Vec<f32>, Vec<bool>) {
     let (mut sound, mut pauses) = (Vec::new(), Vec::new());
     for prompt in prompts {
         let frames = prompt.len() / FRAME;
@@ -142,7 +163,9 @@ fn sent(sound: &[f32], pauses: &[bool], loss: u8) -> Result<f64> {
         ..OpusParameters::default()
     };
     let words = |error: &dyn std::fmt::Display| error.to_string();
-    let mut encoder = Codec::Opus.encoder(&wanted).map_err(|error| words(&error))?;
+    let mut encoder = Codec::Opus
+        .encoder(&wanted)
+        .map_err(|error| words(&error))?;
     let told = encoder.set_expected_loss(loss);
     told.map_err(|error| words(&error))?;
     let (mut payload, mut sent, mut all) = (Vec::new(), 0usize, 0usize);

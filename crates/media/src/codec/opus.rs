@@ -32,8 +32,9 @@ const BITRATE_UNDER_LOSS: u32 = 40_000;
 /// No 20 ms packet at our rates comes near; the encoder is held to it.
 const MAX_PAYLOAD: usize = 1_275;
 
-/// At five the quality is that of the default for speech, at half the work.
-const ENCODER_COMPLEXITY: u8 = 5;
+/// From seven on the encoder looks how wide the sound really is, and spends no bits on what is not there; at nine PESQ is
+/// some 0.2 better under loss than at five.
+const ENCODER_COMPLEXITY: u8 = 9;
 
 /// From five on, what is lost is concealed by the neural vocoder. It works only when something is.
 const DECODER_COMPLEXITY: u8 = 5;
@@ -62,7 +63,6 @@ impl OpusEncoder {
     pub(super) fn new(wanted: &OpusParameters) -> Result<OpusEncoder, CodecError> {
         let mut encoder = Libopus::new(Channels::Mono, RATE, Application::Voip)?;
         encoder.set_complexity(ENCODER_COMPLEXITY)?;
-        encoder.set_max_bandwidth(bandwidth(wanted))?;
         // Redundancy exists in the speech mode only: keep the encoder from leaving it.
         encoder.set_signal(Signal::Voice)?;
         encoder.set_dtx(wanted.dtx)?;
@@ -108,6 +108,12 @@ impl Encoder for OpusEncoder {
             true => (BITRATE_UNDER_LOSS, InbandFec::Mode1, DRED_FRAMES),
             false => (BITRATE, InbandFec::Off, 0),
         };
+        // What redundancy costs is taken from what is above 8 kHz, not from the voice.
+        let wanted = match bandwidth(&self.wanted) {
+            Bandwidth::Superwide | Bandwidth::Full if repairs => Bandwidth::Wide,
+            wanted => wanted,
+        };
+        self.encoder.set_max_bandwidth(wanted)?;
         self.encoder
             .set_bitrate(Bitrate::Value(self.limit(bitrate)))?;
         self.encoder.set_inband_fec(fec)?;
@@ -415,23 +421,36 @@ mod tests {
         std::iter::repeat_with(noise).take(FRAME).collect()
     }
 
-    #[test]
-    fn while_the_other_side_is_silent_its_room_is_heard() {
+    /// Syllables of a pitch that moves: what stands still is music to the encoder, and so is the quiet behind it.
+    fn sentence(frame: usize) -> Vec<f32> {
+        use std::f32::consts::TAU;
+        let at = |i: usize| {
+            let t = i as f32 / 48_000.0;
+            let turns = 140.0 * t - 6.0 * (TAU * 0.7 * t).cos();
+            let syllable = (TAU * 3.5 * t).sin().max(0.0);
+            let harmonics = (1..20).map(|k| (TAU * turns * k as f32).sin());
+            0.05 * syllable * harmonics.sum::<f32>()
+        };
+        (frame * FRAME..(frame + 1) * FRAME).map(at).collect()
+    }
+
+    /// A second of speech and three of a quiet room: how many frames were not sent, and the levels heard in the last part.
+    fn pause(loss: u8) -> (usize, Vec<f64>) {
         let wanted = OpusParameters {
             dtx: true,
             ..with_fec()
         };
         let mut encoder = OpusEncoder::new(&wanted).unwrap();
+        encoder.set_expected_loss(loss).unwrap();
         let mut decoder = OpusDecoder::new().unwrap();
-        let (mut quiet, mut silences, mut samples) = (Vec::new(), 0, Vec::new());
+        let (mut quiet, mut silences) = (Vec::new(), 0);
+        let (mut payload, mut samples) = (Vec::new(), Vec::new());
         for frame in 0..200 {
-            let spoken = if frame < 50 {
-                voice(frame)
-            } else {
-                room(frame)
+            let sound = match frame {
+                ..50 => sentence(frame),
+                _ => room(frame),
             };
-            let mut payload = Vec::new();
-            encoder.encode(&spoken, &mut payload).unwrap();
+            encoder.encode(&sound, &mut payload).unwrap();
             samples.clear();
             if payload.is_empty() {
                 silences += 1;
@@ -444,17 +463,22 @@ mod tests {
                 quiet.push(measure::level_dbfs(&samples).unwrap_or(-120.0));
             }
         }
-        assert!(silences > 60, "{silences} frames were not sent");
-        let sent = measure::level_dbfs(&room(1)).unwrap();
-        let (least, most) = quiet
-            .iter()
-            .fold((0.0f64, -120.0f64), |(least, most), level| {
-                (least.min(*level), most.max(*level))
-            });
-        assert!(
-            least > sent - 15.0 && most < sent + 6.0,
-            "{least} to {most} of {sent} dB"
-        );
+        (silences, quiet)
+    }
+
+    #[test]
+    fn while_the_other_side_is_silent_its_room_is_heard() {
+        for loss in [0, 5] {
+            let (silences, quiet) = pause(loss);
+            assert!(silences > 90, "{silences} frames were not sent");
+            let sent = measure::level_dbfs(&room(1)).unwrap();
+            let least = quiet.iter().copied().fold(0.0, f64::min);
+            let most = quiet.iter().copied().fold(-120.0, f64::max);
+            assert!(
+                least > sent - 15.0 && most < sent + 6.0,
+                "{least} to {most} of {sent} dB"
+            );
+        }
     }
 
     #[test]
