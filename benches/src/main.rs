@@ -5,6 +5,7 @@
 //! what counts is the ratio of two medians of the same run. Both programs meet the same far end, whose one socket stamps
 //! all that comes from them with one clock.
 
+mod callgrind;
 mod clicks;
 mod load;
 mod messages;

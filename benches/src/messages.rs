@@ -1,18 +1,18 @@
 //! What `rollcall-phone` takes to read one SIP message and write it again: time, and instructions where valgrind is
 //! installed. baresip offers no such measurement of itself, so these stand alone.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rollcall_e2e::surroundings::binary;
 
-use crate::Result;
+use crate::table::Spread;
+use crate::{Result, callgrind};
 
 /// Messages a round.
 const TIMES: u32 = 50_000;
-/// Messages under callgrind, which is some fifty times slower; instructions are the same each time.
-const COUNTED: u32 = 200;
 
 const INVITE: &str = "INVITE sip:1001-3f2504e0-1a2b3c4d@192.0.2.7:5070 SIP/2.0
 Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKPj8f2c3f0e-6f0c-4d0e-9a63-2f1d0b7c4e5a
@@ -75,12 +75,10 @@ pub(crate) fn measure(rounds: usize) -> Result<()> {
         for _ in 0..rounds {
             times.push(nanoseconds(&file)?);
         }
-        times.sort_by(f64::total_cmp);
-        let (least, most) = (times[0], times[times.len() - 1]);
         println!(
-            "{name:<9} {:>5} bytes {:>8.0} ns ({least:.0} - {most:.0})   {}",
+            "{name:<9} {:>5} bytes {:>24} ns   instructions: {}",
             text.len(),
-            times[times.len() / 2],
+            Spread::of(&times, |time| *time).to_string(),
             instructions(&file)?
         );
     }
@@ -88,7 +86,7 @@ pub(crate) fn measure(rounds: usize) -> Result<()> {
 }
 
 fn nanoseconds(file: &Path) -> Result<f64> {
-    let said = parse(&mut Command::new(phone()), TIMES, file)?.0;
+    let said = parse(TIMES, file)?;
     let figure = said
         .trim()
         .strip_suffix(" ns")
@@ -98,43 +96,25 @@ fn nanoseconds(file: &Path) -> Result<f64> {
         .ok_or_else(|| format!("rollcall-phone parse said {said:?}"))
 }
 
-/// Instructions a message: the difference of two runs, so that start and end of the program do not count.
 fn instructions(file: &Path) -> Result<String> {
-    let count = |times| -> Result<Option<u64>> {
-        let mut valgrind = Command::new("valgrind");
-        valgrind
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(phone());
-        if Command::new("valgrind").arg("--version").output().is_err() {
-            return Ok(None);
-        }
-        let said = parse(&mut valgrind, times, file)?.1;
-        let line = said.lines().find(|line| line.contains("Collected :"));
-        Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()))
-    };
-    Ok(match (count(COUNTED)?, count(2 * COUNTED)?) {
-        (Some(once), Some(twice)) => {
-            format!(
-                "{} instructions",
-                twice.saturating_sub(once) / u64::from(COUNTED)
-            )
-        }
-        _ => "instructions: not counted, valgrind is not installed".to_owned(),
-    })
+    let figure = callgrind::each(&phone(), |times| {
+        let words = ["parse", "--times", times].map(OsString::from);
+        words.into_iter().chain([file.into()]).collect()
+    })?;
+    Ok(callgrind::words(figure))
 }
 
-/// What `parse` said on its two streams.
-fn parse(command: &mut Command, times: u32, file: &Path) -> Result<(String, String)> {
-    let output = command
+/// What `parse` said.
+fn parse(times: u32, file: &Path) -> Result<String> {
+    let output = Command::new(phone())
         .args(["parse", "--times", &times.to_string()])
         .arg(file)
         .output()
         .map_err(|error| format!("rollcall-phone parse: {error}"))?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let (said, complained) = (text(output.stdout), text(output.stderr));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match output.status.success() {
-        true => Ok((said, complained)),
-        false => Err(format!("rollcall-phone parse: {complained}")),
+        true => Ok(text(&output.stdout)),
+        false => Err(format!("rollcall-phone parse: {}", text(&output.stderr))),
     }
 }
 

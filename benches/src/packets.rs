@@ -1,7 +1,7 @@
 //! Instructions a packet, there and back, in the sans-IO session: by callgrind where valgrind is installed.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -9,44 +9,21 @@ use rand::rngs::StdRng;
 use rollcall_media::FRAME;
 use rollcall_media::codec::Codec;
 
-use crate::Result;
 use crate::quality::pair_of_sessions;
-
-/// Packets under callgrind; the difference to twice as many is counted.
-const COUNTED: u32 = 200;
+use crate::{Result, callgrind};
 
 /// Counts and prints.
 pub(crate) fn measure() -> Result<()> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
     println!("\ninstructions a packet of 20 ms, sent and played by our session (codec included)");
     for codec in [Codec::Pcmu, Codec::G722, Codec::Opus] {
-        let figure = match (count(codec, COUNTED)?, count(codec, 2 * COUNTED)?) {
-            (Some(once), Some(twice)) => {
-                (twice.saturating_sub(once) / u64::from(COUNTED)).to_string()
-            }
-            _ => "not counted, valgrind is not installed".to_owned(),
-        };
-        println!("{:<7} {figure:>12}", codec.to_string());
+        let name = codec.to_string();
+        let figure = callgrind::each(&own, |packets| {
+            ["packets", &name, packets].map(OsString::from).to_vec()
+        })?;
+        println!("{name:<7} {:>12}", callgrind::words(figure));
     }
     Ok(())
-}
-
-fn count(codec: Codec, packets: u32) -> Result<Option<u64>> {
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(own)
-        .args(["packets", &codec.to_string(), &packets.to_string()])
-        .output();
-    let Ok(output) = output else {
-        return Ok(None);
-    };
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = said.lines().find(|line| line.contains("Collected :"));
-    let figure = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-    match figure {
-        Some(figure) => Ok(Some(figure)),
-        None => Err(format!("callgrind says nothing: {said}")),
-    }
 }
 
 /// Sends and plays so many packets, for callgrind to watch.

@@ -144,8 +144,9 @@ pub fn srtp(now: Instant, data: &[u8]) {
     }
 }
 
-/// A session description: an offer is refused with a code of SIP's, or answered with what can be read as an offer and as
-/// an answer; an answer is refused or taken.
+/// A session description. As an offer it is refused with a code of SIP's, or answered by a description that can itself be
+/// read (only its way of encryption may not suit), and with keys where they are required. As an answer it is taken, or
+/// refused with a code of SIP's.
 pub fn sdp(_now: Instant, data: &[u8]) {
     for policy in [Policy::Off, Policy::Optional, Policy::Required] {
         let mut random = StdRng::seed_from_u64(3);

@@ -119,32 +119,37 @@ async fn keys_are_read_and_said_by_asterisk_under_a_narrow_and_a_wide_clock() {
 
 #[tokio::test]
 async fn a_call_leaves_a_record_of_what_was_measured_on_ports_of_its_own_and_on_shared_ones() {
-    for mux in ["no", "yes"] {
-        let asterisk = Asterisk::start(Settings {
-            endpoint: format!("rtcp_mux = {mux}"),
-            ..Settings::default()
+    tokio::join!(leaves_a_record("no"), leaves_a_record("yes"));
+}
+
+async fn leaves_a_record(mux: &str) {
+    // Reports in each second, so that several come after our first, however slow the machine.
+    let reporting = "[general]\nrtpstart=10000\nrtpend=19998\nrtcpinterval=1000\n";
+    let asterisk = Asterisk::start(Settings {
+        endpoint: format!("rtcp_mux = {mux}"),
+        files: vec![("rtp.conf".to_owned(), reporting.to_owned())],
+        ..Settings::default()
+    })
+    .await;
+    let mut phone = Phone::of("1001", &asterisk)
+        .codecs("pcmu")
+        .dialling("600")
+        .lasting(Duration::from_secs(14))
+        .start();
+    let long = Duration::from_secs(30);
+    let record = phone
+        .program
+        .event_within("tells the record", long, |event| {
+            (event["event"] == "quality").then(|| event.clone())
         })
         .await;
-        let mut phone = Phone::of("1001", &asterisk)
-            .codecs("pcmu")
-            .dialling("600")
-            .lasting(Duration::from_secs(14))
-            .start();
-        let long = Duration::from_secs(30);
-        let record = phone
-            .program
-            .event_within("tells the record", long, |event| {
-                (event["event"] == "quality").then(|| event.clone())
-            })
-            .await;
-        let number = |path: &str| record.pointer(path).and_then(serde_json::Value::as_f64);
-        assert!(number("/received/packets") > Some(500.0), "{record}");
-        assert_eq!(number("/received/loss"), Some(0.0), "{record}");
-        assert_eq!(number("/sent/loss"), Some(0.0), "mux {mux}: {record}");
-        assert!(number("/round_trip") < Some(0.1), "mux {mux}: {record}");
-        assert!(number("/mos") > Some(4.0), "{record}");
-        assert!(phone.program.ended(PROMPTLY).await.success());
-    }
+    let number = |path: &str| record.pointer(path).and_then(serde_json::Value::as_f64);
+    assert!(number("/received/packets") > Some(250.0), "{record}");
+    assert_eq!(number("/received/loss"), Some(0.0), "{record}");
+    assert_eq!(number("/sent/loss"), Some(0.0), "mux {mux}: {record}");
+    assert!(number("/round_trip") < Some(0.5), "mux {mux}: {record}");
+    assert!(number("/mos") > Some(4.0), "mux {mux}: {record}");
+    assert!(phone.program.ended(PROMPTLY).await.success());
 }
 
 #[tokio::test]

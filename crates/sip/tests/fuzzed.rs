@@ -3,7 +3,7 @@
 //! `cargo fuzz run -s none sip` in `fuzz/` searches on from there, guided by coverage.
 
 #[path = "../../../fuzz/src/sip.rs"]
-#[allow(unreachable_pub, reason = "elsewhere it is a crate of its own")]
+#[allow(unreachable_pub, reason = "elsewhere it is part of another crate")]
 mod targets;
 
 use std::path::Path;

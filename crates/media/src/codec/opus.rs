@@ -32,8 +32,7 @@ const BITRATE_UNDER_LOSS: u32 = 40_000;
 /// No 20 ms packet at our rates comes near; the encoder is held to it.
 const MAX_PAYLOAD: usize = 1_275;
 
-/// From seven on the encoder looks how wide the sound really is, and spends no bits on what is not there; at nine PESQ is
-/// some 0.2 better under loss than at five.
+/// From seven on the encoder looks how wide the sound really is, and spends no bits on what is not there.
 const ENCODER_COMPLEXITY: u8 = 9;
 
 /// From five on, what is lost is concealed by the neural vocoder. It works only when something is.

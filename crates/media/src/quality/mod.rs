@@ -152,10 +152,14 @@ impl Monitor {
         self.began.map(since).unwrap_or_default()
     }
 
-    /// Once in an interval of reports: what was measured since the last time.
+    /// The other side has reported.
+    pub(crate) fn heard(&mut self, remote: &Remote) {
+        spread(&mut self.round_trip, remote.round_trip);
+    }
+
+    /// Once in an interval of reports, and when the call ends: what was measured since the last time.
     pub(crate) fn sample(&mut self, now: Instant, snapshot: &Snapshot<'_>) {
         spread(&mut self.jitter, snapshot.jitter);
-        spread(&mut self.round_trip, snapshot.remote.round_trip);
         let played = Totals {
             expected: snapshot.totals.expected,
             received: snapshot.totals.received.saturating_sub(snapshot.unplayed),

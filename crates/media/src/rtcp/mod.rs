@@ -80,8 +80,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Makes up for drawing at random (RFC 3550 section 6.3.1: e - 3/2).
 const COMPENSATION: f64 = 1.218_28;
 
-/// A millisecond, in 65,536ths of a second.
-const ROUNDING: i32 = -66;
+/// The other side may count its wait by a clock that is set or slewed meanwhile, and in whole milliseconds: a trip that seems
+/// to end so long before it began was a short one. As far the other way, nobody can tell.
+const MAX_SKEW: i64 = ticks(Duration::from_millis(20)) as i64;
 
 /// A longer round trip is a clock that jumped or a report that lies.
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(30);
@@ -230,21 +231,23 @@ impl Control {
         self.remote.loss = Some(f64::from(block.fraction_lost) / 256.0);
         self.remote.lost = u64::try_from(block.cumulative_lost).unwrap_or(0);
         self.remote.jitter = block.jitter;
-        if block.last_report != 0 {
-            let middle = (self.ntp(now) >> 16) as u32;
-            // Both differences wrap as the clock does.
-            let trip = middle
-                .wrapping_sub(block.last_report)
-                .wrapping_sub(block.delay);
-            // Three roundings can make a short trip seem to end before it began.
-            let trip = match trip as i32 {
-                ROUNDING..0 => Duration::ZERO,
-                _ => Duration::from_secs_f64(f64::from(trip) / 65_536.0),
-            };
-            if trip <= MAX_ROUND_TRIP {
-                self.remote.round_trip = Some(trip);
-            }
+        self.remote.round_trip = self.round_trip(now, block).or(self.remote.round_trip);
+    }
+
+    /// RFC 3550 section 6.4.1. `None` before our first report has come there, and where the clocks make no sense.
+    fn round_trip(&mut self, now: Instant, block: &ReportBlock) -> Option<Duration> {
+        if block.last_report == 0 {
+            return None;
         }
+        let middle = (self.ntp(now) >> 16) as u32;
+        // The middle of the time wraps after 18 hours. A wait that began later than it ended is none of that length.
+        let since = middle.wrapping_sub(block.last_report);
+        let trip = i64::from(since) - i64::from(block.delay);
+        if trip < -MAX_SKEW {
+            return None;
+        }
+        let trip = Duration::from_secs_f64(trip.max(0) as f64 / 65_536.0);
+        (trip <= MAX_ROUND_TRIP).then_some(trip)
     }
 
     /// Draws when the next report is due (RFC 3550 section 6.3.1).
@@ -268,7 +271,7 @@ impl Control {
 }
 
 /// 65,536ths of a second.
-fn ticks(time: Duration) -> u64 {
+const fn ticks(time: Duration) -> u64 {
     (time.as_nanos() * 65_536 / 1_000_000_000) as u64
 }
 

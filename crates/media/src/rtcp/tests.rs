@@ -240,6 +240,50 @@ fn a_report_that_lies_about_time_gives_no_round_trip() {
     assert_eq!(control.remote().round_trip, None);
 }
 
+/// The round trip over a path of `way` each way, of a report that waited there and says so as `told`.
+fn trip(way: Duration, waited: Duration, told: u32) -> Option<Duration> {
+    let (start, mut bytes) = (now(), Vec::new());
+    let mut control = Control::new(1, 9);
+    control.report(start, sent(5), &mut Reception::default(), QUIET, &mut bytes);
+    let Some(Packet::Sender(_, info, _)) = packet::read(&bytes).unwrap().next() else {
+        panic!("a sender reports as one");
+    };
+    let about_us = ReportBlock {
+        ssrc: 1,
+        last_report: (info.ntp >> 16) as u32,
+        delay: told,
+        ..ReportBlock::default()
+    };
+    Writer::new(&mut bytes).report(2, None, Some(about_us));
+    control.handle(start + 2 * way + waited, &bytes).unwrap();
+    control.remote().round_trip
+}
+
+#[test]
+fn a_wait_that_was_counted_by_a_clock_that_ran_ahead_makes_the_trip_a_short_one() {
+    let told = |time| ticks(time) as u32;
+    let (way, waited) = (Duration::from_micros(100), ms(4_000));
+    // In whole milliseconds, and by a clock that is slewed by up to five in a thousand.
+    for ahead in [0, 1, 2, 10, 19] {
+        let trip = trip(way, waited, told(waited + ms(ahead)));
+        assert!(trip.is_some_and(|trip| trip < ms(1)), "{ahead}: {trip:?}");
+    }
+}
+
+#[test]
+fn a_wait_over_which_the_other_clock_was_set_gives_no_round_trip() {
+    let told = |time| ticks(time) as u32;
+    let (way, waited) = (ms(20), ms(4_000));
+    let forward = trip(way, waited, told(waited + ms(500)));
+    assert_eq!(forward, None);
+    let back = 0u32.wrapping_sub(told(ms(3_000)));
+    assert_eq!(
+        trip(way, waited, back),
+        None,
+        "it seems to end before it began"
+    );
+}
+
 fn arrive(numbers: impl IntoIterator<Item = u16>) -> Reception {
     let mut reception = Reception::default();
     for number in numbers {

@@ -70,6 +70,12 @@ impl Session {
         match self.control.control.handle(now, bytes) {
             Ok(spoke_of_us) => {
                 self.counters.reports += 1;
+                let Controlling {
+                    control, monitor, ..
+                } = &mut self.control;
+                if spoke_of_us {
+                    monitor.heard(control.remote());
+                }
                 if spoke_of_us && let Some(percent) = self.control.loss_to_expect() {
                     self.loss_reported(percent);
                 }
@@ -113,20 +119,24 @@ impl Session {
         })
     }
 
-    /// The last word of our stream: a report and BYE.
+    /// The last word of our stream: a report and BYE. What was measured since the last report goes into the record.
     pub fn goodbye(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        let destination = self.control_destination()?;
         let (sent, snapshot) = (self.sender_info(), self.snapshot());
+        let destination = self.control_destination();
         let Controlling {
             control,
             reception,
+            monitor,
             packet,
             ..
         } = &mut self.control;
+        let snapshot = snapshot.with(control, reception);
+        monitor.sample(now, &snapshot);
         let arrived = Arrived {
-            jitter: snapshot.with(control, reception).jitter_ticks(),
+            jitter: snapshot.jitter_ticks(),
             metrics: None,
         };
+        let destination = destination?;
         control.goodbye(now, sent, reception, arrived, packet);
         if let Some(secured) = &mut self.secured {
             secured.protect_report(packet)?;

@@ -77,6 +77,8 @@ impl Receiving {
             Numbered::Restarted(sequence) => {
                 self.jitter.reset();
                 self.arrivals = Arrivals::default();
+                // It speaks of a pause by a number that means nothing any more.
+                self.comfort = None;
                 counters.restarts += 1;
                 sequence
             }

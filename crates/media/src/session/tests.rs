@@ -309,6 +309,32 @@ fn a_pause_sounds_as_the_other_side_said_until_it_speaks_again() {
 }
 
 #[test]
+fn what_was_said_of_a_pause_is_forgotten_when_the_numbers_begin_anew() {
+    let mut call = Call::new(Codec::Pcmu);
+    let (mut rtp, mut bytes) = (crate::rtp::Sender::new(5, 40_000, 0), Vec::new());
+    let starved = |call: &Call| call.bob.counters().starved;
+    for (payload_type, payload) in [(0, &[0x55; 160][..]), (13, &[50])] {
+        rtp.write(payload_type, payload, &mut bytes);
+        rtp.advance(160);
+        call.bob.handle_packet(call.now, address(1000), &bytes);
+        call.bob.play_frame(call.now, &mut [0.0; FRAME]);
+        call.now += Duration::from_millis(20);
+    }
+    let mut anew = crate::rtp::Sender::new(5, 100, 0);
+    for n in 0..60 {
+        if n < 20 {
+            anew.write(0, &[0x55; 160], &mut bytes);
+            anew.advance(160);
+            call.bob.handle_packet(call.now, address(1000), &bytes);
+        }
+        call.bob.play_frame(call.now, &mut [0.0; FRAME]);
+        call.now += Duration::from_millis(20);
+    }
+    assert_eq!(call.bob.counters().restarts, 1);
+    assert!(starved(&call) > 0, "the network fell silent, nobody paused");
+}
+
+#[test]
 fn a_pull_of_any_length_is_filled() {
     let mut call = Call::new(Codec::Pcmu);
     let mut random = StdRng::seed_from_u64(4);
@@ -382,6 +408,21 @@ fn what_one_side_loses_the_other_is_told_and_the_score_shows_it() {
     assert!(trip < Duration::from_millis(1), "the wire has no delay");
     assert!(call.ann.counters().reports > 8);
     assert_eq!(call.ann.counters().malformed, 0);
+}
+
+#[test]
+fn what_the_other_side_told_after_our_last_report_is_in_the_record() {
+    let mut call = Call::new(Codec::Pcmu);
+    let unheard = |call: &Call| call.ann.quality(call.now).round_trip.is_none();
+    // Bob reports for the first time after ann did; ann has no second report to make before it ends.
+    while unheard(&call) {
+        converse(&mut call, 1, |_| false);
+        assert!(call.ann.quality(call.now).duration < Duration::from_secs(10));
+    }
+    assert_eq!(call.ann.quality(call.now).mos, None);
+    call.ann.goodbye(call.now).unwrap();
+    let mos = call.ann.quality(call.now).mos;
+    assert!(mos.is_some_and(|score| score.last > 4.2), "{mos:?}");
 }
 
 #[test]
