@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::ports::Port;
 use crate::program::Program;
 use crate::surroundings::repository;
+use crate::waiting::{PROMPTLY, eventually};
 
 /// What Debian's package `sip-tester` installs.
 const PROGRAM: &str = "/usr/bin/sipp";
@@ -100,12 +101,13 @@ impl Sipp {
         }
     }
 
-    /// Begins to play a scenario of `tests/sipp`, as caller or as who is called, with more `options` of SIPp's.
+    /// Begins to play a scenario of `tests/sipp`, as caller or as who is called, with more `options` of SIPp's. Who is
+    /// called listens when this returns: at a port that is still closed a call would end at once.
     ///
     /// # Panics
     ///
     /// If there is none of this name.
-    pub fn play(&self, scenario: &str, options: &[&str]) -> Program {
+    pub async fn play(&self, scenario: &str, options: &[&str]) -> Program {
         let text = std::fs::read_to_string(repository().join(format!("tests/sipp/{scenario}.xml")));
         let text = text.unwrap_or_else(|error| panic!("{scenario}: {error}"));
         let file = self.folder.path().join(format!("{scenario}.xml"));
@@ -118,7 +120,17 @@ impl Sipp {
         let mut more: Vec<&str> = options.to_vec();
         let phone = self.phone.to_string();
         more.extend(calls.then_some(phone.as_str()));
-        self.start(&file.to_string_lossy(), 1, &more)
+        let program = self.start(&file.to_string_lossy(), 1, &more);
+        if !calls {
+            eventually("SIPp listens", PROMPTLY, async || {
+                match is_bound(self.at.port()) {
+                    true => Ok(()),
+                    false => Err(format!("{program:?}")),
+                }
+            })
+            .await;
+        }
+        program
     }
 
     /// Makes `calls` calls one after the other and waits until the last is over.
@@ -169,4 +181,13 @@ impl Sipp {
         arguments.extend(more.iter().map(|word| (*word).to_owned()));
         Program::start(Path::new(PROGRAM), arguments, &[])
     }
+}
+
+/// Whether somebody has this UDP port of 127.0.0.1, without trying to take it.
+fn is_bound(port: u16) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    // The second column: the address as the processor reads it, and the port.
+    let local = format!("{:08X}:{port:04X}", u32::from_ne_bytes([127, 0, 0, 1]));
+    let mut sockets = sockets.lines();
+    sockets.any(|line| line.split_whitespace().nth(1) == Some(&local))
 }

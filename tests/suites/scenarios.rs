@@ -33,7 +33,7 @@ async fn has_played(mut sipp: Program) {
 /// Our phone calls, SIPp plays, our phone hangs up once it is answered.
 async fn we_call(scenario: &str, options: &[&str]) -> Running {
     let (mut phone, sipp) = meeting(|phone| phone).await;
-    let playing = sipp.play(scenario, options);
+    let playing = sipp.play(scenario, options).await;
     phone.tell("dial 600");
     phone.event("answered").await;
     phone.tell("hangup");
@@ -59,7 +59,7 @@ async fn a_redirected_call_arrives_at_the_other_address() {
 #[tokio::test]
 async fn the_second_branch_that_answers_is_acknowledged_and_ended() {
     let (mut phone, sipp) = meeting(|phone| phone).await;
-    let playing = sipp.play("forked_2xx", &[]);
+    let playing = sipp.play("forked_2xx", &[]).await;
     phone.tell("dial 600");
     has_played(playing).await;
     let ended = phone.event("ended").await;
@@ -82,7 +82,7 @@ async fn reliable_provisional_answers_are_acknowledged_and_carry_the_sound() {
 #[tokio::test]
 async fn a_200_that_was_lost_comes_again() {
     let (phone, sipp) = meeting(Phone::answering).await;
-    has_played(sipp.play("lost_200", &["-nr"])).await;
+    has_played(sipp.play("lost_200", &["-nr"]).await).await;
     phone.event("ended").await;
     assert_eq!((phone.count("answered"), phone.count("ended")), (1, 1));
 }
@@ -90,7 +90,7 @@ async fn a_200_that_was_lost_comes_again() {
 #[tokio::test]
 async fn a_late_ack_is_soon_enough() {
     let (phone, sipp) = meeting(Phone::answering).await;
-    has_played(sipp.play("late_ack", &[])).await;
+    has_played(sipp.play("late_ack", &[]).await).await;
     let ended = phone.event("ended").await;
     assert_eq!(ended["reason"], "remote", "{ended}");
 }
@@ -99,7 +99,7 @@ async fn a_late_ack_is_soon_enough() {
 async fn a_call_whose_ack_never_comes_is_ended_by_bye() {
     let timed = |phone: Phone| phone.answering().timed_by(Duration::from_millis(30));
     let (phone, sipp) = meeting(timed).await;
-    has_played(sipp.play("no_ack", &[])).await;
+    has_played(sipp.play("no_ack", &[]).await).await;
     let ended = phone.event("ended").await;
     assert_eq!(ended["reason"], "timed_out", "{ended}");
 }
@@ -107,7 +107,7 @@ async fn a_call_whose_ack_never_comes_is_ended_by_bye() {
 #[tokio::test]
 async fn when_both_change_the_call_at_once_the_phone_asks_again() {
     let (mut phone, sipp) = meeting(Phone::answering).await;
-    let playing = sipp.play("glare", &[]);
+    let playing = sipp.play("glare", &[]).await;
     phone.event("answered").await;
     phone.tell("hold");
     has_played(playing).await;

@@ -565,6 +565,11 @@ fn end_of(reason: EndReason) -> CallEnd {
             None,
             "The telephone server did not answer the call.".to_owned(),
         ),
+        EndReason::Unreachable => (
+            EndKind::Failed,
+            None,
+            "The telephone server is not there: nothing listens at its address.".to_owned(),
+        ),
         EndReason::Replaced => (
             EndKind::Remote,
             None,

@@ -360,7 +360,7 @@ impl Driver {
     /// The registrar at this place does not do: on to the next that its name stands for (RFC 3263 section 4.3).
     fn fail_over(&mut self, failure: &Failure) {
         let gives_up = match failure {
-            Failure::TimedOut => true,
+            Failure::TimedOut | Failure::Unreachable => true,
             Failure::Refused { code, .. } => matches!(code, 408 | 500..600),
             _ => false,
         };
@@ -549,6 +549,9 @@ impl Driver {
             .unwrap_or_default();
         match failure {
             Failure::TimedOut => format!("The telephone server {registrar} does not answer."),
+            Failure::Unreachable => format!(
+                "The telephone server {registrar} is not there: nothing listens at its address, or no way leads to it."
+            ),
             Failure::WrongCredentials => {
                 "The telephone server does not accept this phone's user name or password."
                     .to_owned()

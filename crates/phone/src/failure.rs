@@ -64,7 +64,7 @@ impl FailureCode {
 impl From<&Failure> for FailureCode {
     fn from(failure: &Failure) -> Self {
         match failure {
-            Failure::TimedOut => Self::RegistrarUnreachable,
+            Failure::TimedOut | Failure::Unreachable => Self::RegistrarUnreachable,
             Failure::WrongCredentials => Self::WrongCredentials,
             Failure::UnusableChallenge(_) => Self::UnusableChallenge,
             Failure::Refused { .. } => Self::RegistrarRefused,

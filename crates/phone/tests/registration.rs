@@ -86,6 +86,40 @@ async fn a_registrar_that_is_away_is_its_own_failure_and_tried_again() {
         .await;
 }
 
+/// Timers that run for longer than a test waits: only the network itself can say sooner that nobody is there.
+#[cfg(target_os = "linux")]
+fn patient() -> rollcall_phone::EngineConfig {
+    rollcall_phone::EngineConfig {
+        sip_t1: Duration::from_secs(5),
+        ..config(AudioChoice::None)
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_registrar_whose_port_is_closed_is_told_without_waiting_for_an_answer() {
+    let closed = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let address = closed.local_addr().expect("an address");
+    drop(closed);
+    let mut phone = Phone::start(patient());
+    phone.register("1001", &address.to_string());
+    let (code, retry_in) = failure(&mut phone).await;
+    assert_eq!(code, FailureCode::RegistrarUnreachable);
+    assert!(retry_in <= Some(Duration::from_secs(4)), "{retry_in:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_call_to_a_server_that_is_gone_ends_without_waiting_for_an_answer() {
+    let exchange = Exchange::start();
+    let mut phone = Phone::registered("1001", &exchange, patient()).await;
+    exchange.close();
+    phone.dial("600");
+    let end = phone.ended().await;
+    assert_eq!(end.kind, rollcall_phone::EndKind::Failed, "{end:?}");
+    assert!(end.message.ends_with('.'), "{end:?}");
+}
+
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_its_own_failure() {
     let mut phone = Phone::start(config(AudioChoice::None));

@@ -280,3 +280,85 @@ fn what_waits_for_an_answer_over_a_broken_connection_has_failed_at_once() {
         "{told:?}"
     );
 }
+
+/// The network says of everything that an agent has sent and that waits for an answer: it was not delivered.
+fn nothing_arrives(world: &mut World, agent: usize) {
+    let (own, other) = (world.agents[agent].0, world.agents[1 - agent].0);
+    assert_ne!(own, other);
+    world.drain();
+    let (ua, now) = world.ua(agent);
+    ua.handle_transport_error(now, rollcall_sip::Transport::Udp, other);
+    world.drain();
+}
+
+#[test]
+fn a_closed_port_is_told_at_once_and_asked_again_every_few_seconds() {
+    let mut world = World::perfect();
+    world.network.cut(address(5060));
+    let (phone, now) = world.ua(PHONE);
+    phone.register(now, common::account("secret"));
+    let mut waits = Vec::new();
+    for attempt in 1..=8 {
+        nothing_arrives(&mut world, PHONE);
+        let (_, at, event) = world.told.last().cloned().expect("told");
+        assert_eq!(at, world.clock.elapsed(), "at once");
+        let told = common::registration(&event);
+        let Some(rollcall_sip::RegistrationEvent::Failed { failure, retry_in }) = told else {
+            panic!("{event:?}");
+        };
+        assert_eq!(failure, rollcall_sip::Failure::Unreachable);
+        waits.extend(retry_in);
+        assert_eq!(waits.len(), attempt);
+        world.run(retry_in.expect("again"));
+    }
+    assert!(waits.iter().all(|wait| *wait <= 4 * SECOND), "{waits:?}");
+    assert!(
+        waits[3..].iter().all(|wait| *wait >= 2 * SECOND),
+        "{waits:?}"
+    );
+}
+
+#[test]
+fn a_call_to_a_closed_port_ends_at_once_and_leaves_nothing() {
+    let mut world = World::perfect();
+    world.network.cut(address(5060));
+    let ours = world.call(PHONE, "offer");
+    nothing_arrives(&mut world, PHONE);
+    let ended = Event::Ended {
+        call: ours,
+        reason: EndReason::Unreachable,
+    };
+    assert_eq!(
+        world.told.last(),
+        Some(&(PHONE, world.clock.elapsed(), ended))
+    );
+    world.run(70 * SECOND);
+    assert!(world.agents[PHONE].1.is_quiet());
+    let invites = world.start_lines(PHONE);
+    assert_eq!(invites.len(), 1, "nor is it sent again: {invites:?}");
+}
+
+#[test]
+fn a_change_that_cannot_be_delivered_is_asked_for_again_and_the_call_goes_on() {
+    let mut world = World::perfect();
+    let ours = world.call(PHONE, "v=0 offer");
+    let (theirs, _) = world.expect_incoming(PBX);
+    let (pbx, now) = world.ua(PBX);
+    pbx.answer(now, theirs, "v=0 answer".into());
+    world.run(SECOND);
+    world.network.cut(address(5060));
+    let (phone, now) = world.ua(PHONE);
+    assert!(phone.reoffer(now, ours, "v=0 held".into()));
+    nothing_arrives(&mut world, PHONE);
+    let is_due = |event: &Event| matches!(event, Event::OfferDue { call } if *call == ours);
+    assert_eq!(world.count(PHONE, is_due), 0, "not in the same moment");
+    world.network.heal(address(5060));
+    world.run(3 * SECOND);
+    assert_eq!(world.count(PHONE, is_due), 1);
+    let (phone, now) = world.ua(PHONE);
+    assert!(phone.reoffer(now, ours, "v=0 held".into()));
+    world.run(SECOND);
+    let offered = |event: &Event| matches!(event, Event::Offer { .. });
+    assert_eq!(world.count(PBX, offered), 1);
+    assert!(world.agents.iter().all(|(_, ua)| ua.call_count() == 1));
+}

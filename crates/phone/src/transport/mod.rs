@@ -6,6 +6,7 @@
 mod connection;
 mod dial;
 mod stun;
+mod unreachable;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rollcall_sip::{Transmit, Transport};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
@@ -103,6 +105,7 @@ impl Transports {
         terms: Terms,
         keep_alive: Duration,
     ) -> Self {
+        unreachable::ask_for(&socket);
         let datagrams = Datagrams {
             socket,
             registrar,
@@ -164,21 +167,11 @@ impl Transports {
         Ok(arrival.map_or(Received::Nothing, |arrival| self.arrived(arrival)))
     }
 
-    /// Sends one message. False when there is no connection for it, and none is being made.
+    /// Sends one message. False when there is no connection for it, and none is being made, or no way for datagrams.
     pub(crate) async fn send(&mut self, transmit: Transmit) -> bool {
         match &self.main {
             Main::Udp(_) if transmit.transport == Transport::Tcp => self.send_beside(transmit),
-            Main::Udp(datagrams) => {
-                // A lost datagram is the transactions' business; so is a socket that fails.
-                let sent = datagrams
-                    .socket
-                    .send_to(&transmit.bytes, transmit.destination)
-                    .await;
-                if let Err(error) = sent {
-                    tracing::debug!(%error, destination = %transmit.destination, "SIP socket");
-                }
-                true
-            }
+            Main::Udp(datagrams) => datagrams.send(&transmit).await,
             // Everything goes by the one connection, to the registrar (RFC 5626).
             Main::Stream(connection) => connection.send(transmit.bytes),
             Main::Down => false,
@@ -294,31 +287,77 @@ impl Transports {
 }
 
 impl Datagrams {
+    /// Sends a datagram; false when the system says at once that it cannot.
+    async fn send(&self, transmit: &Transmit) -> bool {
+        // A socket tells what became of an earlier datagram in place of sending the next one.
+        for _ in 0..2 {
+            let sent = self.socket.send_to(&transmit.bytes, transmit.destination);
+            match sent.await {
+                Ok(_) => return true,
+                Err(error) => {
+                    tracing::debug!(%error, destination = %transmit.destination, "SIP socket");
+                }
+            }
+        }
+        false
+    }
+
     /// The next datagram, or news of the way. May be dropped at any moment without loss.
     async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        let way = tokio::select! {
-            received = self.socket.recv_from(buffer) => {
-                let (length, from) = received?;
-                let datagram = buffer.get(..length).unwrap_or_default();
-                if !stun::is_stun(datagram) {
-                    let length = Length::InBuffer(length);
-                    return Ok(Received::Message { transport: Transport::Udp, from, length });
-                }
-                match from == self.registrar {
-                    true => self.pulse.hear(datagram),
-                    false => stun::Way::Same,
+        tokio::select! {
+            ready = self.socket.ready(Interest::READABLE | Interest::ERROR) => {
+                match ready?.is_error().then(|| unreachable::next(&self.socket)).flatten() {
+                    Some(destination) => Ok(failed(destination)),
+                    None => self.take(buffer),
                 }
             }
             _ = self.beats.tick() => {
                 let (sign, way) = self.pulse.beat(rand::random());
                 // A lost one is one of several.
                 let _ = self.socket.try_send_to(&sign, self.registrar);
-                way
+                Ok(news(way))
             }
+        }
+    }
+
+    /// A datagram that has come, if any.
+    fn take(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let (length, from) = match self.socket.try_recv_from(buffer) {
+            Ok(received) => received,
+            // Windows tells of ICMP this way, and not what it is about: nearly all we send goes to the registrar.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                return Ok(failed(self.registrar));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Received::Nothing);
+            }
+            Err(error) => return Err(error),
         };
-        Ok(match way {
-            stun::Way::Same => Received::Nothing,
-            stun::Way::Other => Received::Rerouted,
+        let datagram = buffer.get(..length).unwrap_or_default();
+        if !stun::is_stun(datagram) {
+            return Ok(Received::Message {
+                transport: Transport::Udp,
+                from,
+                length: Length::InBuffer(length),
+            });
+        }
+        Ok(match from == self.registrar {
+            true => news(self.pulse.hear(datagram)),
+            false => Received::Nothing,
         })
+    }
+}
+
+fn failed(destination: SocketAddr) -> Received {
+    Received::Failed {
+        transport: Transport::Udp,
+        destination,
+    }
+}
+
+fn news(way: stun::Way) -> Received {
+    match way {
+        stun::Way::Same => Received::Nothing,
+        stun::Way::Other => Received::Rerouted,
     }
 }

@@ -61,6 +61,16 @@ impl Exchange {
         }
     }
 
+    /// Returns when its port is closed.
+    pub(crate) fn close(self) {
+        let Self {
+            orders, answers, ..
+        } = self;
+        drop(orders);
+        // Its other end goes with the thread, after the socket.
+        while answers.recv_timeout(PATIENCE).is_ok() {}
+    }
+
     /// Returns when the exchange has taken the order.
     pub(crate) fn order(&self, order: Order) {
         self.orders.send(order).expect("the exchange runs");

@@ -24,7 +24,7 @@ pub(super) fn cause_of(reason: &EndReason) -> u16 {
             503 => CONGESTION,
             _ => INTERWORKING,
         },
-        EndReason::TimedOut => NO_ANSWER,
+        EndReason::TimedOut | EndReason::Unreachable => NO_ANSWER,
         _ => NORMAL_CLEARING,
     }
 }

@@ -13,6 +13,9 @@ use crate::transaction::ClientId;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait after a failure that may pass by itself.
 const LONGEST_RETRY: Duration = Duration::from_secs(32);
+/// Longest wait where the network itself said that nobody listens: as often as a REGISTER that nobody answers would be
+/// sent again (Timer E's T2), so that a registrar that restarts finds its phones as soon as if they had kept asking.
+const UNREACHABLE_RETRY: Duration = Duration::from_secs(4);
 /// Wait after a refusal that a person must mend, so that no intrusion guard locks us out.
 const REFUSED_RETRY: Duration = Duration::from_secs(60);
 /// Longest Retry-After that is believed.
@@ -294,7 +297,7 @@ impl Registration {
         retry_after: Option<Duration>,
         random: &mut Random,
     ) -> RegistrationEvent {
-        if failure != Failure::TimedOut {
+        if !matches!(failure, Failure::TimedOut | Failure::Unreachable) {
             // A refused refresh leaves what was held before.
             self.may_be_held = self.held;
         }
@@ -324,8 +327,13 @@ impl Registration {
             Failure::Refused {
                 code: 403 | 404, ..
             } => REFUSED_RETRY,
-            _ => (FIRST_RETRY * 2u32.saturating_pow(self.failures.min(10))).min(LONGEST_RETRY),
+            Failure::Unreachable => self.backed_off(UNREACHABLE_RETRY),
+            _ => self.backed_off(LONGEST_RETRY),
         }
+    }
+
+    fn backed_off(&self, longest: Duration) -> Duration {
+        (FIRST_RETRY * 2u32.saturating_pow(self.failures.min(10))).min(longest)
     }
 
     /// 423 Interval Too Brief: asks for what the registrar wants at least (RFC 3261 section 10.2.8).

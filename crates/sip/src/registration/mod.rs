@@ -56,6 +56,9 @@ pub enum Failure {
     /// Nothing came back within 20 T1 (10 s by default).
     #[error("the registrar did not answer")]
     TimedOut,
+    /// Nobody listens there, or no way leads there: the transport said so at once (RFC 3261 section 18.4).
+    #[error("the registrar cannot be reached")]
+    Unreachable,
     /// Our credentials were answered with another challenge.
     #[error("the registrar did not accept the user name or password")]
     WrongCredentials,

@@ -181,7 +181,7 @@ pub enum Event {
 pub enum OutgoingOutcome {
     /// The final answer.
     Response(Box<Response>),
-    /// No answer within 64 T1.
+    /// No answer within 64 T1, or no way there.
     TimedOut,
 }
 
@@ -205,6 +205,8 @@ pub enum EndReason {
     },
     /// Our INVITE got no answer within 64 T1 (Timer B).
     TimedOut,
+    /// Our INVITE could not be delivered: nobody listens there, or the connection broke (RFC 3261 section 17.1.4).
+    Unreachable,
     /// Another call took its place.
     Replaced,
     /// Our 200 was never acknowledged within 64 T1, or an in-dialog request of ours got none.

@@ -39,7 +39,7 @@ use crate::message::{
     Headers, HeadersView, Message, NameAddr, Request, Response, Version, parse, uri_text,
 };
 use crate::random::Random;
-use crate::registration::{Account, Registration};
+use crate::registration::{Account, Failure, Registration};
 use crate::transaction::{ClientId, ResponseFate, ServerId, TransactionLayer, Transmit, Transport};
 use calls::Calls;
 use subscription::Subscriptions;
@@ -155,8 +155,9 @@ impl UserAgent {
         }
     }
 
-    /// A connection to `destination` could not be made, or broke: what waits for an answer from there has failed (RFC
-    /// 3261 section 17.1.4). What took a stream for its length alone goes by UDP after all.
+    /// A connection to `destination` could not be made, or broke, or ICMP says that nobody listens there: what waits for
+    /// an answer from there has failed at once (RFC 3261 sections 17.1.4 and 18.4), as if by 503 (section 8.1.3.1). What
+    /// took a stream for its length alone goes by UDP after all.
     pub fn handle_transport_error(
         &mut self,
         now: Instant,
@@ -168,7 +169,7 @@ impl UserAgent {
                 self.layer.send_over(now, client, Transport::Udp);
                 continue;
             }
-            self.handle_timed_out(now, client);
+            self.handle_undelivered(now, client);
             self.layer.forget(client);
         }
         self.forget_ended_transactions();
@@ -475,9 +476,20 @@ impl UserAgent {
         }
     }
 
+    /// A request that the transport could not deliver: a call that is up outlives it, as it would a 503.
+    fn handle_undelivered(&mut self, now: Instant, client: ClientId) {
+        match self.pending.get(&client).map(|pending| pending.purpose) {
+            Some(Purpose::Register) => self.lose_register(now, client, Failure::Unreachable),
+            Some(Purpose::Invite(call)) => self.finish(now, call, EndReason::Unreachable),
+            Some(Purpose::Change(call)) => self.fail_change(now, call, client),
+            _ => return self.handle_timed_out(now, client),
+        }
+        self.pending.remove(&client);
+    }
+
     fn handle_timed_out(&mut self, now: Instant, client: ClientId) {
         match self.pending.remove(&client).map(|pending| pending.purpose) {
-            Some(Purpose::Register) => self.handle_register_timeout(now, client),
+            Some(Purpose::Register) => self.lose_register(now, client, Failure::TimedOut),
             Some(Purpose::Invite(call)) => self.finish(now, call, EndReason::TimedOut),
             Some(Purpose::Bye(call)) => self.forget_call(call),
             Some(Purpose::Change(call)) => self.lose_call(now, call),

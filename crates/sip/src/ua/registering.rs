@@ -116,13 +116,14 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn handle_register_timeout(&mut self, now: Instant, client: ClientId) {
+    /// The REGISTER in flight came to nothing: nobody answered it, or it could not be sent.
+    pub(super) fn lose_register(&mut self, now: Instant, client: ClientId, failure: Failure) {
         if let Some(registration) = self
             .registration
             .as_mut()
             .filter(|registration| registration.is_in_flight(client))
         {
-            let event = registration.fail(now, Failure::TimedOut, &mut self.random);
+            let event = registration.fail(now, failure, &mut self.random);
             self.tell(event);
         }
     }

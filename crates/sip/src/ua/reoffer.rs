@@ -9,13 +9,15 @@ use super::call::{Call, Change, Offered, State};
 use super::compose::attach_sdp;
 use super::{CallId, EndReason, Event, Pending, Purpose, UserAgent};
 use crate::dialog::Dialog;
-use crate::message::{HeadersView, Method, Response};
+use crate::message::{Headers, HeadersView, Method, Response, StatusCode, Version};
 use crate::transaction::ClientId;
 
 /// How often in a row a change may be put off by the other side.
 const MAX_PAUSES: u8 = 5;
 /// Longest Retry-After that a change waits for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a change waits that could not be delivered.
+const UNDELIVERED_PAUSE: Duration = Duration::from_secs(2);
 
 impl UserAgent {
     pub(super) fn begin_reoffer(&mut self, now: Instant, id: CallId, sdp: &Bytes) -> bool {
@@ -90,6 +92,20 @@ impl UserAgent {
             408 | 481 => self.lose_call(now, id),
             _ => self.handle_change_refused(now, id, client, response),
         }
+    }
+
+    /// A change that the transport could not deliver counts as refused by 503, and the call goes on (RFC 3261 sections
+    /// 8.1.3.1 and 14.1); networks come back, so it is asked for again soon.
+    pub(super) fn fail_change(&mut self, now: Instant, id: CallId, client: ClientId) {
+        let mut headers = Headers::default();
+        headers.add("Retry-After", UNDELIVERED_PAUSE.as_secs().to_string());
+        let response = Response {
+            version: Version::V2,
+            status_code: StatusCode::ServiceUnavailable,
+            headers,
+            body: Vec::new(),
+        };
+        self.handle_change_refused(now, id, client, &response);
     }
 
     /// The other side no longer answers inside the dialog.

@@ -260,6 +260,7 @@ impl UserAgent {
         let code = match reason {
             EndReason::Refused { code, .. } => *code,
             EndReason::TimedOut => 408,
+            EndReason::Unreachable => 503,
             EndReason::Local | EndReason::Cancelled => 487,
             _ => 503,
         };
