@@ -157,7 +157,7 @@ fn speaker(codec: Codec, number: u8, to: std::net::SocketAddr) -> Result<Session
 }
 
 /// How long all threads of a process have run.
-fn running_time(pid: u32) -> Result<Duration> {
+pub(crate) fn running_time(pid: u32) -> Result<Duration> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| error.to_string())?;
     let mut nanoseconds = 0;
     for task in tasks.flatten() {

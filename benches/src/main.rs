@@ -14,6 +14,7 @@ mod phones;
 mod quality;
 mod rounds;
 mod server;
+mod signalling;
 mod soak;
 mod table;
 
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 const FEWEST_ROUNDS: usize = 7;
 
 const USAGE: &str = "\
-rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet and loop delay beside baresip; at least 7 rounds
+rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet, delay, calls and REGISTERs a second; >= 7 rounds
 rollcall-bench server [--rounds N]               agent-online beside a Node service, and 500 sign-ins at once
 rollcall-bench media [--rounds N]                CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
 rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
@@ -119,6 +120,8 @@ fn measure(options: &Options) -> Result<()> {
             figures.push(figure);
         }
     }
-    table::print(&phones, &figures);
-    messages::measure(options.rounds)
+    let messages = messages::measure(options.rounds)?;
+    println!();
+    table::print(&phones, &figures, &messages);
+    Ok(())
 }

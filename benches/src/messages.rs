@@ -8,7 +8,6 @@ use std::process::Command;
 
 use rollcall_e2e::surroundings::binary;
 
-use crate::table::Spread;
 use crate::{Result, callgrind};
 
 /// Messages a round.
@@ -59,30 +58,34 @@ Authorization: Digest username=\"1001\", realm=\"asterisk\", nonce=\"1734412345/
 User-Agent: Rollcall/0.1.0 (device 3f2504e0-4f89-41d3-9a0c-0305e82c3301)
 ";
 
-/// Measures and prints.
-pub(crate) fn measure(rounds: usize) -> Result<()> {
+/// What a message took.
+pub(crate) struct Cost {
+    /// Which one, and how long.
+    pub(crate) message: String,
+    /// To read and write it once, of every round.
+    pub(crate) nanoseconds: Vec<f64>,
+    /// To read and write it once; none where valgrind is not installed.
+    pub(crate) instructions: Option<u64>,
+}
+
+/// Measures each message.
+pub(crate) fn measure(rounds: usize) -> Result<Vec<Cost>> {
     let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
-    println!(
-        "\nrollcall-phone, one message read and written again: median of {rounds} rounds (range)"
-    );
-    for (name, head, body) in [("INVITE", INVITE, OFFER), ("REGISTER", REGISTER, "")] {
+    let cost = |(name, head, body): (&str, &str, &str)| {
         let file = folder.path().join(name);
         let body = body.replace('\n', "\r\n");
         let head = head.replace('\n', "\r\n");
         let text = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         fs::write(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
-        let mut times = Vec::new();
-        for _ in 0..rounds {
-            times.push(nanoseconds(&file)?);
-        }
-        println!(
-            "{name:<9} {:>5} bytes {:>24} ns   instructions: {}",
-            text.len(),
-            Spread::of(&times, |time| *time).to_string(),
-            instructions(&file)?
-        );
-    }
-    Ok(())
+        let times = (0..rounds).map(|_| nanoseconds(&file));
+        Ok(Cost {
+            message: format!("{name}, {} bytes", text.len()),
+            nanoseconds: times.collect::<Result<_>>()?,
+            instructions: instructions(&file)?,
+        })
+    };
+    let messages = [("INVITE", INVITE, OFFER), ("REGISTER", REGISTER, "")];
+    messages.into_iter().map(cost).collect()
 }
 
 fn nanoseconds(file: &Path) -> Result<f64> {
@@ -96,12 +99,11 @@ fn nanoseconds(file: &Path) -> Result<f64> {
         .ok_or_else(|| format!("rollcall-phone parse said {said:?}"))
 }
 
-fn instructions(file: &Path) -> Result<String> {
-    let figure = callgrind::each(&phone(), |times| {
+fn instructions(file: &Path) -> Result<Option<u64>> {
+    callgrind::each(&phone(), |times| {
         let words = ["parse", "--times", times].map(OsString::from);
         words.into_iter().chain([file.into()]).collect()
-    })?;
-    Ok(callgrind::words(figure))
+    })
 }
 
 /// What `parse` said.

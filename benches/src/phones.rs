@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rollcall_e2e::ports::Port;
 use tempfile::TempDir;
@@ -28,6 +28,8 @@ pub(crate) enum Phone {
 pub(crate) enum Work<'a> {
     /// Speak in one call in PCMU what it hears there.
     Echo,
+    /// Register whenever it is told to on its standard input, and say so.
+    Register,
     /// Speak a file in so many calls at once.
     Speak {
         /// WAV, mono, at the codec's rate.
@@ -120,11 +122,20 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn start(mut self) -> Result<Running> {
+    pub(crate) fn start(self) -> Result<Running> {
+        self.start_with(Stdio::null(), Stdio::null())
+    }
+
+    /// The same, with its standard input and output in our hands.
+    pub(crate) fn start_commanded(self) -> Result<Running> {
+        self.start_with(Stdio::piped(), Stdio::piped())
+    }
+
+    fn start_with(mut self, input: Stdio, output: Stdio) -> Result<Running> {
         let child = self
             .command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(input)
+            .stdout(output)
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("{}: {error}", self.command.get_program().display()))?;
@@ -140,6 +151,11 @@ impl Running {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// Its standard input and output, where they are in our hands.
+    pub(crate) fn commands(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        Some((self.child.stdin.take()?, self.child.stdout.take()?))
+    }
 }
 
 impl Drop for Running {
@@ -153,6 +169,7 @@ fn rollcall(program: &Path, registrar: &str, work: Work<'_>) -> Command {
     let mut command = Command::new(program);
     let (audio, codec, calls) = match work {
         Work::Echo => ("loopback".to_owned(), "pcmu", 1),
+        Work::Register => ("none".to_owned(), "pcmu", 1),
         Work::Speak {
             voice,
             codec,
@@ -165,12 +182,15 @@ fn rollcall(program: &Path, registrar: &str, work: Work<'_>) -> Command {
         .args(["--audio", &audio, "--codecs", codec, "--for", LONGEST])
         .args(["--max-calls", &calls.to_string()])
         .env(PASSWORD, "not asked for");
+    if matches!(work, Work::Register) {
+        command.arg("--control");
+    }
     command
 }
 
 fn write_baresip(folder: &Path, sip: u16, registrar: &str, work: Work<'_>) -> std::io::Result<()> {
     let (source, modules, calls) = match work {
-        Work::Echo => ("aubridge,loop".to_owned(), "module g711.so".to_owned(), 1),
+        Work::Echo | Work::Register => ("aubridge,loop".to_owned(), "module g711.so".to_owned(), 1),
         Work::Speak {
             voice,
             codec,

@@ -12,6 +12,7 @@ use rollcall_e2e::far_end::{Arrival, Call};
 use crate::Result;
 use crate::clicks::{Detector, FRAME, Source, time_of};
 use crate::phones::{Phone, Work};
+use crate::signalling::{self, Rate};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Before the first click the loop may settle: buffers fill, clocks meet.
@@ -37,6 +38,10 @@ pub(crate) struct Figures {
     pub(crate) loop_delay: Duration,
     /// The same over a network that takes up to [`JITTER`] more for each packet, evenly drawn.
     pub(crate) jittered_delay: Duration,
+    /// Calls that SIPp makes.
+    pub(crate) calls: Rate,
+    /// REGISTERs that SIPp takes.
+    pub(crate) registers: Option<Rate>,
     /// How many clicks came back, of twice [`CLICKS`].
     pub(crate) clicks: usize,
 }
@@ -45,14 +50,19 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "REGISTER {:6.1} ms   first RTP {:6.2} ms   loop {:6.1} ms, with jitter {:6.1} ms ({} of {} clicks)",
+            "REGISTER {:6.1} ms   first RTP {:6.2} ms   loop {:6.1} ms, with jitter {:6.1} ms ({} of {} clicks)   calls/s {:5.0}",
             milliseconds(self.start_to_register),
             self.answer_to_rtp,
             milliseconds(self.loop_delay),
             milliseconds(self.jittered_delay),
             self.clicks,
-            2 * CLICKS
-        )
+            2 * CLICKS,
+            self.calls.a_second
+        )?;
+        match &self.registers {
+            Some(registers) => write!(f, "   REGISTERs/s {:6.0}", registers.a_second),
+            None => Ok(()),
+        }
     }
 }
 
@@ -65,7 +75,7 @@ pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
     let far_end = FarEnd::listen();
     let prepared = phone.prepare(&far_end.address().to_string(), Work::Echo)?;
     let started = Instant::now();
-    let _running = prepared.start()?;
+    let running = prepared.start()?;
     let registered = far_end.registered();
     let call = far_end.call(&registered);
     let first = far_end.rtp(SILENT);
@@ -76,6 +86,7 @@ pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
     let steady = delays(&far_end, &call, &mut source, seed, Duration::ZERO);
     let jittered = delays(&far_end, &call, &mut source, seed, JITTER);
     far_end.hang_up(&call);
+    drop(running);
     let median = |delays: &[Duration]| {
         let middle = delays.get(delays.len() / 2).copied();
         middle.ok_or_else(|| format!("no click came back from {}", phone.name()))
@@ -85,6 +96,8 @@ pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
         answer_to_rtp: signed_milliseconds(call.answered, first.at),
         loop_delay: median(&steady)?,
         jittered_delay: median(&jittered)?,
+        calls: signalling::calls(phone)?,
+        registers: signalling::registers(phone)?,
         clicks: steady.len() + jittered.len(),
     })
 }

@@ -2,41 +2,99 @@
 
 use std::fs;
 
+use crate::callgrind;
+use crate::messages::Cost;
 use crate::phones::Phone;
 use crate::rounds::{Figures, milliseconds};
 
-/// A row: what it is called, and where its figure is found.
-type Row = (&'static str, fn(&Figures) -> f64);
+/// What a phone is measured by, and the goal that stands in the project's own performance targets.
+struct Measure {
+    name: &'static str,
+    unit: &'static str,
+    goal: &'static str,
+    figure: fn(&Figures) -> Option<f64>,
+}
 
-const ROWS: [Row; 4] = [
-    ("start to REGISTER on the wire", |figures| {
-        milliseconds(figures.start_to_register)
-    }),
-    ("200 OK to first RTP", |figures| figures.answer_to_rtp),
-    ("loop delay, PCMU, no jitter", |figures| {
-        milliseconds(figures.loop_delay)
-    }),
-    ("the same, 0-40 ms of jitter", |figures| {
-        milliseconds(figures.jittered_delay)
-    }),
+const MEASURES: [Measure; 8] = [
+    Measure {
+        name: "start to REGISTER on the wire",
+        unit: "ms",
+        goal: "0.5x",
+        figure: |it| Some(milliseconds(it.start_to_register)),
+    },
+    Measure {
+        name: "200 OK to first RTP",
+        unit: "ms",
+        goal: "0.35x",
+        figure: |it| Some(it.answer_to_rtp),
+    },
+    Measure {
+        name: "loop delay, PCMU, no jitter",
+        unit: "ms",
+        goal: "30 ms",
+        figure: |it| Some(milliseconds(it.loop_delay)),
+    },
+    Measure {
+        name: "the same, 0-40 ms of jitter",
+        unit: "ms",
+        goal: "65 ms",
+        figure: |it| Some(milliseconds(it.jittered_delay)),
+    },
+    Measure {
+        name: "calls from SIPp, 8 at once",
+        unit: "a second",
+        goal: "-",
+        figure: |it| Some(it.calls.a_second),
+    },
+    Measure {
+        name: "  processor time of each",
+        unit: "us",
+        goal: "-",
+        figure: |it| Some(it.calls.microseconds),
+    },
+    Measure {
+        name: "REGISTERs to SIPp, with digest",
+        unit: "a second",
+        goal: "-",
+        figure: |it| Some(it.registers?.a_second),
+    },
+    Measure {
+        name: "  processor time of each",
+        unit: "us",
+        goal: "-",
+        figure: |it| Some(it.registers?.microseconds),
+    },
 ];
 
-pub(crate) fn print(phones: &[Phone; 2], figures: &[Vec<Figures>; 2]) {
-    println!(
-        "\n{:<30} {:>26} {:>26} {:>8}",
-        "milliseconds: median (range)",
-        phones[0].name(),
-        phones[1].name(),
-        "ratio"
+/// Prints everything: rows of both phones, then what only ours can be asked for.
+pub(crate) fn print(phones: &[Phone; 2], figures: &[Vec<Figures>; 2], messages: &[Cost]) {
+    let [ours, peer] = phones;
+    line(
+        "median (range)",
+        "",
+        [ours.name(), peer.name()],
+        "ratio",
+        "goal",
     );
-    for (name, figure) in ROWS {
-        let [ours, peer] = figures.each_ref().map(|rounds| Spread::of(rounds, figure));
-        println!(
-            "{name:<30} {:>26} {:>26} {:>8.2}",
-            ours.to_string(),
-            peer.to_string(),
-            ours.median / peer.median
-        );
+    for measure in &MEASURES {
+        let spreads = figures.each_ref().map(|rounds| {
+            let values: Option<Vec<f64>> = rounds.iter().map(measure.figure).collect();
+            values.map(|values| Spread::of(&values, |value| *value))
+        });
+        let words = spreads.each_ref().map(|spread| shown(spread.as_ref()));
+        let ratio = match &spreads {
+            [Some(ours), Some(peer)] => format!("{:.2}", ours.median / peer.median),
+            _ => "-".to_owned(),
+        };
+        let words = words.each_ref().map(String::as_str);
+        line(measure.name, measure.unit, words, &ratio, measure.goal);
+    }
+    for cost in messages {
+        let time = Spread::of(&cost.nanoseconds, |time| *time).to_string();
+        let name = format!("read and write {}", cost.message);
+        line(&name, "ns", [&time, "-"], "-", "-");
+        let counted = callgrind::words(cost.instructions);
+        line("  instructions", "", [&counted, "-"], "-", "-");
     }
     println!();
     for phone in phones {
@@ -48,7 +106,9 @@ pub(crate) fn print(phones: &[Phone; 2], figures: &[Vec<Figures>; 2]) {
         );
     }
     println!(
-        "ratio: the first median by the second. Times are read at the far end's one socket; a click's, to the sample.\n\
+        "ratio: the first median by the second; goal: at most this, as ratio or as figure. Times are read at the far end's one\n\
+         socket; a click's, to the sample. Calls and REGISTERs a second are what phone and SIPp do together, the processor\n\
+         time is the phone's alone; baresip cannot be asked to register again.\n\
          machine: {} processors, load {} at the end of the run",
         std::thread::available_parallelism().map_or(0, usize::from),
         fs::read_to_string("/proc/loadavg")
@@ -57,6 +117,14 @@ pub(crate) fn print(phones: &[Phone; 2], figures: &[Vec<Figures>; 2]) {
             .next()
             .unwrap_or_default()
     );
+}
+
+fn line(name: &str, unit: &str, [ours, peer]: [&str; 2], ratio: &str, goal: &str) {
+    println!("{name:<34} {unit:<9} {ours:>24} {peer:>24} {ratio:>6} {goal:>6}");
+}
+
+fn shown(spread: Option<&Spread>) -> String {
+    spread.map_or_else(|| "-".to_owned(), Spread::to_string)
 }
 
 /// What several rounds say.
