@@ -1,6 +1,6 @@
 //! What the windows show, made of the agent's state and what only the desktop knows. Pure.
 
-use rollcall_agent::{AgentState, Claim, Stage, board::SERVER, problem::IN_USE};
+use rollcall_agent::{AgentState, Stage, board::SERVER};
 use rollcall_wire::{
     board::{BoardStatus, Reason, SourceHealth},
     http::ErrorBody,
@@ -103,15 +103,7 @@ fn signed_in(state: &AgentState, facts: &Facts, user: SignedIn) -> PhoneScreen {
         calls: state.calls.clone(),
         muted: state.muted,
         signing_out: state.stage == Stage::SigningOut || facts.closing,
-        in_use: in_use(state),
-    }
-}
-
-/// Another device stands in the way, and a person has to say which it is to be.
-fn in_use(state: &AgentState) -> Option<ErrorBody> {
-    match &state.claim {
-        Claim::Failed { error, .. } if error.code == IN_USE => Some(error.clone()),
-        _ => None,
+        in_use: state.claim.in_use().cloned(),
     }
 }
 
@@ -169,7 +161,7 @@ fn notices(state: &AgentState, facts: &Facts) -> Vec<Notice> {
 mod tests {
     use std::sync::Arc;
 
-    use rollcall_agent::board::BoardView;
+    use rollcall_agent::{Claim, board::BoardView};
     use rollcall_wire::{
         http::Role,
         ui::{CallView, PhoneState},

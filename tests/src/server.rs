@@ -392,7 +392,8 @@ impl Server {
         read.unwrap_or_else(|error| panic!("the seed's two queries: {error}"))
     }
 
-    /// All that the tables hold, but for what was merely observed: whether something was written on somebody's word.
+    /// All that the tables hold, but for what was merely observed and what the server writes of itself as time goes by:
+    /// whether something was written on somebody's word.
     ///
     /// # Panics
     ///
@@ -402,13 +403,16 @@ impl Server {
         let mut written = Vec::new();
         for table in texts(
             &mut database,
-            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name".to_owned(),
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('instances', 'managers') ORDER BY name"
+                .to_owned(),
         )
         .await
         {
             let columns = texts(
                 &mut database,
-                format!("SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}')"),
+                format!(
+                    "SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}') WHERE name <> 'lease'"
+                ),
             )
             .await;
             let which = if table == "ledger" {

@@ -39,8 +39,8 @@ pub const IN_USE: &str = "in_use";
 pub fn nothing_to_take_over() -> ErrorBody {
     new(
         "nothing_to_take_over",
-        "No other device stands in the way any more.",
-        "",
+        "No other device stands in the way.",
+        "Go on here; if you are not online, sign out and sign in again.",
     )
 }
 

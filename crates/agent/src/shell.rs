@@ -487,7 +487,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
             self.device_id.clone(),
         );
         let account = SipAccount {
-            // The one that an account may name; whatever the name service prefers, the server knows better.
+            // As the account names it; whatever the name service prefers, the server knows better.
             transport: Some(transport),
             ..account
         };

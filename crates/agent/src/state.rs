@@ -9,7 +9,7 @@ use rollcall_wire::{
 };
 use serde::Serialize;
 
-use crate::board::BoardView;
+use crate::{board::BoardView, problem::IN_USE};
 
 /// One person's day, as it stands now. Times in ms since the Unix epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,16 @@ pub enum Claim {
         /// It is tried again by itself.
         retrying: bool,
     },
+}
+
+impl Claim {
+    /// Why, where another device stands in the way and a person has to say which it is to be.
+    pub fn in_use(&self) -> Option<&ErrorBody> {
+        match self {
+            Self::Failed { error, .. } if error.code == IN_USE => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// How a sign-out went. Both halves are attempted, whatever becomes of the other.

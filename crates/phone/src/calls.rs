@@ -30,7 +30,7 @@ pub(crate) struct Line {
     pub(crate) call: CallRef,
     phase: Phase,
     /// The bound sockets, until the media thread takes them.
-    rtp: Option<MediaSockets>,
+    pub(crate) rtp: Option<MediaSockets>,
     pub(crate) local: Local,
     /// What was agreed on, once it was.
     pub(crate) negotiated: Option<Negotiated>,

@@ -556,13 +556,8 @@ impl Driver {
                 "The telephone server does not accept this phone's user name or password."
                     .to_owned()
             }
-            Failure::Refused {
-                code: code @ 503,
-                reason,
-            } => {
-                format!(
-                    "The telephone server is overloaded or under maintenance: {reason} ({code})."
-                )
+            Failure::Refused { code: 503, reason } => {
+                format!("The telephone server is overloaded or under maintenance: {reason} (503).")
             }
             Failure::Refused { code, reason } => {
                 format!("The telephone server refuses this phone: {reason} ({code}).")

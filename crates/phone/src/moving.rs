@@ -35,7 +35,10 @@ impl Driver {
         let (sockets, address) = MediaSockets::bind(local)?;
         if let Some(line) = self.lines.get_mut(id) {
             line.local.rtp = address;
-            self.sound.ask(SoundCommand::Rebind { call: id, sockets });
+            match &mut line.rtp {
+                Some(waiting) => *waiting = sockets,
+                None => self.sound.ask(SoundCommand::Rebind { call: id, sockets }),
+            }
         }
         Ok(())
     }

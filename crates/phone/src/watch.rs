@@ -72,20 +72,15 @@ impl Driver {
 
     /// Watches it no longer; `SubscriptionEnded` follows.
     pub(crate) fn unsubscribe(&mut self, subject: &Subject) {
-        let found = self.watches.0.iter();
-        let Some(at) = found.into_iter().position(|w| w.subject == *subject) else {
+        let Some(at) = self.watches.0.iter().position(|w| w.subject == *subject) else {
             return;
         };
-        match (
-            self.watches.0[at..].first().and_then(|w| w.id),
-            &mut self.link,
-        ) {
-            (Some(id), Some(link)) => link.ua.unsubscribe(Instant::now(), id),
-            _ => {
-                self.watches.0.remove(at);
-                self.tell_unwatched(subject.clone(), None);
-            }
+        // At once, not with the notifier's last word: it may be watched anew meanwhile.
+        let watch = self.watches.0.remove(at);
+        if let (Some(id), Some(link)) = (watch.id, &mut self.link) {
+            link.ua.unsubscribe(Instant::now(), id);
         }
+        self.tell_unwatched(watch.subject, None);
     }
 
     /// Ends every subscription, so that no notifier goes on at a phone that is gone.
@@ -141,8 +136,8 @@ impl Driver {
         if package.eq_ignore_ascii_case(MESSAGE_SUMMARY) {
             return self.hear_of_voicemail(body);
         }
-        let found = self.watches.0.iter_mut();
-        let Some(watch) = found.into_iter().find(|w| id.is_some() && w.id == id) else {
+        let mut watches = self.watches.0.iter_mut();
+        let Some(watch) = watches.find(|w| id.is_some() && w.id == id) else {
             return;
         };
         let info = match DialogInfo::parse(body) {
@@ -166,8 +161,7 @@ impl Driver {
 
     /// A subscription ended for good.
     pub(crate) fn handle_unsubscribed(&mut self, id: SubscriptionId, code: Option<u16>) {
-        let found = self.watches.0.iter();
-        if let Some(at) = found.into_iter().position(|watch| watch.id == Some(id)) {
+        if let Some(at) = self.watches.0.iter().position(|w| w.id == Some(id)) {
             let watch = self.watches.0.remove(at);
             self.tell_unwatched(watch.subject, code);
         }

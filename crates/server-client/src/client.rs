@@ -400,7 +400,7 @@ fn bad_extension(why: &check::Refused) -> ClientError {
             code: "invalid".into(),
             message: format!("The extension {why}."),
             field: Some("extension".into()),
-            next: None,
+            next: Some("Ask for an extension as the board shows it.".into()),
         },
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{PBX, PHONE, World, address};
 use rollcall_sip::message::{HeadersView, Message, Method};
-use rollcall_sip::{Event, OutgoingOutcome, OutgoingRequest};
+use rollcall_sip::{CallId, Event, OutgoingOutcome, OutgoingRequest};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -156,8 +156,8 @@ fn an_answer_to_a_transaction_that_has_ended_is_counted_and_nothing_else() {
     assert_eq!(world.told.len(), told);
 }
 
-#[test]
-fn a_request_inside_a_dialog_from_another_source_is_answered_481_and_changes_nothing() {
+/// The phone called the PBX, which answered; and the PBX's name for the call.
+fn in_a_call() -> (World, CallId) {
     let mut world = World::perfect();
     world.call(PHONE, "offer");
     let (theirs, _) = world.expect_incoming(PBX);
@@ -166,6 +166,12 @@ fn a_request_inside_a_dialog_from_another_source_is_answered_481_and_changes_not
     world.expect(PBX, |event| {
         matches!(event, Event::Confirmed { .. }).then_some(())
     });
+    (world, theirs)
+}
+
+#[test]
+fn a_request_inside_a_dialog_from_another_source_is_answered_481_and_changes_nothing() {
+    let (mut world, _) = in_a_call();
     let ack = world
         .sent(PHONE)
         .into_iter()
@@ -202,14 +208,7 @@ fn a_request_inside_a_dialog_from_another_source_is_answered_481_and_changes_not
 
 #[test]
 fn a_call_can_be_ended_when_there_is_no_room_for_other_requests() {
-    let mut world = World::perfect();
-    world.call(PHONE, "offer");
-    let (theirs, _) = world.expect_incoming(PBX);
-    let (pbx, now) = world.ua(PBX);
-    pbx.answer(now, theirs, Bytes::from_static(b"answer"));
-    world.expect(PBX, |event| {
-        matches!(event, Event::Confirmed { .. }).then_some(())
-    });
+    let (mut world, theirs) = in_a_call();
     let flood = |number: usize| {
         format!(
             "OPTIONS sip:1001-aa-bb@127.0.0.1:5070 SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK-{number}\n\

@@ -32,7 +32,7 @@ pub(super) struct Thread {
     reports: mpsc::UnboundedSender<SoundReport>,
     lines: HashMap<CallId, Line>,
     tone: Option<(Cue, ToneGenerator)>,
-    /// Cleans what was captured, while there is a call.
+    /// Cleans what calls capture; none where nothing is to be done to it.
     processor: Option<Box<dyn Processor>>,
     muted: bool,
     muted_speech: MutedSpeech,

@@ -239,7 +239,12 @@ fn secret(
     if let Some(path) = file {
         return fs::read_to_string(path)
             .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
-            .map_err(|error| missing(format!("{}: {error}", path.display())));
+            .map_err(|error| {
+                missing(format!(
+                    "{}: {error}; write it into that file, which the server alone may read",
+                    path.display()
+                ))
+            });
     }
     let Some(name) = variable else {
         return Err(missing("it needs secret_file or secret_env".into()));
@@ -276,7 +281,14 @@ fn explain(error: figment::Error) -> ConfigError {
             key,
         };
     }
-    ConfigError::Invalid(error.to_string())
+    let key = error.path.join(".");
+    let variables = error.metadata.as_ref();
+    let variables = variables.filter(|from| from.name.contains("environment"));
+    ConfigError::Invalid(match (key.is_empty(), variables) {
+        (true, _) => error.to_string(),
+        (false, None) => format!("`{key}`: {}", error.kind),
+        (false, Some(from)) => format!("`{key}` ({}): {}", from.name, error.kind),
+    })
 }
 
 fn nearest_words(nearest: Option<&str>) -> String {

@@ -12,7 +12,7 @@ use crate::dialog::{Dialog, DialogKey};
 use crate::message::{Headers, HeadersView, Method, NameAddr, Request, Response, Version};
 use crate::transaction::{ClientId, ServerId};
 
-/// Whatever a notifier grants, a subscription is renewed no sooner and no later than this.
+/// A notifier is taken to grant no less and no more than this; a subscription is renewed within its last fifth.
 const SHORTEST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(86_400);
 /// First wait before a subscription that failed is asked for again; doubled up to the longest.

@@ -56,7 +56,13 @@ describe("an extension that is in use elsewhere", () => {
     expect(app.asked).toEqual([["signOut"]]);
   });
 
-  it("is asked about no more once it is not, or while signing out", async () => {
+  it("is not asked about while signing out", async () => {
+    const inUse = { code: "in_use", message: "Your extension is in use on another device." };
+    await showPhone(phone({ signingOut: true, inUse }));
+    expect(screen.queryByRole("alertdialog", { name: "Signed in elsewhere" })).not.toBeInTheDocument();
+  });
+
+  it("is asked about no more once it is not", async () => {
     const { app } = await showPhone(phoneScenes.inUse!());
     act(() => app.showPhone(phone()));
     await waitFor(() => expect(screen.queryByRole("alertdialog")).not.toBeInTheDocument());

@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Parser;
 use rollcall_agent::{
-    Agent, AgentConfig, AgentHandle, AgentState, AudioChoice, Claim, Codec, Interruption,
-    SignedOut, Stage, When, device_id, problem::IN_USE,
+    Agent, AgentConfig, AgentHandle, AgentState, AudioChoice, Codec, Interruption, SignedOut,
+    Stage, When, device_id,
 };
 use rollcall_wire::{http::ErrorBody, ui::PhoneState};
 use tokio::sync::watch;
@@ -165,7 +165,7 @@ async fn day(arguments: Arguments, config: AgentConfig, password: String) -> any
                     printer.print(&Event::Error(error.clone()));
                     return Ok(End::SessionEnded);
                 }
-                if arguments.take_over && is_in_use(&shown) {
+                if arguments.take_over && shown.claim.in_use().is_some() {
                     // Somebody else may have given way meanwhile; the state then says so.
                     let _ = agent.take_over().await;
                 }
@@ -189,10 +189,6 @@ async fn day(arguments: Arguments, config: AgentConfig, password: String) -> any
     } else {
         end
     })
-}
-
-fn is_in_use(state: &AgentState) -> bool {
-    matches!(&state.claim, Claim::Failed { error, .. } if error.code == IN_USE)
 }
 
 async fn sign_out(

@@ -233,18 +233,10 @@ fn a_second_sign_in_is_refused() {
 }
 
 #[test]
-fn an_account_for_another_transport_is_refused_with_a_next_step_and_never_registered_over_udp() {
+fn an_account_for_a_transport_that_the_phone_does_not_speak_is_refused_with_a_next_step_and_never_registered()
+ {
     for transport in ["sctp", "dtls", ""] {
-        let mut bench = Bench::new();
-        bench.begin();
-        let account = Account {
-            transport: Some(transport.to_owned()),
-            ..account(Some("1001"), Role::Agent)
-        };
-        bench.hear(Input::LoggedIn {
-            session: 1,
-            result: Ok(account),
-        });
+        let mut bench = told_of(transport);
         assert_eq!(bench.effects(), ["Login", "OpenLink", "Answer(ok)"]);
         let PhoneState::Failed { error } = bench.day.state().phone else {
             panic!("{:?}", bench.day.state().phone);
@@ -260,22 +252,28 @@ fn an_account_for_another_transport_is_refused_with_a_next_step_and_never_regist
 #[test]
 fn an_account_for_any_transport_that_the_phone_speaks_is_registered() {
     for transport in ["udp", "tcp", "TLS", "ws", "wss"] {
-        let mut bench = Bench::new();
-        bench.begin();
-        let account = Account {
-            transport: Some(transport.to_owned()),
-            ..account(Some("1001"), Role::Agent)
-        };
-        bench.hear(Input::LoggedIn {
-            session: 1,
-            result: Ok(account),
-        });
+        let mut bench = told_of(transport);
         assert_eq!(
             bench.effects(),
             ["Login", "OpenLink", "Register"],
             "{transport}"
         );
     }
+}
+
+/// A sign-in whose account names a SIP transport.
+fn told_of(transport: &str) -> Bench {
+    let mut bench = Bench::new();
+    bench.begin();
+    let account = Account {
+        transport: Some(transport.to_owned()),
+        ..account(Some("1001"), Role::Agent)
+    };
+    bench.hear(Input::LoggedIn {
+        session: 1,
+        result: Ok(account),
+    });
+    bench
 }
 
 fn resuming() -> (Bench, CommandId) {

@@ -56,7 +56,8 @@ pub(crate) fn command(line: &str, calls: &Calls) -> Result<Option<PhoneCommand>,
     let rest: Vec<&str> = words.collect();
     let need = |count: usize| match rest.get(count - 1) {
         Some(word) => Ok((*word).to_owned()),
-        None => Err(format!("{verb} needs {count} more words")),
+        None if count == 1 => Err(format!("{verb} needs a word more")),
+        None => Err(format!("{verb} needs {count} words more")),
     };
     let call = |index: usize| calls.named(rest.get(index).copied());
     let (command, most) = match verb {
@@ -158,8 +159,8 @@ mod tests {
 
     #[test]
     fn words_that_are_missing_too_many_or_wrong_are_named() {
-        assert_eq!(read("transfer", &calls(1)), "transfer needs 1 more words");
-        assert_eq!(read("connect 1", &calls(2)), "connect needs 2 more words");
+        assert_eq!(read("transfer", &calls(1)), "transfer needs a word more");
+        assert_eq!(read("connect 1", &calls(2)), "connect needs 2 words more");
         assert_eq!(read("mute now", &calls(1)), "too many words after mute");
         assert!(read("dtmf x", &calls(1)).contains('x'));
         assert!(
