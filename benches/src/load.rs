@@ -59,15 +59,20 @@ pub(crate) fn measure(phones: &[Phone], rounds: usize) -> Result<()> {
             // What is much is measured once: a core that is full does not sway.
             let rounds = if calls > 40 { 1 } else { rounds };
             let mut costs = vec![Vec::new(); phones.len()];
+            let mut refusals = vec![String::new(); phones.len()];
             for _ in 0..rounds {
-                let turns = phones.iter().zip(&mut costs).zip(&full);
-                for ((phone, costs), _) in turns.filter(|(_, full)| !**full) {
-                    costs.extend(cost(phone, codec, calls, &voice).ok());
+                let turns = phones.iter().zip(&mut costs).zip(&mut refusals).zip(&full);
+                for (((phone, costs), refused), _) in turns.filter(|(_, full)| !**full) {
+                    match cost(phone, codec, calls, &voice) {
+                        Ok(cost) => costs.push(cost),
+                        Err(words) => *refused = words,
+                    }
                 }
             }
-            for ((phone, costs), full) in phones.iter().zip(&costs).zip(&mut full) {
+            let taken = costs.iter().zip(&refusals);
+            for ((phone, (costs, refused)), full) in phones.iter().zip(taken).zip(&mut full) {
                 if !*full {
-                    *full = row(phone, codec, calls, costs);
+                    *full = row(phone, codec, calls, costs, refused);
                 }
             }
         }
@@ -75,11 +80,11 @@ pub(crate) fn measure(phones: &[Phone], rounds: usize) -> Result<()> {
     packets::measure()
 }
 
-/// Prints the medians. Whether no more calls are worth trying.
-fn row(phone: &Phone, codec: Codec, calls: usize, costs: &[Cost]) -> bool {
+/// Prints the medians, or the last round's words where none came to an end. Whether no more calls are worth trying.
+fn row(phone: &Phone, codec: Codec, calls: usize, costs: &[Cost], refused: &str) -> bool {
     let name = phone.name();
     if costs.is_empty() {
-        println!("{codec:<7} {calls:>6}  {name:<15} did not take so many");
+        println!("{codec:<7} {calls:>6}  {name:<15} did not take so many: {refused}");
         return true;
     }
     let of = |figure: fn(&Cost) -> f64| median(costs.iter().map(figure).collect());

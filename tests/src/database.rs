@@ -1,4 +1,5 @@
-//! A private PostgreSQL or MariaDB from the system's packages: its own folder, port and password, never the system's service.
+//! A private PostgreSQL or MariaDB from the system's packages, or an unpacked MySQL: its own folder, port and password,
+//! never the system's service.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -16,12 +17,17 @@ use tempfile::TempDir;
 
 use crate::ports::Port;
 use crate::program::Program;
+use crate::surroundings::mysql_root;
+use crate::unpacked::Unpacked;
 use crate::waiting::eventually;
 
 /// The user that the server and Asterisk connect as.
 pub const USER: &str = "rollcall";
 /// Its password.
 pub const PASSWORD: &str = "secret-of-the-database";
+
+/// A small redo log: the data folder is copied for every test.
+const MYSQL_LOG: &str = "--innodb-redo-log-capacity=8M";
 
 /// A start takes about a second; a busy machine may take longer.
 const START: Duration = Duration::from_secs(60);
@@ -35,6 +41,8 @@ pub enum Kind {
     Postgres,
     /// MariaDB.
     MariaDb,
+    /// MySQL, which no stable Debian has: unpacked, not installed.
+    MySql,
 }
 
 /// A database server, or a folder for SQLite's files; it never outlives the test.
@@ -89,6 +97,7 @@ impl Database {
             Kind::Sqlite => return,
             Kind::Postgres => as_somebody(postgres("postgres"), self.postgres_arguments()),
             Kind::MariaDb => (found("mariadbd"), self.mariadb_arguments()),
+            Kind::MySql => mysql(self.mysql_arguments()),
         };
         let mut program = Program::start(&program, arguments, &[]);
         eventually("the database answers", START, async || {
@@ -145,9 +154,10 @@ impl Database {
         match self.kind {
             Kind::Sqlite => format!("sqlite:{}/{name}.db", self.folder.path().display()),
             kind => format!(
-                "{}://{USER}@127.0.0.1:{}/{name}",
+                "{}://{USER}@127.0.0.1:{}/{name}{}",
                 kind.scheme(),
-                self.port.number()
+                self.port.number(),
+                kind.options()
             ),
         }
     }
@@ -203,6 +213,22 @@ impl Database {
     }
 
     fn mariadb_arguments(&self) -> Vec<OsString> {
+        self.arguments_of_both(&["--innodb-log-file-size=8M"])
+    }
+
+    fn mysql_arguments(&self) -> Vec<OsString> {
+        self.arguments_of_both(&[
+            MYSQL_LOG,
+            "--mysqlx=OFF",
+            "--skip-log-bin",
+            "--innodb-doublewrite=OFF",
+            "--performance-schema=OFF",
+            "--secure-file-priv=NULL",
+        ])
+    }
+
+    /// What MariaDB and MySQL are told alike, and each by itself.
+    fn arguments_of_both(&self, own: &[&str]) -> Vec<OsString> {
         let folder = self.folder.path().display();
         let mut arguments = vec![
             "--no-defaults".to_owned(),
@@ -213,11 +239,11 @@ impl Database {
             "--bind-address=127.0.0.1".to_owned(),
             "--skip-name-resolve".to_owned(),
             "--innodb-buffer-pool-size=16M".to_owned(),
-            "--innodb-log-file-size=8M".to_owned(),
             // As PostgreSQL's fsync=off.
             "--innodb-flush-method=nosync".to_owned(),
         ];
-        arguments.extend(mariadb_user());
+        arguments.extend(own.iter().map(|argument| (*argument).to_owned()));
+        arguments.extend(as_root());
         arguments.into_iter().map(OsString::from).collect()
     }
 }
@@ -248,6 +274,15 @@ impl Kind {
             Kind::Sqlite => "sqlite",
             Kind::Postgres => "postgres",
             Kind::MariaDb => "mariadb",
+            Kind::MySql => "mysql",
+        }
+    }
+
+    /// What its URL says besides: MySQL's password exchange wants TLS, and it has made itself a certificate.
+    fn options(self) -> &'static str {
+        match self {
+            Kind::MySql => "?ssl-mode=REQUIRED",
+            _ => "",
         }
     }
 
@@ -255,12 +290,12 @@ impl Kind {
     fn first(self) -> &'static str {
         match self {
             Kind::Sqlite | Kind::Postgres => "postgres",
-            Kind::MariaDb => "mysql",
+            Kind::MariaDb | Kind::MySql => "mysql",
         }
     }
 }
 
-/// Connects, with our password, to whichever of the three a URL names.
+/// Connects, with our password, to whichever of them a URL names.
 ///
 /// # Errors
 ///
@@ -273,12 +308,14 @@ pub async fn connect(url: &str) -> Result<AnyConnection, sqlx::Error> {
 
 /// An initialised data folder, made once a machine and version: every test starts on a copy of its own.
 fn prepared(kind: Kind) -> PathBuf {
-    let program = match kind {
-        Kind::Postgres => postgres("postgres"),
-        _ => found("mariadbd"),
+    let version = vec!["--version".into()];
+    let (program, version) = match kind {
+        Kind::Postgres => (postgres("postgres"), version),
+        Kind::MySql => mysql(version),
+        _ => (found("mariadbd"), version),
     };
     let version = Command::new(&program)
-        .arg("--version")
+        .args(version)
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -319,14 +356,21 @@ fn initialise(kind: Kind, folder: &Path) {
             arguments.push(format!("--pwfile={}", password.display()).into());
             as_somebody(postgres("initdb"), arguments)
         }
-        _ => {
-            let users = folder.join("users.sql");
-            let text = format!(
-                "FLUSH PRIVILEGES;\n\
-                 CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
-                 GRANT ALL PRIVILEGES ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n"
-            );
-            fs::write(&users, text).unwrap_or_else(|error| panic!("{error}"));
+        Kind::MySql => {
+            let users = make_users(folder, "");
+            let mut arguments = vec![
+                "--no-defaults".to_owned(),
+                "--initialize-insecure".to_owned(),
+                format!("--datadir={}", data.display()),
+                format!("--init-file={}", users.display()),
+                MYSQL_LOG.to_owned(),
+                "--secure-file-priv=NULL".to_owned(),
+            ];
+            arguments.extend(as_root());
+            mysql(arguments.into_iter().map(OsString::from).collect())
+        }
+        Kind::MariaDb | Kind::Sqlite => {
+            let users = make_users(folder, "FLUSH PRIVILEGES;\n");
             let mut arguments = vec![
                 "--no-defaults".to_owned(),
                 format!("--datadir={}", data.display()),
@@ -336,7 +380,7 @@ fn initialise(kind: Kind, folder: &Path) {
                 "--auth-root-authentication-method=normal".to_owned(),
                 "--innodb-log-file-size=8M".to_owned(),
             ];
-            arguments.extend(mariadb_user());
+            arguments.extend(as_root());
             let arguments = arguments.into_iter().map(OsString::from).collect();
             (found("mariadb-install-db"), arguments)
         }
@@ -354,6 +398,32 @@ fn initialise(kind: Kind, folder: &Path) {
     if kind == Kind::Postgres {
         trust_our_user(&folder.join("data/pg_hba.conf"));
     }
+}
+
+/// The statements that make our user, in a file of that folder.
+fn make_users(folder: &Path, before: &str) -> PathBuf {
+    let users = folder.join("users.sql");
+    let text = format!(
+        "{before}CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL PRIVILEGES ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n"
+    );
+    fs::write(&users, text).unwrap_or_else(|error| panic!("{}: {error}", users.display()));
+    users
+}
+
+/// The unpacked `mysqld` with these arguments: by its own loader, with its own files.
+fn mysql(arguments: Vec<OsString>) -> (PathBuf, Vec<OsString>) {
+    let root = mysql_root();
+    let unpacked = Unpacked::find(&root, "usr/sbin/mysqld", &["mysql/private"]);
+    let mut all = unpacked.arguments();
+    let mut arguments = arguments.into_iter();
+    // `--no-defaults` has to be the first.
+    all.extend(arguments.next());
+    all.push(format!("--basedir={}", root.join("usr").display()).into());
+    let messages = root.join("usr/share/mysql");
+    all.push(format!("--lc-messages-dir={}", messages.display()).into());
+    all.extend(arguments);
+    (unpacked.loader, all)
 }
 
 /// Every other user still needs a password: a proof of one takes a debug build a tenth of a second, and tests connect
@@ -415,7 +485,8 @@ fn system_user() -> User {
         .unwrap_or_else(|| panic!("there is no user postgres to run PostgreSQL as"))
 }
 
-fn mariadb_user() -> Option<String> {
+/// MariaDB and MySQL run as root if told so.
+fn as_root() -> Option<String> {
     geteuid().is_root().then(|| "--user=root".to_owned())
 }
 

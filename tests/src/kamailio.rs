@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::ports::Port;
 use crate::program::Program;
 use crate::surroundings::{kamailio_root, repository};
+use crate::unpacked::Unpacked;
 use crate::waiting::{PROMPTLY, eventually};
 
 /// The password of everybody who registers.
@@ -32,14 +33,13 @@ impl Kamailio {
     ///
     /// If they do not.
     pub async fn start() -> Kamailio {
-        let root = kamailio_root();
-        let libraries = libraries(&root);
+        let unpacked = Unpacked::find(&kamailio_root(), "usr/sbin/kamailio", &["kamailio"]);
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let (edge, core) = (Port::reserve(), Port::reserve());
         let start = |name: &str| {
             let text = fs::read_to_string(repository().join(format!("tests/kamailio/{name}.cfg")));
             let text = text.unwrap_or_else(|error| panic!("{name}.cfg: {error}"));
-            let modules = libraries.join("kamailio/modules");
+            let modules = unpacked.folder("kamailio/modules");
             let text = text
                 .replace("@EDGE@", &edge.number().to_string())
                 .replace("@CORE@", &core.number().to_string())
@@ -49,7 +49,7 @@ impl Kamailio {
             fs::write(&file, text).unwrap_or_else(|error| panic!("{name}.cfg: {error}"));
             let run = folder.path().join(name);
             fs::create_dir(&run).unwrap_or_else(|error| panic!("{error}"));
-            run_one(&root, &libraries, &file, &run)
+            run_one(&unpacked, &file, &run)
         };
         let programs = [start("core"), start("edge")];
         for port in [&core, &edge] {
@@ -75,23 +75,8 @@ impl Kamailio {
     }
 }
 
-/// Through the unpacked folder's own `ld.so`.
-fn run_one(root: &Path, libraries: &Path, configuration: &Path, run: &Path) -> Program {
-    let loader = find(libraries, |name| name.starts_with("ld-linux"))
-        .or_else(|| find(&root.join("lib64"), |name| name.starts_with("ld-linux")))
-        .unwrap_or_else(|| panic!("{} holds no ld.so", root.display()));
-    let mut path = OsString::new();
-    for part in ["usr/lib", "lib"] {
-        let beneath = root
-            .join(part)
-            .join(libraries.file_name().unwrap_or_default());
-        for folder in [beneath.join("kamailio"), beneath] {
-            path.push(folder);
-            path.push(":");
-        }
-    }
-    let mut arguments: Vec<OsString> = vec!["--library-path".into(), path];
-    arguments.push(root.join("usr/sbin/kamailio").into());
+fn run_one(unpacked: &Unpacked, configuration: &Path, run: &Path) -> Program {
+    let mut arguments = unpacked.arguments();
     // In the foreground, with little memory, and nothing outside its own folder.
     for (flag, value) in [
         ("-f", configuration.as_os_str()),
@@ -102,7 +87,7 @@ fn run_one(root: &Path, libraries: &Path, configuration: &Path, run: &Path) -> P
         arguments.extend([flag.into(), value.to_owned()]);
     }
     arguments.extend(["-DD", "-E"].map(OsString::from));
-    Program::start(&loader, arguments, &[])
+    Program::start(&unpacked.loader, arguments, &[])
 }
 
 /// Waits until somebody answers at this port, whatever it is: the registrar has no use for OPTIONS.
@@ -130,28 +115,4 @@ async fn answers(port: u16, programs: &[Program; 2]) {
         }
     })
     .await;
-}
-
-/// The multi-arch library folder, whatever the machine's architecture.
-fn libraries(root: &Path) -> PathBuf {
-    let lib = root.join("usr/lib");
-    let mut folders = fs::read_dir(&lib)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    folders
-        .find(|path| path.join("kamailio/modules").is_dir())
-        .unwrap_or_else(|| panic!("{} holds no Kamailio modules", lib.display()))
-}
-
-fn find(folder: &Path, fits: impl Fn(&str) -> bool) -> Option<PathBuf> {
-    let mut entries = fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path());
-    entries.find(|path| {
-        let name = path.file_name().unwrap_or_default();
-        fits(&name.to_string_lossy())
-    })
 }

@@ -28,6 +28,7 @@ pub mod server;
 pub mod sipp;
 pub mod sound;
 pub mod surroundings;
+mod unpacked;
 pub mod waiting;
 
 pub use agent::Agent;

@@ -387,7 +387,7 @@ impl Server {
         let read = match self.remote.as_ref().map(|named| named.kind) {
             None | Some(Kind::Sqlite) => seeds_queries!(SqliteConnection, &url, extension),
             Some(Kind::Postgres) => seeds_queries!(PgConnection, &url, extension),
-            Some(Kind::MariaDb) => seeds_queries!(MySqlConnection, &url, extension),
+            Some(Kind::MariaDb | Kind::MySql) => seeds_queries!(MySqlConnection, &url, extension),
         };
         read.unwrap_or_else(|error| panic!("the seed's two queries: {error}"))
     }

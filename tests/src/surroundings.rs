@@ -21,6 +21,15 @@ pub fn kamailio_root() -> PathBuf {
     named("ROLLCALL_KAMAILIO_ROOT")
 }
 
+/// The unpacked MySQL.
+///
+/// # Panics
+///
+/// If nobody named it: says how to.
+pub fn mysql_root() -> PathBuf {
+    named("ROLLCALL_MYSQL_ROOT")
+}
+
 /// The tool that asks a server what its OpenAPI document promises.
 ///
 /// # Panics

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Result, compile, kamailio, packages, process, schemathesis, step, workspace};
+use crate::{Result, compile, kamailio, mysql, packages, process, schemathesis, step, workspace};
 
 /// The Asterisk that the project speaks to.
 const MAJOR: &str = "22";
@@ -69,6 +69,10 @@ pub(crate) fn print_environment() -> Result<()> {
         "export ROLLCALL_KAMAILIO_ROOT='{}'",
         kamailio::fetch()?.display()
     );
+    match mysql::fetch() {
+        Ok(root) => println!("export ROLLCALL_MYSQL_ROOT='{}'", root.display()),
+        Err(words) => eprintln!("no MySQL: {words}"),
+    }
     println!(
         "export ROLLCALL_SCHEMATHESIS='{}'",
         schemathesis::fetch()?.display()

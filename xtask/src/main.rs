@@ -9,6 +9,7 @@ mod deny;
 mod elsewhere;
 mod kamailio;
 mod lab;
+mod mysql;
 mod packages;
 mod process;
 mod python;
@@ -19,6 +20,7 @@ mod soak;
 mod step;
 mod test;
 mod ui;
+mod unpack;
 mod workspace;
 
 use std::process::ExitCode;
@@ -32,7 +34,9 @@ cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt
 cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
 cargo xtask bench pauses           what Opus sends while nobody speaks, by the noise of the room
-cargo xtask bench server          agent-online beside a Node service, and 500 sign-ins at once
+cargo xtask bench media            CPU and memory of 1, 40 and more calls beside baresip, and instructions a packet
+cargo xtask bench processing       echo and double talk in a synthetic room, and what a frame costs
+cargo xtask bench server           agent-online beside a Node service, and 500 sign-ins at once
 cargo xtask bench agree [--rounds N]
                                    every fault beside Asterisk 22, many times; writes docs/time-to-agree.md
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
@@ -61,7 +65,9 @@ fn main() -> ExitCode {
         ["macos"] => elsewhere::macos(),
         ["lab", "fetch"] => lab::fetch().and_then(|lab| {
             println!("{}", lab.root.display());
-            kamailio::fetch().map(drop)
+            kamailio::fetch()?;
+            let _ = mysql::fetch().inspect_err(|words| eprintln!("no MySQL: {words}"));
+            Ok(())
         }),
         ["lab", "start"] => lab::start(),
         ["lab", "env"] => lab::print_environment(),

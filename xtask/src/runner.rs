@@ -10,6 +10,8 @@ use crate::{Result, compile, workspace};
 
 /// The rooms' own tests, in nextest's filter language.
 pub(crate) const UNIT: &str = "not package(rollcall-e2e)";
+/// The same without those that want a MySQL, which their names end with.
+pub(crate) const UNIT_WITHOUT_MYSQL: &str = "not package(rollcall-e2e) and not test(_on_mysql)";
 /// The end-to-end tests, likewise.
 pub(crate) const END_TO_END: &str = "package(rollcall-e2e)";
 
@@ -54,9 +56,9 @@ pub(crate) fn nextest(filter: &str) -> Runner {
     }
 }
 
-/// `cargo test` on the rooms' own tests.
-pub(crate) fn cargo_test_of_rooms() -> Runner {
-    cargo_test(
+/// `cargo test` on the rooms' own tests, with or without those that want a MySQL.
+pub(crate) fn cargo_test_of_rooms(with_mysql: bool) -> Runner {
+    let mut runner = cargo_test(
         &[
             "--workspace",
             "--exclude",
@@ -66,7 +68,11 @@ pub(crate) fn cargo_test_of_rooms() -> Runner {
             "--tests",
         ],
         Beside::Others,
-    )
+    );
+    if !with_mysql {
+        runner.command.args(["--skip", "_on_mysql"]);
+    }
+    runner
 }
 
 /// `cargo test` on the end-to-end suites that may run like this.

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::runner::{self, Beside, Runner};
 use crate::step::Done;
-use crate::{Result, compile, deny, kamailio, lab, packages, schemathesis, step, ui, workspace};
+use crate::{
+    Result, compile, deny, kamailio, lab, mysql, packages, schemathesis, step, ui, workspace,
+};
 
 const PARTS: [&str; 6] = ["fmt", "clippy", "deny", "ui", "unit", "e2e"];
 
@@ -71,6 +73,9 @@ impl Session<'_> {
             })?;
         }
         self.row("set-up", |s| s.set_up().map(|()| Verdict::Passed))?;
+        if self.wants("unit") {
+            self.row("mysql", |_| Ok(unpack_mysql()))?;
+        }
         if self.wants("ui") {
             self.row("ui", |_| ui_checks())?;
         }
@@ -143,11 +148,13 @@ impl Session<'_> {
 
     /// The tests of all rooms and those in their documentation.
     fn unit(&self) -> Result<Verdict> {
-        let tests = if runner::has_nextest() {
-            self.tests("unit tests", runner::nextest(runner::UNIT))?
-        } else {
-            self.tests("unit tests", runner::cargo_test_of_rooms())?
+        let with_mysql = mysql::find().is_some();
+        let tests = match (runner::has_nextest(), with_mysql) {
+            (true, true) => runner::nextest(runner::UNIT),
+            (true, false) => runner::nextest(runner::UNIT_WITHOUT_MYSQL),
+            (false, _) => runner::cargo_test_of_rooms(with_mysql),
         };
+        let tests = self.tests("unit tests", tests)?;
         let docs = step::attempt(
             "documentation tests",
             &mut compile::cargo(&["test", "--locked", "--workspace", "--doc"]),
@@ -184,6 +191,9 @@ impl Session<'_> {
             .env("RUST_BACKTRACE", "0")
             .env("ROLLCALL_BIN_DIR", workspace::binaries())
             .env("ROLLCALL_ARTIFACTS", workspace::root().join("artifacts"));
+        if let Some(root) = mysql::find() {
+            command.env("ROLLCALL_MYSQL_ROOT", root);
+        }
         if self.wants("e2e") {
             command.env("ROLLCALL_ASTERISK_ROOT", lab::fetch()?.root);
             command.env("ROLLCALL_KAMAILIO_ROOT", kamailio::fetch()?);
@@ -246,6 +256,17 @@ fn ui_checks() -> Result<Verdict> {
     let types = check("check the UI's types", &mut ui::npm("check"))?;
     let tests = step::attempt("UI tests", &mut ui::npm("test"))?;
     Ok(sum(&[types, counted(&tests, "Tests ")]))
+}
+
+/// A database of the unstable suite, which may not have it: the other tests are worth running without those on it.
+fn unpack_mysql() -> Verdict {
+    match mysql::fetch() {
+        Ok(_) => Verdict::Passed,
+        Err(words) => {
+            println!("    {words}");
+            Verdict::NotRun("MySQL cannot be had from Debian sid: no behaviour was shown on it")
+        }
+    }
 }
 
 /// Licences, bans and sources of the dependencies; known vulnerabilities where their database can be reached.

@@ -15,6 +15,7 @@ use tokio::process::Command;
 use crate::ports::Port;
 use crate::program::Program;
 use crate::surroundings;
+use crate::unpacked::Unpacked;
 use crate::waiting::eventually;
 
 pub use config::{Contacts, Person, Settings};
@@ -30,7 +31,7 @@ const LONGEST_FOLDER: usize = 80;
 #[derive(Debug)]
 pub struct Asterisk {
     folder: TempDir,
-    loader: Loader,
+    unpacked: Unpacked,
     process: Option<Program>,
     sip: Port,
     ami: Port,
@@ -39,14 +40,6 @@ pub struct Asterisk {
     settings: Settings,
     /// Its clock is so many seconds ahead of the machine's.
     ahead: i32,
-}
-
-/// How the unpacked programs are started: through their own `ld.so`.
-#[derive(Debug)]
-struct Loader {
-    program: PathBuf,
-    libraries: PathBuf,
-    asterisk: PathBuf,
 }
 
 impl Asterisk {
@@ -67,13 +60,13 @@ impl Asterisk {
             "TMPDIR is too long for a Unix socket below it: {}",
             folder.path().display()
         );
-        let loader = Loader::find(&root);
+        let unpacked = Unpacked::find(&root, "usr/sbin/asterisk", &["odbc"]);
         let [sip, ami, http, tls] = std::array::from_fn(|_| Port::reserve());
         let place = config::Place {
             folder: folder.path(),
             root: &root,
-            modules: &loader.libraries.join("asterisk/modules"),
-            drivers: &loader.libraries.join("odbc"),
+            modules: &unpacked.folder("asterisk/modules"),
+            drivers: &unpacked.folder("odbc"),
             sip: sip.number(),
             ami: ami.number(),
             http: http.number(),
@@ -83,7 +76,7 @@ impl Asterisk {
             .unwrap_or_else(|error| panic!("Asterisk's configuration: {error}"));
         let mut asterisk = Asterisk {
             folder,
-            loader,
+            unpacked,
             process: None,
             sip,
             ami,
@@ -119,7 +112,7 @@ impl Asterisk {
                 ("FAKETIME_DONT_FAKE_MONOTONIC", OsStr::new("1")),
             ]);
         }
-        let mut process = Program::start(&self.loader.program, arguments, &environment);
+        let mut process = Program::start(&self.unpacked.loader, arguments, &environment);
         eventually("Asterisk is fully booted", BOOT, async || {
             assert!(
                 process.is_running(),
@@ -143,7 +136,7 @@ impl Asterisk {
     ///
     /// If the interface cannot be started at all.
     pub async fn rx(&self, command: &str) -> String {
-        let output = Command::new(&self.loader.program)
+        let output = Command::new(&self.unpacked.loader)
             .args(self.arguments())
             .args(["-r", "-x", command])
             .kill_on_drop(true)
@@ -264,7 +257,7 @@ impl Asterisk {
             .collect();
         format!(
             "{} {} -rvvv",
-            self.loader.program.display(),
+            self.unpacked.loader.display(),
             arguments.join(" ")
         )
     }
@@ -300,18 +293,10 @@ impl Asterisk {
     }
 
     fn arguments(&self) -> Vec<OsString> {
-        let libraries = &self.loader.libraries;
-        let mut path = libraries.clone().into_os_string();
-        path.push(":");
-        path.push(libraries.join("odbc"));
-        let configuration = self.folder.path().join("etc/asterisk.conf");
-        vec![
-            "--library-path".into(),
-            path,
-            self.loader.asterisk.clone().into(),
-            "-C".into(),
-            configuration.into(),
-        ]
+        let mut arguments = self.unpacked.arguments();
+        arguments.push("-C".into());
+        arguments.push(self.folder.path().join("etc/asterisk.conf").into());
+        arguments
     }
 }
 
@@ -321,38 +306,6 @@ impl Drop for Asterisk {
             eprintln!("--- Asterisk's log:\n{}", self.log());
         }
     }
-}
-
-impl Loader {
-    fn find(root: &Path) -> Loader {
-        let libraries = entries(&root.join("usr/lib"))
-            .find(|path| path.join("asterisk/modules").is_dir())
-            .unwrap_or_else(|| {
-                panic!(
-                    "{} holds no Asterisk: run `cargo xtask lab fetch`",
-                    root.display()
-                )
-            });
-        let program = entries(&libraries)
-            .find(|path| {
-                path.file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"))
-            })
-            .unwrap_or_else(|| panic!("{} holds no ld.so", libraries.display()));
-        Loader {
-            program,
-            libraries,
-            asterisk: root.join("usr/sbin/asterisk"),
-        }
-    }
-}
-
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
 }
 
 /// A line of `pjsip show contacts`.

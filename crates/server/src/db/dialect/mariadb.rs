@@ -1,4 +1,4 @@
-//! MariaDB, 10.6 and later, and MySQL 8, which speak the same wherever it matters here.
+//! MariaDB, 10.6 and later, and MySQL, 8 and later, which speak the same wherever it matters here.
 
 use sqlx::{
     ConnectOptions as _, MySqlConnection, MySqlPool,

@@ -1,8 +1,8 @@
-//! What the database promises, shown on each of the three.
+//! What the database promises, shown on each of them.
 //!
 //! A behaviour is a function of a [`Scene`]: an open database of its own. On SQLite each is a test;
-//! PostgreSQL and MariaDB are started once for all of them, and the last name written to standard
-//! error is the behaviour that failed.
+//! PostgreSQL, MariaDB and MySQL are started once for all of them, and the last name written to
+//! standard error is the behaviour that failed.
 
 mod contacts;
 mod instances;
@@ -42,6 +42,11 @@ macro_rules! behaviours {
         #[tokio::test]
         async fn every_behaviour_holds_on_mariadb() {
             on(Kind::MariaDb).await;
+        }
+
+        #[tokio::test]
+        async fn every_behaviour_holds_on_mysql() {
+            on(Kind::MySql).await;
         }
 
         async fn on(kind: Kind) {
@@ -101,6 +106,11 @@ async fn a_server_that_comes_back_is_written_again_on_postgresql() {
 #[tokio::test]
 async fn a_server_that_comes_back_is_written_again_on_mariadb() {
     writes::what_was_answered_outlives_the_database(server(Kind::MariaDb).await).await;
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_written_again_on_mysql() {
+    writes::what_was_answered_outlives_the_database(server(Kind::MySql).await).await;
 }
 
 #[tokio::test]

@@ -106,12 +106,15 @@ async fn written(db: &mut Connection) -> String {
             "SELECT (SELECT string_agg(xmin::text, ',') FROM users) || (SELECT string_agg(xmin::text, ',') FROM ps_contacts)"
         }
         Connection::MariaDb(_) => {
-            "SELECT CONVERT(GROUP_CONCAT(variable_value) USING utf8mb4) FROM information_schema.session_status
-             WHERE variable_name IN ('HANDLER_UPDATE', 'HANDLER_DELETE')"
+            "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_update', 'Handler_delete')"
         }
     };
-    let row = query(counter).fetch_optional(db).await.unwrap().unwrap();
-    row.try_get(0).unwrap()
+    let rows = query(counter).fetch_all(db).await.unwrap();
+    let last = |row: &Row| {
+        let of_a_variable = row.try_get::<String>(1);
+        of_a_variable.or_else(|_| row.try_get(0)).unwrap()
+    };
+    rows.iter().map(last).collect::<Vec<_>>().join(",")
 }
 
 pub(super) async fn any_text_comes_back_as_it_was_written(scene: Scene) {
