@@ -26,6 +26,7 @@ const FEWEST_ROUNDS: usize = 7;
 const USAGE: &str = "\
 rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet, delay, calls and REGISTERs a second; >= 7 rounds
 rollcall-bench server [--rounds N]               agent-online beside a Node service, and 500 sign-ins at once
+rollcall-bench attacks                           what attackers get of the server; writes docs/attacks.md
 rollcall-bench media [--rounds N]                CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
 rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
 rollcall-bench pauses [--seed N]                 what is sent while nobody speaks, by the noise of the room
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     let measured = options(words.into_iter()).and_then(|options| match named.as_deref() {
         None | Some("delay") => measure(&options),
         Some("server") => server::measure(options.rounds),
+        Some("attacks") => server::attacks::measure(),
         Some("quality") => quality::measure(options.seed),
         Some("media") => both().and_then(|phones| load::measure(&phones, options.rounds)),
         Some("pauses") => quality::pauses::measure(options.seed),

@@ -53,6 +53,10 @@ pub struct Options {
     pub config: Option<String>,
     /// What phones are told of the telephone server: address and transport. Its own address for UDP by default.
     pub registrar: Option<(String, &'static str)>,
+    /// How many devices an extension may have, in the configuration's word; several unless told otherwise.
+    pub devices: Option<&'static str>,
+    /// What a device's lease lasts, instead of [`LEASE`].
+    pub lease: Option<Duration>,
     /// Sections added to these tests' own configuration.
     pub more: String,
     /// A database server's database instead of a file of its own, where contacts are not kept in one anyway.
@@ -81,6 +85,7 @@ lease_ms = {lease}
 grace_ms = 4000
 resync_ms = 2000
 login_timeout_ms = 8000
+devices = \"{devices}\"
 [auth]
 failures_allowed = 1000
 account_failures_allowed = 1000
@@ -468,6 +473,7 @@ impl Server {
         let udp = || (pbx.sip(), "udp");
         let (registrar, transport) = options.registrar.clone().unwrap_or_else(udp);
         let own = || CONFIG.to_owned() + if options.ari { ARI } else { "" } + &options.more;
+        let lease = options.lease.unwrap_or(LEASE);
         let values = [
             ("{listen}", format!("127.0.0.1:{}", self.port.number())),
             ("{folder}", folder.display().to_string()),
@@ -480,7 +486,8 @@ impl Server {
             ("{ari}", ari.clone()),
             ("{sip}", registrar),
             ("{transport}", transport.to_owned()),
-            ("{lease}", LEASE.as_millis().to_string()),
+            ("{lease}", lease.as_millis().to_string()),
+            ("{devices}", options.devices.unwrap_or("multi").to_owned()),
         ];
         let text = values.iter().fold(
             options.config.clone().unwrap_or_else(own),

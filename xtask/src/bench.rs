@@ -12,7 +12,7 @@ pub(crate) fn bench(words: &[&str]) -> Result<()> {
     match words.first() {
         Some(&("quality" | "pauses" | "processing")) => return quality(words),
         Some(&"soak") => return soak(words),
-        Some(&"server") => return server(words),
+        Some(&("server" | "attacks")) => return server(words),
         Some(&"agree") => return agree(&words[1..]),
         _ => {}
     }

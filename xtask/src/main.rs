@@ -1,4 +1,4 @@
-//! Rollcall's chores: `cargo xtask run | setup | test | bench | soak | windows | macos | lab`.
+//! Rollcall's chores: `cargo xtask run | setup | test | bench | soak | image | windows | macos | lab`.
 //!
 //! Owns the set-up of a machine, the order in which things are built and started, and the words a person reads
 //! meanwhile. It knows nothing of SIP or of the server's inside: it starts the same binaries that users start.
@@ -7,6 +7,7 @@ mod bench;
 mod compile;
 mod deny;
 mod elsewhere;
+mod image;
 mod kamailio;
 mod lab;
 mod mysql;
@@ -37,10 +38,12 @@ cargo xtask bench pauses           what Opus sends while nobody speaks, by the n
 cargo xtask bench media            CPU and memory of 1, 40 and more calls beside baresip, and instructions a packet
 cargo xtask bench processing       echo and double talk in a synthetic room, and what a frame costs
 cargo xtask bench server           agent-online beside a Node service, and 500 sign-ins at once
+cargo xtask bench attacks          what attackers get of the server; writes docs/attacks.md
 cargo xtask bench agree [--rounds N]
                                    every fault beside Asterisk 22, many times; writes docs/time-to-agree.md
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
 cargo xtask soak [--seeds N]       play the tests named soak with many more seeds than the test command does
+cargo xtask image                  carry out the container file without an engine, and start what comes of it
 cargo xtask windows                compile-check the programs for Windows
 cargo xtask macos                  the same for macOS
 cargo xtask lab fetch              unpack Asterisk 22 into the cache and print where
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::test(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["soak", rest @ ..] => soak::soak(rest),
+        ["image"] => image::image(),
         ["windows"] => elsewhere::windows(),
         ["macos"] => elsewhere::macos(),
         ["lab", "fetch"] => lab::fetch().and_then(|lab| {

@@ -44,21 +44,27 @@ impl Line {
         token: Option<&str>,
         body: &str,
     ) -> Result<(u16, Vec<u8>)> {
-        let address = self.address;
         let authorization = token.map_or_else(String::new, |token| {
             format!("authorization: Bearer {token}\r\n")
         });
+        let answer = self.ask(path, &authorization, body)?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// The same with these header lines, and all that an answer says.
+    pub(crate) fn ask(&mut self, path: &str, headers: &str, body: &str) -> Result<Answer> {
+        let address = self.address;
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{authorization}content-type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{headers}content-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         );
         let failed = |error: std::io::Error| format!("{address}{path}: {error}");
         self.stream.write_all(request.as_bytes()).map_err(failed)?;
         loop {
-            if let Some((status, body, used)) = answer(&self.buffer) {
+            if let Some((answer, used)) = Answer::read(&self.buffer) {
                 self.buffer.drain(..used);
-                return Ok((status, body));
+                return Ok(answer);
             }
             let mut part = [0; 8192];
             match self.stream.read(&mut part).map_err(failed)? {
@@ -69,17 +75,34 @@ impl Line {
     }
 }
 
-/// The first whole answer in what was read: status, body, bytes used.
-fn answer(bytes: &[u8]) -> Option<(u16, Vec<u8>, usize)> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length:"))
-        .map_or(Some(0), |length| length.trim().parse::<usize>().ok())?;
-    let body = bytes.get(end + 4..end + 4 + length)?;
-    Some((status, body.to_vec(), end + 4 + length))
+/// What a server answers.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// How long to wait, s.
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The first whole one in what was read, and the bytes used.
+    fn read(bytes: &[u8]) -> Option<(Answer, usize)> {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+        let number = |name: &str| -> Option<u64> {
+            let line = head.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().parse().ok()
+        };
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let length = usize::try_from(number("content-length:").unwrap_or(0)).ok()?;
+        let body = bytes.get(end + 4..end + 4 + length)?.to_vec();
+        let retry_after = number("retry-after:");
+        let answer = Answer {
+            status,
+            retry_after,
+            body,
+        };
+        Some((answer, end + 4 + length))
+    }
 }
 
 /// What one round came to.

@@ -1,5 +1,7 @@
 //! The server beside a Node service of the seed's design, under one load generator; and five hundred sign-ins at once.
 
+pub(crate) mod attacks;
+mod idlers;
 mod load;
 mod programs;
 mod sign_ins;
@@ -21,7 +23,7 @@ const COMING: usize = 500;
 /// `agent-online` on SQLite, ours and the peer's in turns; then the sign-ins.
 pub(crate) fn measure(rounds: usize) -> Result<()> {
     println!("agent-online, {AGENTS} connections, in turns, {rounds} rounds");
-    let ours = programs::ours(AGENTS + COMING)?;
+    let ours = programs::ours(AGENTS + COMING, "")?;
     let node = programs::node(AGENTS)?;
     let targets: [&Target; 2] = [&ours, &node];
     let tokens = [ours.sign_in(AGENTS)?, node.tokens(AGENTS)];

@@ -35,12 +35,12 @@ pub(crate) fn extension(place: usize) -> String {
 }
 
 /// `rollcall-server` as it comes, with `people` agents and a supervisor, without Asterisk: a claim is taken down as the seed
-/// does it.
-pub(crate) fn ours(people: usize) -> Result<Target> {
+/// does it. `more` comes into its configuration, outside all tables.
+pub(crate) fn ours(people: usize, more: &str) -> Result<Target> {
     let folder = folder()?;
     let config = folder.path().join("server.toml");
     let text = format!(
-        "mode = \"claims\"\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\n[log]\nfilter = \"warn\"\n",
+        "mode = \"claims\"\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\n{more}[log]\nfilter = \"warn\"\n",
         folder.path().join("data")
     );
     fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;

@@ -5,7 +5,7 @@ mod common;
 use common::{House, next, until, watch};
 use rollcall_server::{core_link::DeviceNotice, events::Event};
 use rollcall_server_client::{Realtime, RealtimeEvent};
-use rollcall_wire::{board::BoardStatus, http::AgentLogoutRequest};
+use rollcall_wire::board::BoardStatus;
 
 #[tokio::test]
 async fn a_connection_hears_the_snapshot_and_then_every_change() {
@@ -20,11 +20,7 @@ async fn a_connection_hears_the_snapshot_and_then_every_change() {
         .find(|agent| agent.extension == "1001");
     assert!(!known.expect("1001 is on the board").online);
 
-    let answer = house
-        .client
-        .agent_online(&agent, "1001", "sip:1001@h")
-        .await
-        .unwrap();
+    let answer = house.online(&agent).await;
     assert!(answer.agent.online);
     let seen = until(&mut events, |status| {
         status.agent.extension == "1001" && status.agent.online
@@ -33,11 +29,7 @@ async fn a_connection_hears_the_snapshot_and_then_every_change() {
     assert_eq!(seen.epoch, snapshot.epoch);
     assert!(seen.seq > snapshot.seq);
 
-    house
-        .client
-        .agent_logout(&agent, &AgentLogoutRequest::default())
-        .await
-        .unwrap();
+    house.sign_out(&agent).await;
     until(&mut events, |status| {
         status.agent.extension == "1001" && !status.agent.online
     })
@@ -48,11 +40,7 @@ async fn a_connection_hears_the_snapshot_and_then_every_change() {
 async fn a_connection_that_comes_later_starts_where_the_board_stands() {
     let house = House::open().await;
     let agent = house.sign_in("agent1001").await.tokens.sip;
-    house
-        .client
-        .agent_online(&agent, "1001", "sip:1001@h")
-        .await
-        .unwrap();
+    house.online(&agent).await;
     let supervisor = house.sign_in("supervisor").await.tokens.sip;
     let (_watching, _, snapshot) = watch(&house.client, &supervisor).await;
     let known = snapshot
@@ -67,11 +55,7 @@ async fn a_connection_that_comes_later_starts_where_the_board_stands() {
 async fn without_a_living_token_there_is_no_connection_and_no_board() {
     let house = House::open().await;
     let signed_out = house.sign_in("agent1001").await.tokens.sip;
-    house
-        .client
-        .agent_logout(&signed_out, &AgentLogoutRequest::default())
-        .await
-        .unwrap();
+    house.sign_out(&signed_out).await;
     for token in ["", "nonsense", signed_out.as_str()] {
         let (_realtime, mut events) = Realtime::connect(&house.client, token.to_owned());
         let RealtimeEvent::Rejected(body) = next(&mut events).await else {
@@ -102,16 +86,8 @@ async fn a_device_that_logs_out_is_told_that_its_session_ended() {
     let house = House::open().await;
     let token = house.sign_in("agent1001").await.tokens.sip;
     let (_realtime, mut events, _) = watch(&house.client, &token).await;
-    house
-        .client
-        .agent_online(&token, "1001", "sip:1001@h")
-        .await
-        .unwrap();
-    house
-        .client
-        .agent_logout(&token, &AgentLogoutRequest::default())
-        .await
-        .unwrap();
+    house.online(&token).await;
+    house.sign_out(&token).await;
     loop {
         match next(&mut events).await {
             RealtimeEvent::Status(_) => {}
@@ -129,11 +105,7 @@ async fn a_supervisor_that_signs_out_hears_no_more_of_the_board() {
     let house = House::open().await;
     let token = house.sign_in("supervisor").await.tokens.sip;
     let (_realtime, mut events, _) = watch(&house.client, &token).await;
-    house
-        .client
-        .agent_logout(&token, &AgentLogoutRequest::default())
-        .await
-        .unwrap();
+    house.sign_out(&token).await;
     let RealtimeEvent::SessionEnded(ended) = next(&mut events).await else {
         panic!("the end was not told");
     };
@@ -172,11 +144,7 @@ async fn agents_see_colleagues_states_alone_and_supervisors_see_the_reasons() {
     let (_a, mut own_events, _) = watch(&house.client, &own).await;
     let (_b, mut colleagues, _) = watch(&house.client, &colleague).await;
     let (_c, mut supervisors, _) = watch(&house.client, &supervisor).await;
-    house
-        .client
-        .agent_online(&own, "1001", "sip:1001@h")
-        .await
-        .unwrap();
+    house.online(&own).await;
     let about = |status: &rollcall_wire::realtime::AgentStatus| {
         status.agent.extension == "1001" && status.agent.online
     };
@@ -221,16 +189,8 @@ async fn the_internal_events_carry_a_committed_change_by_name() {
     let house = House::open().await;
     let token = house.sign_in("agent1001").await.tokens.sip;
     let mut events = house.running.events();
-    house
-        .client
-        .agent_online(&token, "1001", "sip:1001@h")
-        .await
-        .unwrap();
-    house
-        .client
-        .agent_logout(&token, &AgentLogoutRequest::default())
-        .await
-        .unwrap();
+    house.online(&token).await;
+    house.sign_out(&token).await;
     // Without Asterisk the state is Unknown throughout, and no contact is known.
     assert!(matches!(
         events.try_recv(),
@@ -290,11 +250,7 @@ async fn a_session_whose_end_the_board_missed_is_ended_all_the_same() {
 async fn after_a_restart_who_is_offline_still_reads_why() {
     let house = House::open().await;
     let token = house.sign_in("agent1001").await.tokens.sip;
-    house
-        .client
-        .agent_logout(&token, &AgentLogoutRequest::default())
-        .await
-        .unwrap();
+    house.sign_out(&token).await;
     let restored = house.running.database().restore().await.unwrap();
     let ends: Vec<_> = restored
         .last_ends

@@ -8,21 +8,13 @@ use common::{House, query};
 async fn a_session_and_its_intent_outlive_a_restart() {
     let house = House::open().await;
     let token = house.sign_in("agent1001").await.tokens.sip;
-    house
-        .client
-        .agent_online(&token, "1001", "sip:1001@h")
-        .await
-        .unwrap();
+    house.online(&token).await;
     let before = house.tables().await;
     let house = house.reopen().await;
     let after = house.tables().await;
     assert_eq!(after["sessions"], before["sessions"]);
     assert_eq!(after["tokens"], before["tokens"]);
-    house
-        .client
-        .agent_online(&token, "1001", "sip:1001@h")
-        .await
-        .unwrap();
+    house.online(&token).await;
 }
 
 #[tokio::test]

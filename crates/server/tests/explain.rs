@@ -35,11 +35,7 @@ async fn claimed() -> (House, String, String) {
     let house = House::open_with(|config| config.mode = Mode::Claims).await;
     let agent = house.sign_in("agent1001").await.tokens.sip;
     let supervisor = house.sign_in("supervisor").await.tokens.sip;
-    house
-        .client
-        .agent_online(&agent, "1001", "sip:1001@h")
-        .await
-        .unwrap();
+    house.online(&agent).await;
     (house, agent, supervisor)
 }
 
@@ -83,11 +79,7 @@ async fn an_explanation_holds_intent_terms_needs_and_history_now_and_at_a_past_t
     );
 
     let then = now["at"].as_u64().unwrap();
-    house
-        .client
-        .agent_logout(&agent, &Default::default())
-        .await
-        .unwrap();
+    house.sign_out(&agent).await;
     let (_, after) = get(&house, &supervisor, path).await;
     assert_eq!(after["status"], "Offline");
     let (status, past) = get(&house, &supervisor, &format!("{path}?at={then}")).await;
@@ -223,11 +215,7 @@ async fn a_forced_logout_ends_the_sessions_and_their_tokens_and_is_on_record() {
 #[tokio::test]
 async fn sessions_and_ledger_are_exported_as_csv_and_add_up() {
     let (house, agent, supervisor) = claimed().await;
-    house
-        .client
-        .agent_logout(&agent, &Default::default())
-        .await
-        .unwrap();
+    house.sign_out(&agent).await;
     house.client.login(&login("agent1001")).await.unwrap();
     let (_, report) = get(&house, &supervisor, "/api/reports/sessions?extension=1001").await;
     let total = &report["totals"][0];

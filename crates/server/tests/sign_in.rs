@@ -198,11 +198,7 @@ async fn an_access_token_does_not_refresh_and_a_refresh_token_authorises_nothing
 async fn a_logout_ends_the_token_and_its_retry_hears_the_same_answer() {
     let house = House::open().await;
     let token = house.sign_in("agent1001").await.tokens.sip;
-    house
-        .client
-        .agent_online(&token, "1001", "sip:1001@h")
-        .await
-        .unwrap();
+    house.online(&token).await;
     let logout = || {
         reqwest::Client::new()
             .post(house.url("/api/users/agent-logout"))

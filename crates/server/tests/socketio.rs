@@ -150,11 +150,7 @@ async fn whatever_a_client_says_the_board_goes_on() {
 async fn a_heartbeat_of_its_own_device_begins_a_lease() {
     let house = House::open().await;
     let token = house.sign_in("agent1001").await.tokens.sip;
-    house
-        .client
-        .agent_online(&token, "1001", "sip:1001@h")
-        .await
-        .unwrap();
+    house.online(&token).await;
     let supervisor = house.sign_in("supervisor").await.tokens.sip;
     let (_watching, mut board, _) = watch(&house.client, &supervisor).await;
     let (device, _events, _) = watch(&house.client, &token).await;

@@ -21,35 +21,8 @@ pub(super) const AT_WORK: [&str; 2] = ["1001", "1002"];
 /// Who signs in and out in the middle of each fault.
 pub(super) const COMES_AND_GOES: &str = "1003";
 
-/// Short times, so that no test waits for the usual ones.
-const CONFIG: &str = "\
-listen = \"{listen}\"
-data_dir = \"{folder}/data\"
-mode = \"{mode}\"
-[database]
-url = \"{url}\"
-password_file = \"{folder}/database.secret\"
-[ami]
-host = \"127.0.0.1\"
-port = {ami}
-username = \"{manager}\"
-secret_file = \"{folder}/ami.secret\"
-[ari]
-url = \"http://127.0.0.1:{http}\"
-username = \"{ari}\"
-secret_file = \"{folder}/ari.secret\"
-[sip]
-server = \"{lossy}\"
-[alignment]
-heartbeat_ms = 1000
-lease_ms = 3000
-grace_ms = 4000
-resync_ms = 2000
-login_timeout_ms = 8000
-devices = \"{devices}\"
-[auth]
-failures_allowed = 1000
-";
+/// What a device's lease lasts here, so that it ends within a fault.
+const LEASE: Duration = Duration::from_secs(3);
 
 /// Asterisk, the server beside it and its database, agents at work, and dashboards.
 #[derive(Debug)]
@@ -88,11 +61,11 @@ impl House {
         }
         let asterisk = Asterisk::start(settings).await;
         let network = Lossy::to(&asterisk.sip(), seed);
-        let config = CONFIG
-            .replace("{lossy}", &network.address())
-            .replace("{devices}", devices);
         let options = Options {
-            config: Some(config),
+            ari: true,
+            registrar: Some((network.address(), "udp")),
+            devices: Some(devices),
+            lease: Some(LEASE),
             database: Some(named),
             ..Options::default()
         };

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use rollcall_server::{Config, NewPerson, Running, config::Secret};
 use rollcall_server_client::{Client, Realtime, RealtimeEvent, RealtimeEvents};
 use rollcall_wire::{
-    http::{LoginRequest, LoginResponse, Role},
+    http::{AgentOnlineResponse, LoginRequest, LoginResponse, Role},
     realtime::{AgentStatus, AgentsSnapshot},
 };
 use sqlx::{
@@ -82,6 +82,17 @@ impl House {
 
     pub(crate) async fn sign_in(&self, username: &str) -> LoginResponse {
         self.client.login(&login(username)).await.unwrap()
+    }
+
+    /// Agent 1001 goes online.
+    pub(crate) async fn online(&self, token: &str) -> AgentOnlineResponse {
+        let online = self.client.agent_online(token, "1001", "sip:1001@h").await;
+        online.unwrap()
+    }
+
+    pub(crate) async fn sign_out(&self, token: &str) {
+        let out = self.client.agent_logout(token, &Default::default()).await;
+        out.unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
