@@ -94,6 +94,48 @@ async fn a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second
         "Offline {took:?} ms after the sign-out"
     );
     scene.all_say_offline("1001").await;
+    the_servers_log_tells_of_the_day(&scene).await;
+}
+
+/// A line at INFO for each contact's status, for going online and offline, and for what the app's calls were answered:
+/// of the extension, the device and the contact; no names, no addresses.
+async fn the_servers_log_tells_of_the_day(scene: &Scene) {
+    let told = [
+        ("contact status changed", "status=Reachable"),
+        ("contact status changed", "status=Expired"),
+        ("agent online", "event=\"agent:status\""),
+        ("agent offline", "event=\"agent:status\""),
+        ("signed in", "device="),
+        ("agent-online answered", "contact=\""),
+        ("agent-logout answered", "device="),
+    ];
+    let mut of_1001 = Vec::new();
+    eventually("the log tells of the day", PROMPTLY, async || {
+        let said = scene.server.complaints();
+        let of_it = |line: &String| {
+            let named = line.contains("extension=1001") || line.contains("extension=\"1001\"");
+            line.contains(" INFO ") && named
+        };
+        of_1001 = said.into_iter().filter(of_it).collect();
+        let missing: Vec<_> = told
+            .iter()
+            .filter(|(what, which)| {
+                let says = |line: &String| line.contains(what) && line.contains(which);
+                !of_1001.iter().any(says)
+            })
+            .collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{missing:?} of {of_1001:#?}")),
+        }
+    })
+    .await;
+    for line in of_1001 {
+        assert!(
+            !line.contains("sip:") && !line.contains("127.0.0.1"),
+            "{line}"
+        );
+    }
 }
 
 async fn the_views_agree_at_rest_after_every_step_of_two_agents_day(scene: Scene) {

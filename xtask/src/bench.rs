@@ -68,7 +68,7 @@ fn soak(words: &[&str]) -> Result<()> {
     run(words, "ROLLCALL_BIN_DIR", &release)
 }
 
-/// Every fault for real, many times: what agreeing took, written to `docs/time-to-agree.md`.
+/// Every fault for real, as often as it is told: what agreeing took, written to `docs/time-to-agree.md`.
 fn agree(words: &[&str]) -> Result<()> {
     packages::ensure_all()?;
     let lab = lab::fetch()?;

@@ -40,7 +40,7 @@ cargo xtask bench processing       echo and double talk in a synthetic room, and
 cargo xtask bench server           agent-online beside a Node service, and 500 sign-ins at once
 cargo xtask bench attacks          what attackers get of the server; writes docs/attacks.md
 cargo xtask bench agree [--rounds N]
-                                   every fault beside Asterisk 22, many times; writes docs/time-to-agree.md
+                                   every fault beside Asterisk 22, N times; writes docs/time-to-agree.md
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
 cargo xtask soak [--seeds N]       play the tests named soak with many more seeds than the test command does
 cargo xtask image                  carry out the container file without an engine, and start what comes of it

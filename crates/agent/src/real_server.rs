@@ -1,12 +1,14 @@
-//! The server as `rollcall-server-client` speaks with it.
+//! The server as `rollcall-server-client` speaks with it. What it answered goes on the log at INFO: call, extension,
+//! device and contact; no name and no address.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rollcall_server_client::{Client, ClientError, Realtime, RealtimeEvent};
 use rollcall_wire::explain::Explanation;
 use rollcall_wire::http::{AgentLogoutRequest, AgentOnlineRequest, LoginRequest, LoginResponse};
 use rollcall_wire::realtime::DeviceHeartbeat;
 use tokio::sync::{mpsc, watch};
+use tracing::info;
 use uuid::Uuid;
 use zeroize::Zeroize;
 
@@ -21,6 +23,8 @@ use crate::{
 pub(crate) struct RealServer {
     device_id: String,
     last: Mutex<Option<(String, Client)>>,
+    /// Of who signed in last, for the log.
+    extension: Mutex<Option<String>>,
 }
 
 impl RealServer {
@@ -29,11 +33,35 @@ impl RealServer {
         Self {
             device_id: device_id.into(),
             last: Mutex::default(),
+            extension: Mutex::default(),
+        }
+    }
+
+    /// Whose session this answer opens or renews.
+    fn know(&self, answer: &Result<LoginResponse, ClientError>) {
+        if let Ok(session) = answer {
+            *locked(&self.extension) = session.user.extension.clone();
+        }
+    }
+
+    fn log<T>(&self, call: &str, contact: Option<&str>, answer: &Result<T, ClientError>) {
+        let extension = locked(&self.extension).clone();
+        let (extension, device) = (extension.as_deref().unwrap_or("none"), &self.device_id);
+        let contact = contact.unwrap_or("none");
+        match answer {
+            Ok(_) => info!(extension, device, contact, "{call} succeeded"),
+            Err(error) => info!(
+                extension,
+                device,
+                contact,
+                code = error.code(),
+                "{call} failed"
+            ),
         }
     }
 
     fn client(&self, server: &str) -> Result<Client, Failure> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.last);
         if let Some((address, client)) = &*last
             && address == server
         {
@@ -54,6 +82,8 @@ impl Server for RealServer {
         let client = self.client(&server)?;
         let answer = client.login(&request).await;
         request.password.zeroize();
+        self.know(&answer);
+        self.log("login", None, &answer);
         Ok(answer?)
     }
 
@@ -64,7 +94,10 @@ impl Server for RealServer {
         key: Uuid,
     ) -> Result<LoginResponse, Failure> {
         let client = self.client(&server)?;
-        Ok(client.under(key).refresh(refresh.expose()).await?)
+        let answer = client.under(key).refresh(refresh.expose()).await;
+        self.know(&answer);
+        self.log("refresh", None, &answer);
+        Ok(answer?)
     }
 
     async fn agent_online(
@@ -75,10 +108,11 @@ impl Server for RealServer {
         key: Uuid,
     ) -> Result<(), Failure> {
         let client = self.client(&server)?;
-        client
-            .under(key)
-            .agent_online(token.expose(), &request)
-            .await?;
+        let keyed = client.under(key);
+        let answer = keyed.agent_online(token.expose(), &request).await;
+        let contact = contact_name(&request.contact_uri);
+        self.log("agent-online", contact, &answer);
+        answer?;
         Ok(())
     }
 
@@ -92,8 +126,9 @@ impl Server for RealServer {
         let answer = client
             .under(key)
             .agent_logout(token.expose(), &AgentLogoutRequest::default())
-            .await?;
-        Ok(answer.pending)
+            .await;
+        self.log("agent-logout", None, &answer);
+        Ok(answer?.pending)
     }
 
     async fn explain(
@@ -136,6 +171,16 @@ impl Server for RealServer {
     }
 }
 
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The user part of a Contact, which is unique to device and run and no address.
+fn contact_name(uri: &str) -> Option<&str> {
+    let (_, rest) = uri.split_once(':')?;
+    Some(rest.split_once('@')?.0)
+}
+
 fn in_our_words(event: RealtimeEvent) -> LinkEvent {
     match event {
         RealtimeEvent::Connected => LinkEvent::Connected,
@@ -171,9 +216,116 @@ impl From<ClientError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
     use rollcall_wire::http::ErrorBody;
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    /// Answers one request on each connection with the next of these; its address.
+    async fn answering(answers: Vec<(u16, Value)>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for (status, body) in answers {
+                let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    stream.read_line(&mut line).await.unwrap();
+                    if line == "\r\n" {
+                        break;
+                    }
+                    if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                }
+                stream.read_exact(&mut vec![0; length]).await.unwrap();
+                let body = body.to_string();
+                let answer = format!(
+                    "HTTP/1.1 {status} So\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                     content-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        address
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            locked(&self.0).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_says_at_info_what_the_server_answered_with_no_name_and_no_address() {
+        let log = Log::default();
+        let writer = log.clone();
+        let logged = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _logged = tracing::subscriber::set_default(logged);
+        let refusal = json!({"code": "in_use", "message": "In use."});
+        let server = answering(vec![
+            (200, json!({
+                "tokens": {"sip": "token-1", "refresh": "token-2"}, "expiresAt": 1,
+                "user": {"username": "anna", "extension": "1001", "role": "agent", "pjsip": null},
+            })),
+            (409, refusal),
+            (200, json!({"success": true, "pending": []})),
+        ])
+        .await;
+        let api = RealServer::new("device-00001001");
+        let request = LoginRequest {
+            username: "anna".to_owned(),
+            password: "hunter22".to_owned(),
+            device_id: None,
+        };
+        api.login(server.clone(), request).await.unwrap();
+        let token = || Secret::new("token-1".to_owned());
+        let claim = AgentOnlineRequest {
+            extension: "1001".to_owned(),
+            contact_uri: "sip:1001-d00d-f00d@192.0.2.7:5060".to_owned(),
+            take_over: false,
+        };
+        let online = api.agent_online(server.clone(), token(), claim, Uuid::nil());
+        online.await.unwrap_err();
+        let logout = api.agent_logout(server.clone(), token(), Uuid::nil());
+        logout.await.unwrap();
+
+        let text = String::from_utf8(locked(&log.0).clone()).unwrap();
+        let ours: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains(" INFO "))
+            .filter_map(|line| Some(line.split_once("real_server: ")?.1))
+            .collect();
+        let of = r#"extension="1001" device="device-00001001""#;
+        assert_eq!(
+            ours,
+            [
+                format!(r#"login succeeded {of} contact="none""#),
+                format!(r#"agent-online failed {of} contact="1001-d00d-f00d" code="in_use""#),
+                format!(r#"agent-logout succeeded {of} contact="none""#),
+            ]
+        );
+        for kept_out in ["anna", "hunter22", "token-", "192.0.2.7"] {
+            assert!(!text.contains(kept_out), "{kept_out}: {text}");
+        }
+    }
 
     fn refused(status: u16) -> ClientError {
         ClientError::Refused {

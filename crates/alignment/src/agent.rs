@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::board::LeaseView;
+use crate::board::{AgentView, BoardStatus, LeaseView};
 use crate::config::Config;
 use crate::contact::{Claim, Contact, ContactStatus};
 use crate::flap::Flaps;
 use crate::input::{Channel, ChannelState, DeviceState, EndReason, Session};
 use crate::lease::{Lease, LeaseKind, Vitals};
+use crate::ledger::Decided;
 use crate::names::{ContactId, Extension, LinkId, SessionId};
 use crate::output::{ContactRow, EvictReason, SessionRow, SessionState};
 use crate::queue::Memberships;
@@ -356,6 +357,8 @@ pub(crate) struct Agent {
     /// The endpoint is in maintenance until then, or until its contacts are gone.
     pub(crate) maintenance: Option<Instant>,
     pub(crate) last_end: Option<EndReason>,
+    /// What was known of it before we restarted, until something is known again.
+    pub(crate) decided_before: Option<Decided>,
     /// Since when calls and channels disagree, and whether that was asked about.
     pub(crate) disagree_since: Option<Instant>,
     pub(crate) disagree_asked: bool,
@@ -383,9 +386,19 @@ impl Agent {
             handed_over: None,
             maintenance: None,
             last_end: None,
+            decided_before: None,
             disagree_since: None,
             disagree_asked: false,
             qualify_asked: None,
+        }
+    }
+
+    /// Gives the first row that says something after our restart the age it had before.
+    pub(crate) fn keep_age(&mut self, view: &mut AgentView) {
+        if view.status != BoardStatus::Unknown
+            && let Some(before) = self.decided_before.take()
+        {
+            before.age(view);
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::contact::{Contact, ContactStatus};
 use crate::lease::Vitals;
+use crate::ledger::Decided;
 use crate::names::{CommitId, DeviceId, Extension, IdempotencyKey, LinkId, RequestId, SessionId};
 use crate::output::{ContactRow, SessionRow, UserRow};
 use crate::queue::Membership;
@@ -289,6 +290,8 @@ pub struct Restored {
     pub contacts: Vec<ContactRow>,
     /// Why each one's last session ended, of those who had one.
     pub last_ends: Vec<(Extension, EndReason)>,
+    /// The last state of each that the ledger knows.
+    pub decided: Vec<Decided>,
 }
 
 /// A `ContactStatus` event: a hint, without id, expiry or user agent.

@@ -1,7 +1,10 @@
 //! Entries of the append-only ledger (R7).
 
-use crate::board::{BoardStatus, ReasonCode};
+use crate::board::{AgentView, BoardStatus, ReasonCode};
 use crate::names::{DeviceId, Extension};
+
+/// What stands before a decision's age.
+const SINCE: &str = "; since ";
 
 /// Which of the three records an entry belongs to, or a repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +62,8 @@ pub struct Decision {
     pub status: BoardStatus,
     /// Its reasons, the weightiest first; none this version does not know.
     pub reasons: Vec<ReasonCode>,
+    /// Since when the state is this one, milliseconds since the Unix epoch, where it was before this line.
+    pub since_unix_ms: Option<u64>,
 }
 
 impl Decision {
@@ -73,13 +78,17 @@ impl Decision {
             detail.push_str(if place == 0 { " because: " } else { ", " });
             detail.push_str(reason.as_str());
         }
+        if let Some(since) = self.since_unix_ms {
+            detail.push_str(SINCE);
+            detail.push_str(&since.to_string());
+        }
         detail
     }
 
     /// Reads the detail of a `status_changed` line; `None` where it is none.
     #[must_use]
     pub fn read(detail: &str) -> Option<Self> {
-        let (decided, _) = detail.split_once(';').unwrap_or((detail, ""));
+        let (decided, rest) = detail.split_at(detail.find(';').unwrap_or(detail.len()));
         let (states, reasons) = decided.split_once(" because: ").unwrap_or((decided, ""));
         let (before, status) = states.split_once(" -> ")?;
         Some(Decision {
@@ -89,6 +98,57 @@ impl Decision {
                 .split(", ")
                 .filter_map(ReasonCode::from_word)
                 .collect(),
+            since_unix_ms: rest.strip_prefix(SINCE).and_then(|rest| {
+                let digits = rest.split(';').next().unwrap_or_default();
+                digits.parse().ok()
+            }),
         })
+    }
+}
+
+/// The last state of an extension that the ledger knows, other than Unknown: what a server that starts goes by, so that
+/// its restart makes no state younger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// Whose.
+    pub extension: Extension,
+    /// When the line was written, milliseconds since the Unix epoch: its reasons are of then.
+    pub at_unix_ms: u64,
+    /// What it says.
+    pub decision: Decision,
+}
+
+impl Decided {
+    /// Reads a line; `None` where it is no decision, or one that knows nothing.
+    #[must_use]
+    pub fn read(extension: Extension, at_unix_ms: u64, detail: &str) -> Option<Self> {
+        let decision = Decision::read(detail)?;
+        (decision.status != BoardStatus::Unknown).then_some(Decided {
+            extension,
+            at_unix_ms,
+            decision,
+        })
+    }
+
+    /// Gives a row that is in this state again the age it had. A state that a call makes ends and comes again unseen
+    /// while we are away; it begins anew.
+    pub(crate) fn age(&self, view: &mut AgentView) {
+        let of_a_call = matches!(
+            view.status,
+            BoardStatus::LoggingOut
+                | BoardStatus::OnCall
+                | BoardStatus::Ringing
+                | BoardStatus::WrapUp
+        );
+        if of_a_call || view.status != self.decision.status {
+            return;
+        }
+        let since = self.decision.since_unix_ms.unwrap_or(self.at_unix_ms);
+        view.since_unix_ms = since.min(view.since_unix_ms);
+        for reason in &mut view.reasons {
+            if self.decision.reasons.contains(&reason.code) {
+                reason.since_unix_ms = self.at_unix_ms.min(reason.since_unix_ms);
+            }
+        }
     }
 }

@@ -50,7 +50,7 @@ pub use crate::input::{
     Observation, Person, Restored, Session, SignIn,
 };
 pub use crate::lease::{LeaseKind, Vitals};
-pub use crate::ledger::{Decision, LedgerEntry, LedgerKind};
+pub use crate::ledger::{Decided, Decision, LedgerEntry, LedgerKind};
 pub use crate::names::{
     CommitId, ContactId, DeviceId, Epoch, Extension, IdempotencyKey, LinkId, NameError, RequestId,
     Seq, SessionId,

@@ -65,11 +65,8 @@ pub fn table(figures: &[Figure]) -> String {
 /// `p50 / p99 / max`, in seconds.
 fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
-    let at = |percent: usize| {
-        let last = times.len().checked_sub(1)?;
-        times.get((last * percent).div_ceil(100))
-    };
-    match (at(50), at(99), times.last()) {
+    let of = |percent| percentile(&times, percent);
+    match (of(50), of(99), times.last()) {
         (Some(half), Some(most), Some(all)) => format!(
             "{:.2} / {:.2} / {:.2} s",
             half.as_secs_f64(),
@@ -80,9 +77,27 @@ fn spread(mut times: Vec<Duration>) -> String {
     }
 }
 
+/// The smallest of these, in their order, that so many percent of them do not exceed (nearest rank).
+fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_percentile_is_the_nearest_rank() {
+        let of = |count: u64, percent| {
+            let times: Vec<_> = (1..=count).map(Duration::from_secs).collect();
+            percentile(&times, percent).map(|time| time.as_secs())
+        };
+        assert_eq!((of(2, 50), of(2, 99)), (Some(1), Some(2)));
+        assert_eq!((of(10, 50), of(10, 99)), (Some(5), Some(10)));
+        assert_eq!((of(100, 50), of(100, 99)), (Some(50), Some(99)));
+        assert_eq!(of(0, 50), None);
+    }
 
     #[test]
     fn a_situation_of_a_mode_is_one_line_with_median_and_worst() {

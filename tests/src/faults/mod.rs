@@ -2,7 +2,7 @@
 //! and a checker of what was said meanwhile.
 //!
 //! Each [`Situation`] begins, is seen by the dashboard, ends, and is agreed about again; what that took is a [`Figure`].
-//! The suite `faults` plays each once, `rollcall-agree` many times, for `docs/time-to-agree.md`.
+//! The suite `faults` plays each once, `rollcall-agree` as often as it is told, for `docs/time-to-agree.md`.
 
 mod figures;
 mod history;

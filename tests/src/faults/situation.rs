@@ -86,23 +86,28 @@ impl Situation {
         TakenOver,
         ForcedOut,
     ];
-    /// Those that end or stop a program.
-    pub const OF_PROGRAMS: [Situation; 8] = [
-        ServerKilled,
-        ServerFrozen,
-        AppKilled,
-        AppFrozen,
-        AsteriskKilled,
-        AsteriskFrozen,
-        DatabaseKilled,
-        DatabaseFrozen,
-    ];
 
     /// Those that befall a house of this mode, in the order of the table: with several devices an extension there is
     /// nothing to take over.
     pub fn of(mode: Mode) -> impl Iterator<Item = Situation> {
         let plays = move |situation: &Situation| *situation != TakenOver || mode == Mode::Shared;
         Self::ALL.into_iter().filter(plays)
+    }
+
+    /// Whether it ends or stops a program.
+    #[must_use]
+    pub fn is_of_a_program(self) -> bool {
+        matches!(
+            self,
+            ServerKilled
+                | ServerFrozen
+                | AppKilled
+                | AppFrozen
+                | AsteriskKilled
+                | AsteriskFrozen
+                | DatabaseKilled
+                | DatabaseFrozen
+        )
     }
 
     /// For people.

@@ -81,7 +81,7 @@ impl Core {
         let Some(slot) = self.slots.get(extension) else {
             return;
         };
-        let view = decide(
+        let mut view = decide(
             &slot.agent,
             &self.sight(now, &config, slot),
             slot.decided.as_ref(),
@@ -89,6 +89,7 @@ impl Core {
         let Some(slot) = self.slots.get_mut(extension) else {
             return;
         };
+        slot.agent.keep_age(&mut view);
         if let Some(before) = slot.decided.as_ref().map(|view| view.status) {
             let flaps = &mut slot.agent.flaps;
             flaps.decided(before, &view, now.monotonic, &config);
@@ -185,6 +186,7 @@ fn decision_entry(before: Option<&AgentView>, view: &AgentView, now: Now) -> Led
         before: before.map(|before| before.status),
         status: view.status,
         reasons: view.reasons.iter().map(|reason| reason.code).collect(),
+        since_unix_ms: (view.since_unix_ms < now.unix_ms).then_some(view.since_unix_ms),
     };
     let mut detail = decision.write();
     for device in &view.devices {

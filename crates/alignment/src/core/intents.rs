@@ -81,6 +81,7 @@ impl Core {
                     old.end(EndReason::Superseded, now);
                 }
             }
+            slot.agent.decided_before = None;
             slot.note_intent(now, "agent", "signed_in", Some(device.clone()));
             slot.agent.sessions.push(SessionRecord::new(Session {
                 id: session.clone(),

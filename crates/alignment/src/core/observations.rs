@@ -76,6 +76,7 @@ impl Core {
             sessions,
             contacts,
             last_ends,
+            decided,
         } = restored;
         for person in people {
             let agent = &mut self.slot(&person.extension).agent;
@@ -95,6 +96,10 @@ impl Core {
         }
         for (extension, reason) in last_ends {
             self.slot(&extension).agent.last_end = Some(reason);
+        }
+        for before in decided {
+            let slot = self.slot(&before.extension);
+            slot.agent.decided_before = Some(before);
         }
         for row in contacts {
             let slot = self.slot(&row.endpoint.clone());
@@ -128,8 +133,9 @@ impl Core {
             };
             if slot.agent.known {
                 let sight = self.sight(now, &config, slot);
-                let view = crate::decide::decide(&slot.agent, &sight, None);
+                let mut view = crate::decide::decide(&slot.agent, &sight, None);
                 let slot = self.slot(&extension);
+                slot.agent.keep_age(&mut view);
                 slot.decided = Some(view.clone());
                 slot.published = Some(view);
             }

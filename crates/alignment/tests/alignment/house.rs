@@ -160,6 +160,7 @@ impl House {
                 .collect(),
             contacts: self.rows.values().cloned().collect(),
             last_ends: last_ends(&self.sessions),
+            decided: decided(&self.ledger),
         };
         let now = self.now.plus(Duration::from_secs(1));
         let mut house = House::restored(restored, config, now);
@@ -167,6 +168,7 @@ impl House {
         house.devices = self.devices;
         house.channels = self.channels;
         house.members = self.members;
+        house.ledger = self.ledger;
         house
     }
 
@@ -662,6 +664,16 @@ fn last_ends(sessions: &BTreeMap<SessionId, SessionRow>) -> Vec<(Extension, EndR
         .map(|(_, extension, reason)| (extension, reason))
         .collect();
     last.into_iter().collect()
+}
+
+/// The last state of each extension that the ledger knows.
+fn decided(ledger: &[LedgerEntry]) -> Vec<Decided> {
+    let lines = ledger.iter().filter_map(|entry| {
+        let of = entry.extension.clone()?;
+        let decided = Decided::read(of.clone(), entry.at_unix_ms, &entry.detail)?;
+        (entry.what == "status_changed").then_some((of, decided))
+    });
+    lines.collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
 pub(crate) fn house_start() -> Now {

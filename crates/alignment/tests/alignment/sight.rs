@@ -72,6 +72,38 @@ fn s07_after_our_restart_who_is_offline_still_reads_why() {
 }
 
 #[test]
+fn s07_a_state_keeps_its_age_over_our_restart_and_a_second_one() {
+    let mut house = House::of(&["1001", "1002", "1003"]);
+    house.log_in("1001", "s1", "d1");
+    house.log_in("1002", "s2", "d2");
+    house.logout("s2");
+    house.live(&["s1"], 5);
+    let since = |house: &House, name: &str| house.board[&ext(name)].since_unix_ms;
+    let before = ["1001", "1002", "1003"].map(|name| since(&house, name));
+    for _ in 0..2 {
+        house = house.restarted(Config::default());
+        house.ami_up();
+        assert_eq!(house.status("1001"), BoardStatus::Unknown);
+        house.link_opens("s1");
+        house.live(&["s1"], 20);
+        assert_eq!(house.status("1001"), BoardStatus::Available);
+        assert_eq!(
+            ["1001", "1002", "1003"].map(|name| since(&house, name)),
+            before
+        );
+    }
+    // Another session is another state, and so is another call.
+    house.log_in("1003", "s3", "d3");
+    house.set_device("1003", DeviceState::Ringing);
+    let rang = since(&house, "1003");
+    let mut house = house.restarted(Config::default());
+    house.ami_up();
+    house.log_in("1001", "s4", "d1");
+    assert!(since(&house, "1001") > before[0]);
+    assert!(since(&house, "1003") > rang);
+}
+
+#[test]
 fn s08_after_asterisks_restart_all_is_unknown_until_the_full_lists() {
     let mut house = House::of(&["1001"]);
     let id = house.log_in("1001", "s1", "d1");

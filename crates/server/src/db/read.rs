@@ -1,7 +1,7 @@
 //! What may be asked of the database.
 
 use rollcall_alignment::{
-    ContactRow, DeviceId, EndReason, Extension, LeaseKind, Person, Restored, SessionRow,
+    ContactRow, Decided, DeviceId, EndReason, Extension, LeaseKind, Person, Restored, SessionRow,
     SessionState, UserRow,
 };
 use rollcall_wire::http::Role;
@@ -62,7 +62,28 @@ impl Database {
             sessions: self.live_sessions().await?,
             contacts: self.contacts().await?,
             last_ends: self.last_ends().await?,
+            decided: self.decided().await?,
         })
+    }
+
+    /// The last decision about each extension that knew something.
+    async fn decided(&self) -> Result<Vec<Decided>, DbError> {
+        let rows = query(
+            "SELECT l.extension, l.at, l.detail FROM users u JOIN ledger l ON l.id = (
+                 SELECT k.id FROM ledger k
+                 WHERE k.extension = u.extension AND k.what = 'status_changed'
+                     AND k.detail NOT LIKE '%-> Unknown%'
+                 ORDER BY k.at DESC, k.id DESC LIMIT 1)",
+        )
+        .fetch_all(self.reads())
+        .await?;
+        let mut all = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let of = extension(row.try_get(0)?)?;
+            let at = unsigned(row.try_get(1)?);
+            all.extend(Decided::read(of, at, row.try_get(2)?));
+        }
+        Ok(all)
     }
 
     /// Why each extension's last session ended; a sign-in that was refused was none.

@@ -197,7 +197,7 @@ async fn explain_past(edge: &Edge, extension: &str, at: u64) -> Result<Explanati
         extension: extension.to_owned(),
         at,
         status,
-        since: line.at,
+        since: decision.since_unix_ms.unwrap_or(line.at),
         rule: line.rule.unwrap_or_default(),
         reasons: decision
             .reasons

@@ -91,6 +91,12 @@ impl Database {
                 last_ends.insert(row.extension.clone(), reason);
             }
         }
+        let decided = self.ledger.iter().filter_map(|entry| {
+            let of = entry.extension.clone()?;
+            let decided = Decided::read(of.clone(), entry.at_unix_ms, &entry.detail)?;
+            (entry.what == "status_changed").then_some((of, decided))
+        });
+        let decided: BTreeMap<_, _> = decided.collect();
         let lives = |row: &&SessionRow| !matches!(row.state, SessionState::Ended(_));
         Restored {
             people: self.persons(),
@@ -102,6 +108,7 @@ impl Database {
             sessions: self.sessions.values().filter(lives).cloned().collect(),
             contacts: self.rows.values().cloned().collect(),
             last_ends: last_ends.into_iter().collect(),
+            decided: decided.into_values().collect(),
         }
     }
 }
