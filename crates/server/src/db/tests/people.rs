@@ -1,6 +1,8 @@
 //! People, their sessions and their tokens.
 
-use rollcall_alignment::{DeviceId, EndReason, LeaseKind, SessionRow, SessionState};
+use rollcall_alignment::{
+    BoardStatus, DeviceId, EndReason, LeaseKind, LedgerEntry, LedgerKind, SessionRow, SessionState,
+};
 
 use super::*;
 use crate::auth::SessionId;
@@ -200,4 +202,45 @@ pub(super) async fn the_newest_end_of_an_extension_is_the_one_that_counts(scene:
     }
     let ends = scene.database.restore().await.unwrap().last_ends;
     assert_eq!(ends, [(Extension::new("1001").unwrap(), newest)]);
+}
+
+pub(super) async fn the_last_state_that_was_known_is_read_back_with_its_age(scene: Scene) {
+    scene
+        .commit(vec![user("ann", "1001"), user("bob", "1002")])
+        .await;
+    let line = |extension: &str, at_unix_ms, what, detail: &str| {
+        Write::Core(alignment::Write::Ledger(LedgerEntry {
+            at_unix_ms,
+            extension: Some(Extension::new(extension).unwrap()),
+            device: None,
+            kind: LedgerKind::Decision,
+            source: "server",
+            rule: None,
+            what,
+            detail: detail.into(),
+        }))
+    };
+    let decided = "status_changed";
+    scene
+        .commit(vec![
+            line("1001", 5, decided, "none -> Offline because: logged_out"),
+            line(
+                "1001",
+                9,
+                decided,
+                "Unknown -> Available; since 7; lease live",
+            ),
+            line("1001", 9, decided, "Available -> Unknown because: ami_lost"),
+            line("1001", 10, "agent_online", "Unknown -> Paused"),
+            line("1002", 4, decided, "none -> Unknown because: ami_lost"),
+            line("1003", 4, decided, "none -> Offline"),
+        ])
+        .await;
+    let read = scene.database.restore().await.unwrap().decided;
+    let [only] = &read[..] else {
+        panic!("{read:?}");
+    };
+    assert_eq!((only.extension.as_str(), only.at_unix_ms), ("1001", 9));
+    assert_eq!(only.decision.status, BoardStatus::Available);
+    assert_eq!(only.decision.since_unix_ms, Some(7));
 }
