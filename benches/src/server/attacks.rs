@@ -187,7 +187,10 @@ fn tell_apart(target: &Target, rows: &mut Vec<Row>) -> Result<()> {
     for number in 0..TIMES {
         // Nobody so often that guessing is slowed.
         let names = [agent(10 + number % 90), format!("nobody{number}")];
-        for (kind, name) in names.iter().enumerate() {
+        // Each as often before the other as after it.
+        for turn in 0..2 {
+            let kind = (number + turn) % 2;
+            let name = &names[kind];
             let from = address(10_000 + 2 * number + kind);
             let asked = Instant::now();
             let answer = sign_in(&mut line, &from, name, "wrong")?;
@@ -220,7 +223,7 @@ fn oversize(target: &Target, rows: &mut Vec<Row>) -> Result<()> {
     let limits: [(&str, &str, Growing); 3] = [
         ("a body", "bytes", with_body),
         ("one header", "bytes", with_header),
-        ("headers", "headers", with_headers),
+        ("a request", "headers", with_headers),
     ];
     let mut said = Vec::new();
     for (what, unit, ask) in limits {

@@ -115,7 +115,7 @@ async fn one_of_two_servers_on_a_mariadb_serves_and_the_other_stands_by() {
 #[tokio::test]
 async fn a_server_whose_place_was_taken_ends_and_writes_nothing_more() {
     let site = Site::of(Kind::Sqlite).await;
-    let running = start(site.config("a", Duration::from_millis(300))).await;
+    let running = start(site.config("a", SOON)).await;
     let running = running.unwrap();
     let mut db = site.databases.connect("rollcall").await;
     sqlx::raw_sql("UPDATE managers SET instance = 'b', run = 'b'")

@@ -23,9 +23,10 @@ use tokio::{
 /// A server whose patience is short.
 async fn impatient() -> House {
     House::open_with(|config| {
-        config.limits.headers_timeout_ms = 300;
-        config.limits.unread_timeout_ms = 500;
-        config.limits.request_timeout_ms = 1_000;
+        // Longer than a request of ours waits for its turn on a busy machine.
+        config.limits.headers_timeout_ms = 1_000;
+        config.limits.unread_timeout_ms = 1_000;
+        config.limits.request_timeout_ms = 4_000;
     })
     .await
 }

@@ -149,6 +149,10 @@ impl Core {
                 }
             }
             make_room(slot, session, policy, ami_up, now)?;
+            if claims {
+                // No registrar takes the former one away.
+                slot.agent.retire_contacts_of(session, now);
+            }
             let device = record_online(slot, session, claim, now, registering);
             slot.note_intent(now, "agent", "agent_online", device);
         }

@@ -234,6 +234,31 @@ fn claims() -> House {
 }
 
 #[test]
+fn where_nobody_is_asked_a_new_claim_takes_the_place_of_its_sessions_last_one() {
+    let mut house = claims();
+    house.sign_in("1001", "s1", "d1");
+    house.link_opens("s1");
+    for number in 0..100 {
+        house.heartbeat("s1");
+        house.online("1001", "s1", &format!("sip:1001-{number}@pbx.example"));
+        house.pass_seconds(1);
+        assert_eq!(house.status("1001"), BoardStatus::Unverified);
+    }
+    let rows: Vec<_> = (house.rows.values())
+        .map(|row| (row.uri.as_str(), row.status))
+        .collect();
+    assert!(
+        rows.len() <= 2,
+        "the last one, and the one before it: {rows:?}"
+    );
+    let lives = rows
+        .iter()
+        .filter(|(_, status)| *status != ContactStatus::Expired);
+    let lives: Vec<_> = lives.map(|(uri, _)| *uri).collect();
+    assert_eq!(lives, ["sip:1001-99@pbx.example"]);
+}
+
+#[test]
 fn claims_are_recorded_with_their_hour_and_are_never_plain_available() {
     let mut house = claims();
     assert_eq!(house.status("1001"), BoardStatus::Offline);

@@ -431,8 +431,10 @@ fn disabled() -> ApiError {
     .next("Ask an administrator to enable it.")
 }
 
+/// In whole seconds, after which it is over: who waits as told is not refused again.
 fn wait(time: Duration) -> ApiError {
-    let seconds = time.as_secs().max(1);
+    let seconds = time.as_nanos().div_ceil(1_000_000_000).max(1);
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
     ApiError::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too_many_attempts",
@@ -440,4 +442,25 @@ fn wait(time: Duration) -> ApiError {
     )
     .next("Wait, then try again; an administrator can set a new password.")
     .retry_after(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_as_long_as_told_is_not_refused_again() {
+        let told = |time: Duration| {
+            let answer = wait(time).into_response();
+            let seconds = answer.headers()[axum::http::header::RETRY_AFTER].to_str();
+            Duration::from_secs(seconds.unwrap().parse().unwrap())
+        };
+        for time in [1, 999_999, 1_000_000, 59_000_001].map(Duration::from_micros) {
+            let seconds = told(time);
+            assert!(
+                seconds >= time && seconds < time + Duration::from_secs(1),
+                "{time:?}"
+            );
+        }
+    }
 }
