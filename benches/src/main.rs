@@ -7,9 +7,11 @@
 
 mod callgrind;
 mod clicks;
+mod devices;
 mod load;
 mod messages;
 mod packets;
+mod paths;
 mod phones;
 mod quality;
 mod rounds;
@@ -29,6 +31,8 @@ rollcall-bench server [--rounds N]               agent-online beside a Node serv
 rollcall-bench attacks                           what attackers get of the server; writes docs/attacks.md
 rollcall-bench media [--rounds N]                CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
 rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
+rollcall-bench devices [--rounds N]              what a change of devices does to the packets of a call
+rollcall-bench paths [--seed N]                  PESQ through Asterisk over a lossy line, beside baresip; a quarter of an hour
 rollcall-bench pauses [--seed N]                 what is sent while nobody speaks, by the noise of the room
 rollcall-bench processing [--seed N]             echo, and who speaks at the same time, in a synthetic room
 rollcall-bench soak [--hours N] [--seed N]       a day of calls on virtual time, and what memory it takes
@@ -52,6 +56,8 @@ fn main() -> ExitCode {
         Some("attacks") => server::attacks::measure(),
         Some("quality") => quality::measure(options.seed),
         Some("media") => both().and_then(|phones| load::measure(&phones, options.rounds)),
+        Some("devices") => devices::measure(options.rounds),
+        Some("paths") => paths::measure(options.seed),
         Some("pauses") => quality::pauses::measure(options.seed),
         Some("processing") => quality::echo::measure(options.seed),
         Some("soak") => soak::measure(options.seed, options.hours),

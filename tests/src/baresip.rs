@@ -30,6 +30,8 @@ pub struct Baresip {
     spoken: PathBuf,
     answers: bool,
     encrypts: bool,
+    /// More lines of its configuration.
+    more: &'static str,
 }
 
 /// One of its two codecs here; a module brings it, and without the module it knows no other.
@@ -73,7 +75,23 @@ impl Baresip {
             spoken: spoken.to_owned(),
             answers: false,
             encrypts: false,
+            more: "",
         }
+    }
+
+    /// Registers and calls by way of this address.
+    #[must_use]
+    pub fn through(mut self, address: &str) -> Baresip {
+        address.clone_into(&mut self.registrar);
+        self
+    }
+
+    /// Sends Opus in mono with in-band error correction, as for a network that loses every tenth packet.
+    #[must_use]
+    pub fn correcting_errors(mut self) -> Baresip {
+        self.more =
+            "opus_stereo no\nopus_sprop_stereo no\nopus_inbandfec yes\nopus_packet_loss 10\n";
+        self
     }
 
     /// Answers calls by itself.
@@ -126,6 +144,7 @@ impl Baresip {
             registrar,
             password,
             spoken,
+            more,
             ..
         } = self;
         let (place, spoken) = (folder.display(), spoken.display());
@@ -150,7 +169,7 @@ module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
 snd_path {place}
-"
+{more}"
         );
         let answers = if self.answers { "auto" } else { "manual" };
         let encryption = if self.encrypts {

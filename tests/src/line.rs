@@ -22,6 +22,17 @@ pub struct Line {
     packets: Vec<(Instant, bool)>,
 }
 
+/// A stretch of what was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent {
+    /// So many packets.
+    pub packets: usize,
+    /// The longest time between two packets.
+    pub longest_gap: Duration,
+    /// The longest time between two packets with the tone in them.
+    pub longest_silence: Duration,
+}
+
 impl Line {
     /// Starts a phone at these devices (in the words of `--audio`) and calls it. Needs a runtime around it.
     pub async fn through(pulse: &Pulse, devices: &str) -> Line {
@@ -106,6 +117,35 @@ impl Line {
         self.collect();
         let gaps = self.packets.windows(2).map(|pair| pair[1].0 - pair[0].0);
         (gaps.max().unwrap_or(Duration::MAX), self.packets.len())
+    }
+
+    /// What was sent from `since` on.
+    pub fn sent(&mut self, since: Instant) -> Sent {
+        self.collect();
+        let all = self.packets.iter().filter(|(at, _)| *at >= since);
+        let mut sent = Sent::default();
+        let mut before: Option<Instant> = None;
+        let mut loud: Option<Instant> = None;
+        for (at, is_loud) in all {
+            let after = |then: Option<Instant>| then.map_or(Duration::ZERO, |then| *at - then);
+            sent.packets += 1;
+            sent.longest_gap = sent.longest_gap.max(after(before.replace(*at)));
+            if *is_loud {
+                sent.longest_silence = sent.longest_silence.max(after(loud.replace(*at)));
+            }
+        }
+        sent
+    }
+
+    /// Waits until the phone says that its microphone works, having said that it does not; when it said so, to a
+    /// millisecond or two. It says so in the turn in which it saw the device's first callback.
+    pub async fn microphone_wakes(&self) -> Instant {
+        let deadline = Instant::now() + SLOWLY;
+        while !ready(&self.phone).is_some_and(|(microphone, _)| microphone) {
+            assert!(Instant::now() < deadline, "no microphone works");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Instant::now()
     }
 
     fn collect(&mut self) {

@@ -139,6 +139,21 @@ fn median(figures: &[f64]) -> f64 {
 ///
 /// If the file cannot be written.
 pub fn write_tone(path: &Path, rate: u32, hertz: f64, level: f64, seconds: f64) {
+    let count = (seconds * f64::from(rate)) as u32;
+    let turn = TAU * hertz / f64::from(rate);
+    write_wav(
+        path,
+        rate,
+        (0..count).map(|n| level * (turn * f64::from(n)).sin()),
+    );
+}
+
+/// Writes samples of full scale 1.0 as 16-bit mono.
+///
+/// # Panics
+///
+/// If the file cannot be written.
+pub fn write_wav(path: &Path, rate: u32, samples: impl Iterator<Item = f64>) {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: rate,
@@ -147,9 +162,7 @@ pub fn write_tone(path: &Path, rate: u32, hertz: f64, level: f64, seconds: f64) 
     };
     let mut writer = hound::WavWriter::create(path, spec)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let count = (seconds * f64::from(rate)) as u32;
-    for n in 0..count {
-        let sample = level * (TAU * hertz * f64::from(n) / f64::from(rate)).sin();
+    for sample in samples {
         writer
             .write_sample((sample * f64::from(i16::MAX)) as i16)
             .unwrap_or_else(|error| panic!("{error}"));
@@ -184,6 +197,16 @@ impl Recording {
             samples,
             rate: f64::from(spec.sample_rate),
         }
+    }
+
+    /// Of full scale 1.0.
+    pub fn samples(&self) -> impl Iterator<Item = f64> {
+        self.samples.iter().copied()
+    }
+
+    /// Samples a second.
+    pub fn rate(&self) -> f64 {
+        self.rate
     }
 
     /// How long it is, in seconds.

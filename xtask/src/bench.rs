@@ -12,23 +12,45 @@ pub(crate) fn bench(words: &[&str]) -> Result<()> {
     match words.first() {
         Some(&("quality" | "pauses" | "processing")) => return quality(words),
         Some(&"soak") => return soak(words),
+        Some(&"paths") => return paths(words),
+        Some(&"devices") => packages::ensure(&[packages::SOUND, packages::TEST])?,
         Some(&("server" | "attacks")) => return server(words),
         Some(&"agree") => return agree(&words[1..]),
         _ => {}
     }
     packages::ensure(&[packages::BUILD, packages::PEERS])?;
+    run(words, &[("ROLLCALL_BIN_DIR", &phone_for_release()?)])
+}
+
+/// Where it is.
+fn phone_for_release() -> Result<PathBuf> {
+    let package = [
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "rollcall-phone",
+    ];
     step::run(
         "build rollcall-phone for release",
-        &mut compile::cargo(&[
-            "build",
-            "--locked",
-            "--release",
-            "--package",
-            "rollcall-phone",
-        ]),
+        &mut compile::cargo(&package),
     )?;
-    let release = workspace::target().join("release");
-    run(words, "ROLLCALL_BIN_DIR", &release)
+    Ok(workspace::target().join("release"))
+}
+
+/// PESQ of calls through Asterisk, in real time.
+fn paths(words: &[&str]) -> Result<()> {
+    packages::ensure(&[packages::BUILD, packages::PEERS, packages::QUALITY])?;
+    let lab = lab::fetch()?;
+    let phone = phone_for_release()?;
+    run(
+        words,
+        &[
+            ("ROLLCALL_BIN_DIR", &phone),
+            ("ROLLCALL_ASTERISK_ROOT", &lab.root),
+            ("ROLLCALL_PESQ_PYTHON", &pesq()?),
+        ],
+    )
 }
 
 /// The server for release, beside the Node service with the packages of its lock file.
@@ -52,20 +74,20 @@ fn server(words: &[&str]) -> Result<()> {
         ]),
     )?;
     let release = workspace::target().join("release");
-    run(words, "ROLLCALL_BIN_DIR", &release)
+    run(words, &[("ROLLCALL_BIN_DIR", &release)])
 }
 
 /// PESQ of speech after losses: in one process, on virtual time.
 fn quality(words: &[&str]) -> Result<()> {
     packages::ensure(&[packages::BUILD, packages::QUALITY])?;
-    run(words, "ROLLCALL_PESQ_PYTHON", &pesq()?)
+    run(words, &[("ROLLCALL_PESQ_PYTHON", &pesq()?)])
 }
 
 /// A day of calls on virtual time.
 fn soak(words: &[&str]) -> Result<()> {
     packages::ensure(&[packages::BUILD])?;
     let release = workspace::target().join("release");
-    run(words, "ROLLCALL_BIN_DIR", &release)
+    run(words, &[("ROLLCALL_BIN_DIR", &release)])
 }
 
 /// Every fault for real, as often as it is told: what agreeing took, written to `docs/time-to-agree.md`.
@@ -110,14 +132,14 @@ fn pesq() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Builds `rollcall-bench`, which gets `words` and one thing to know, and runs it.
-fn run(words: &[&str], name: &str, value: &Path) -> Result<()> {
+/// Builds `rollcall-bench`, which gets `words` and where things are, and runs it.
+fn run(words: &[&str], places: &[(&str, &Path)]) -> Result<()> {
     step::run(
         "build the benchmark",
         &mut compile::cargo(&["build", "--locked", "--package", "rollcall-bench"]),
     )?;
     let mut bench = Command::new(workspace::binaries().join("rollcall-bench"));
-    bench.args(words).env(name, value);
+    bench.args(words).envs(places.iter().copied());
     let status = process::in_foreground(&bench)?;
     if status.success() {
         Ok(())

@@ -10,9 +10,9 @@
 pub(crate) mod echo;
 mod ours;
 pub(crate) mod pauses;
-mod relay;
-mod score;
-mod speech;
+pub(crate) mod relay;
+pub(crate) mod score;
+pub(crate) mod speech;
 
 use rollcall_media::codec::Codec;
 

@@ -158,7 +158,6 @@ fn process(processing: Processing, sound: &mut [f32]) {
 /// Share of the pauses' packets that go out.
 fn sent(sound: &[f32], pauses: &[bool], loss: u8) -> Result<f64> {
     let wanted = OpusParameters {
-        inband_fec: true,
         dtx: true,
         ..OpusParameters::default()
     };

@@ -67,6 +67,16 @@ impl Speech {
         &self.full
     }
 
+    /// All of it, at [`RATE`].
+    pub(crate) fn all(&self) -> &[f32] {
+        &self.samples
+    }
+
+    /// The first sample of [`Speech::full`] that is scored.
+    pub(crate) fn begin_of_scored(&self) -> usize {
+        self.places.first().map_or(0, |(from, _)| from * 3)
+    }
+
     /// The prompts that are scored.
     pub(crate) fn prompts(&self) -> Vec<&[f32]> {
         self.cut(&self.samples)

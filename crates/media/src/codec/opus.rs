@@ -102,7 +102,7 @@ impl Encoder for OpusEncoder {
 
     fn set_expected_loss(&mut self, percent: u8) -> Result<(), CodecError> {
         // Who cannot use the one kind says nothing of the other, which is padding to most.
-        let repairs = percent >= WORTH_IT && self.wanted.inband_fec;
+        let repairs = percent >= WORTH_IT && !self.wanted.refuses_fec;
         let (bitrate, fec, frames) = match repairs {
             true => (BITRATE_UNDER_LOSS, InbandFec::Mode1, DRED_FRAMES),
             false => (BITRATE, InbandFec::Off, 0),
@@ -312,13 +312,6 @@ mod tests {
         payloads
     }
 
-    fn with_fec() -> OpusParameters {
-        OpusParameters {
-            inband_fec: true,
-            ..OpusParameters::default()
-        }
-    }
-
     #[test]
     fn a_tone_survives_the_codec() {
         let mut encoder = OpusEncoder::new(&OpusParameters::default()).unwrap();
@@ -337,7 +330,7 @@ mod tests {
 
     #[test]
     fn redundancy_is_spent_only_once_loss_is_reported() {
-        let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        let mut encoder = OpusEncoder::new(&OpusParameters::default()).unwrap();
         let kinds = |payloads: &[Vec<u8>]| {
             let found = payloads.iter().map(|it| opus_packet::redundancy(it));
             let found: Vec<Redundancy> = found.collect();
@@ -352,11 +345,18 @@ mod tests {
         encoder.set_expected_loss(0).unwrap();
         let healed = encode(&mut encoder, 50);
         assert_eq!(kinds(&healed[10..]), (false, false));
+        let refusing = OpusParameters {
+            refuses_fec: true,
+            ..OpusParameters::default()
+        };
+        let mut encoder = OpusEncoder::new(&refusing).unwrap();
+        encoder.set_expected_loss(20).unwrap();
+        assert_eq!(kinds(&encode(&mut encoder, 50)), (false, false));
     }
 
     #[test]
     fn a_lost_packet_is_recovered_from_the_next_ones_redundancy() {
-        let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        let mut encoder = OpusEncoder::new(&OpusParameters::default()).unwrap();
         encoder.set_expected_loss(30).unwrap();
         let payloads = encode(&mut encoder, 30);
         let mut decoder = OpusDecoder::new().unwrap();
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_decoder_that_knows_no_deep_redundancy_hears_the_sound_all_the_same() {
-        let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        let mut encoder = OpusEncoder::new(&OpusParameters::default()).unwrap();
         encoder.set_expected_loss(20).unwrap();
         let mut plain = ::opus::Decoder::new(48_000, ::opus::Channels::Mono).unwrap();
         let mut heard = Vec::new();
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn three_packets_lost_in_a_row_are_restored_from_the_one_behind_them() {
-        let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        let mut encoder = OpusEncoder::new(&OpusParameters::default()).unwrap();
         encoder.set_expected_loss(30).unwrap();
         let mut payloads = Vec::new();
         for frame in 0..40 {
@@ -437,7 +437,7 @@ mod tests {
     fn pause(loss: u8) -> (usize, Vec<f64>) {
         let wanted = OpusParameters {
             dtx: true,
-            ..with_fec()
+            ..OpusParameters::default()
         };
         let mut encoder = OpusEncoder::new(&wanted).unwrap();
         encoder.set_expected_loss(loss).unwrap();
@@ -482,7 +482,7 @@ mod tests {
 
     #[test]
     fn behind_a_voice_there_is_no_comfort_and_behind_a_pause_not_for_ever() {
-        let mut encoder = OpusEncoder::new(&with_fec()).unwrap();
+        let mut encoder = OpusEncoder::new(&OpusParameters::default()).unwrap();
         let mut decoder = OpusDecoder::new().unwrap();
         let (mut payload, mut samples) = (Vec::new(), Vec::new());
         let mut hear = |decoder: &mut OpusDecoder, sound: &[f32]| {

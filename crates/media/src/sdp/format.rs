@@ -173,7 +173,7 @@ fn opus_parameters(media: &Media, payload_type: u8) -> OpusParameters {
     for (name, value) in fmtp.split(';').filter_map(|pair| pair.split_once('=')) {
         let value = value.trim();
         match name.trim().to_ascii_lowercase().as_str() {
-            "useinbandfec" => parameters.inband_fec = value == "1",
+            "useinbandfec" => parameters.refuses_fec = value == "0",
             "usedtx" => parameters.dtx = value == "1",
             "maxaveragebitrate" => parameters.max_average_bitrate = value.parse().ok(),
             "maxplaybackrate" => parameters.max_playback_rate = value.parse().ok(),

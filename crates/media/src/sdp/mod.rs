@@ -61,8 +61,9 @@ impl Local {
 /// What the other side's `a=fmtp` asks of our Opus encoder (RFC 7587 section 6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OpusParameters {
-    /// It can use in-band forward error correction.
-    pub inband_fec: bool,
+    /// It says in so many words that it has no use for in-band forward error correction. Who says nothing of it takes it as
+    /// well, for every receiver must; and Asterisk says nothing, whatever the phone behind it can do.
+    pub refuses_fec: bool,
     /// It prefers that we stop sending in silence.
     pub dtx: bool,
     /// The highest bit rate it wants, in bits a second.

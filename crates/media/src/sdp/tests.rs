@@ -44,7 +44,7 @@ fn our_answer_to_our_offer_agrees_on_both_sides() {
     assert_eq!(caller.codec, Codec::Opus);
     assert_eq!(caller.remote, local(5000).rtp);
     assert_eq!(callee.remote, local(4000).rtp);
-    assert!(caller.opus.inband_fec && callee.opus.inband_fec);
+    assert!(!caller.opus.refuses_fec && !callee.opus.refuses_fec);
     assert_eq!(
         (caller.codec, caller.send_payload_type, caller.direction),
         (callee.codec, callee.receive_payload_type, callee.direction)
@@ -171,7 +171,20 @@ fn an_answer_keeps_the_offerers_payload_number() {
     assert_eq!(negotiated.send_payload_type, 107);
     assert_eq!(negotiated.opus.max_playback_rate, Some(16000));
     assert_eq!(negotiated.opus.max_average_bitrate, Some(24000));
-    assert!(negotiated.opus.dtx && !negotiated.opus.inband_fec);
+    assert!(negotiated.opus.dtx && !negotiated.opus.refuses_fec);
+}
+
+#[test]
+fn only_who_says_so_refuses_error_correction() {
+    for (said, refuses) in [
+        ("", false),
+        ("a=fmtp:107 useinbandfec=1\r\n", false),
+        ("a=fmtp:107 usedtx=1;useinbandfec=0\r\n", true),
+    ] {
+        let media = "m=audio 7000 RTP/AVP 107\r\na=rtpmap:107 opus/48000/2\r\n";
+        let (_, negotiated) = answer_to(&format!("{media}{said}")).unwrap();
+        assert_eq!(negotiated.opus.refuses_fec, refuses, "{said:?}");
+    }
 }
 
 #[test]

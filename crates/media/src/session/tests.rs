@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::codec::Codec;
 use crate::measure;
-use crate::sdp::{Direction, OpusParameters};
+use crate::sdp::Direction;
 use crate::srtp::{Keys, MasterKey, Suite};
 use crate::tone::{Tone, ToneGenerator};
 use crate::{FRAME, SAMPLE_RATE};
@@ -23,13 +23,7 @@ fn negotiated(codec: Codec, remote: u16) -> Negotiated {
         Codec::Pcmu => 0,
         Codec::Pcma => 8,
     };
-    Negotiated {
-        opus: OpusParameters {
-            inband_fec: true,
-            ..OpusParameters::default()
-        },
-        ..Negotiated::plain(codec, payload_type, address(remote))
-    }
+    Negotiated::plain(codec, payload_type, address(remote))
 }
 
 fn session(codec: Codec, remote: u16, seed: u64) -> Session {
