@@ -29,6 +29,9 @@ struct Figures {
     default_silence: f64,
 }
 
+/// A row: what it is called, and where its figure is found.
+type Row = (&'static str, fn(&Figures) -> f64);
+
 /// Prints the table.
 pub(crate) fn measure(rounds: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -45,7 +48,7 @@ pub(crate) fn measure(rounds: usize) -> Result<()> {
         figures.push(figure);
     }
     println!("\n{:<58} {:>26}", "milliseconds", "median (range)");
-    let rows: [(&str, fn(&Figures) -> f64); 4] = [
+    let rows: [Row; 4] = [
         (
             "microphone pulled out and back: longest time between packets",
             |it| it.gap,

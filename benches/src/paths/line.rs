@@ -189,15 +189,13 @@ fn moved(message: &[u8], place: u16) -> (Vec<u8>, Option<SocketAddr>) {
 
 /// An even port and the one above it.
 fn pair() -> Result<(UdpSocket, UdpSocket)> {
-    (0..1_000)
-        .find_map(|_| {
-            let rtp = bind(0).ok()?;
-            let port = rtp.local_addr().ok()?.port();
-            let even = port.is_multiple_of(2).then_some(())?;
-            Some((even, rtp, bind(port + 1).ok()?))
-        })
-        .map(|((), rtp, rtcp)| (rtp, rtcp))
-        .ok_or_else(|| "no two ports in a row are free".to_owned())
+    let even = (0..1_000).find_map(|_| {
+        let rtp = bind(0).ok()?;
+        let port = rtp.local_addr().ok()?.port();
+        let rtcp = bind(port.checked_add(1)?).ok()?;
+        port.is_multiple_of(2).then_some((rtp, rtcp))
+    });
+    even.ok_or_else(|| "no two ports in a row are free".to_owned())
 }
 
 fn bind(port: u16) -> std::io::Result<UdpSocket> {
