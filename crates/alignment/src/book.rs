@@ -171,6 +171,11 @@ impl Book {
                 .is_some_and(|flight| flight.contacts.contains_key(id))
     }
 
+    /// `users.online` as the table has it.
+    pub(crate) fn online(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.online)
+    }
+
     /// `users.sipRegistered` as the table has it.
     pub(crate) fn sip_registered(&self) -> bool {
         self.user.as_ref().is_some_and(|user| user.sip_registered)

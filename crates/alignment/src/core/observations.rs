@@ -137,6 +137,9 @@ impl Core {
                 let slot = self.slot(&extension);
                 slot.agent.keep_age(&mut view);
                 slot.decided = Some(view.clone());
+                // What is concluded of the rows is not saved yet: the board says what they say (R8).
+                view.online = slot.book.online();
+                view.sip_registered = slot.book.sip_registered();
                 slot.published = Some(view);
             }
             self.dirty.insert(extension);

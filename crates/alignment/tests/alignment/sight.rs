@@ -104,6 +104,23 @@ fn s07_a_state_keeps_its_age_over_our_restart_and_a_second_one() {
 }
 
 #[test]
+fn s07_until_our_first_commit_the_board_says_what_the_rows_say() {
+    let mut house = House::of(&["1001"]);
+    let id = house.log_in("1001", "s1", "d1");
+    house.link_closes("s1");
+    house.unregister(&id);
+    house.pass_seconds(60);
+    assert_eq!(house.user("1001"), (false, false));
+    let mut house = house.restarted(Config::default());
+    house.commits = false;
+    house.answers_lists = false;
+    house.ami_up();
+    house.pass_seconds(30);
+    let said = house.view("1001");
+    assert_eq!((said.online, said.sip_registered), house.user("1001"));
+}
+
+#[test]
 fn s08_after_asterisks_restart_all_is_unknown_until_the_full_lists() {
     let mut house = House::of(&["1001"]);
     let id = house.log_in("1001", "s1", "d1");
