@@ -7,6 +7,7 @@ mod bench;
 mod compile;
 mod deny;
 mod elsewhere;
+mod fuzz;
 mod image;
 mod kamailio;
 mod lab;
@@ -46,7 +47,9 @@ cargo xtask bench attacks          what attackers get of the server; writes docs
 cargo xtask bench agree [--rounds N]
                                    every fault beside Asterisk 22, N times; writes docs/time-to-agree.md
 cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
-cargo xtask soak [--seeds N]       play the tests named soak with many more seeds than the test command does
+cargo xtask soak [--seeds N] [--seconds N]
+                                   play the tests named soak with many more seeds than the test command does, then
+                                   fuzz every target with AddressSanitizer (`soak fuzz`: only that)
 cargo xtask image                  carry out the container file without an engine, and start what comes of it
 cargo xtask windows                compile-check the programs for Windows
 cargo xtask macos                  the same for macOS
