@@ -1,5 +1,7 @@
 //! Hold, transfers and session timers with Asterisk 22 between the phones: what it shows of its channels and bridges is the judge.
 
+use std::time::Duration;
+
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::{Phone, Running};
 use rollcall_e2e::waiting::PROMPTLY;
@@ -121,6 +123,40 @@ async fn we_connect_two_calls_with_each_other_and_leave() {
 }
 
 #[tokio::test]
+async fn who_was_called_hands_the_caller_on_to_our_third_phone_with_or_without_asking_it() {
+    for asks_first in [false, true] {
+        let asterisk = Asterisk::start(Settings::default()).await;
+        let third = Phone::of("1003", &asterisk).answering().commanded().start();
+        third.registered().await;
+        let (calling, mut called) = talking(&asterisk).await;
+        let first = called.event("answered").await["call"].clone();
+        if asks_first {
+            called.tell("hold");
+            called.event("held").await;
+            called.tell("dial 1003");
+            let second = called
+                .event_where("answered", |event| event["call"] != first)
+                .await["call"]
+                .clone();
+            called.tell(&format!("connect {first} {second}"));
+        } else {
+            called.tell("transfer 1003");
+        }
+        let done = called
+            .event_where("transfer", |event| event["final"] == true)
+            .await;
+        assert_eq!(done["sip_code"], 200, "{done}");
+        called
+            .event_where("ended", |event| event["call"] == first)
+            .await;
+        // Who was handed on and who was given the call noticed nothing but a call.
+        has_channels(&asterisk, &["1001", "1003"]).await;
+        assert_eq!((calling.count("ended"), third.count("ended")), (0, 0));
+        assert_eq!(third.count("answered"), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_transfer_to_nobody_fails_and_the_call_goes_on() {
     let asterisk = Asterisk::start(Settings::default()).await;
     let (mut calling, called) = talking(&asterisk).await;
@@ -169,4 +205,35 @@ async fn a_session_interval_that_asterisk_finds_too_small_is_raised() {
     // Asked for and granted, on the way to Asterisk and from it.
     let agreed = said.matches("Session-Expires: 3600").count();
     assert!(agreed >= 4, "{agreed}");
+}
+
+#[tokio::test]
+async fn a_session_is_refreshed_at_half_its_time_and_the_call_goes_on() {
+    // The shortest that RFC 4028 allows: 90 s.
+    let asterisk = Asterisk::start(Settings {
+        endpoint: "timers = always\ntimers_min_se = 90\ntimers_sess_expires = 90".to_owned(),
+        ..Settings::default()
+    })
+    .await;
+    let (mut calling, called) = talking(&asterisk).await;
+    // From now on nobody asks for anything, and what is said inside the calls refreshes them.
+    asterisk.rx("pjsip set logger on").await;
+    let half_time = Duration::from_secs(45);
+    eventually(
+        "both calls are refreshed",
+        half_time + PROMPTLY,
+        async || {
+            // Asked for and granted, in either call.
+            match asterisk.whole_log().matches("Session-Expires: 90").count() {
+                4.. => Ok(()),
+                few => Err(format!("{few} of 4")),
+            }
+        },
+    )
+    .await;
+    assert_eq!((calling.count("ended"), called.count("ended")), (0, 0));
+    has_channels(&asterisk, &["1001", "1002"]).await;
+    calling.tell("hangup");
+    let ended = called.event("ended").await;
+    assert_eq!(ended["reason"], "remote", "{ended}");
 }
