@@ -57,6 +57,8 @@ pub struct Options {
     pub devices: Option<&'static str>,
     /// What a device's lease lasts, instead of [`LEASE`].
     pub lease: Option<Duration>,
+    /// The authority, a PEM file, that vouches for it.
+    pub sip_ca: Option<PathBuf>,
     /// Sections added to these tests' own configuration.
     pub more: String,
     /// A database server's database instead of a file of its own, where contacts are not kept in one anyway.
@@ -79,6 +81,7 @@ secret_file = \"{folder}/ami.secret\"
 [sip]
 server = \"{sip}\"
 transport = \"{transport}\"
+{sip_ca}
 [alignment]
 heartbeat_ms = 1000
 lease_ms = {lease}
@@ -472,6 +475,8 @@ impl Server {
         };
         let udp = || (pbx.sip(), "udp");
         let (registrar, transport) = options.registrar.clone().unwrap_or_else(udp);
+        let line = |file: &PathBuf| format!("ca_file = {:?}", file.display().to_string());
+        let sip_ca = options.sip_ca.as_ref().map(line).unwrap_or_default();
         let own = || CONFIG.to_owned() + if options.ari { ARI } else { "" } + &options.more;
         let lease = options.lease.unwrap_or(LEASE);
         let values = [
@@ -488,6 +493,7 @@ impl Server {
             ("{transport}", transport.to_owned()),
             ("{lease}", lease.as_millis().to_string()),
             ("{devices}", options.devices.unwrap_or("multi").to_owned()),
+            ("{sip_ca}", sip_ca),
         ];
         let text = values.iter().fold(
             options.config.clone().unwrap_or_else(own),

@@ -95,17 +95,15 @@ async fn a_call_is_carried_over_to_a_new_connection() {
 }
 
 #[tokio::test]
-async fn an_agent_whose_server_says_tls_is_available_over_tls() {
+async fn an_agent_whose_server_says_tls_and_whose_word_counts_is_available_over_tls() {
     let asterisk = Asterisk::start(Settings::default()).await;
     let options = Options {
         registrar: Some((asterisk.sip_over_tls(), "tls")),
+        sip_ca: Some(asterisk.certificate()),
         ..Options::default()
     };
     let scene = Scene::beside(asterisk, options).await;
-    let certificate = scene.asterisk.certificate();
-    let _agent = Agent::new("1001")
-        .with(["--sip-ca".into(), certificate.into_os_string()])
-        .start(&scene.server);
+    let _agent = Agent::new("1001").start(&scene.server);
     scene.all_say_available("1001").await;
     let listed = scene.asterisk.rx("database show registrar/contact").await;
     let listed = listed.to_ascii_lowercase();

@@ -100,6 +100,8 @@ struct Sip {
     transport: Option<Transport>,
     username: String,
     password: Secret,
+    /// In PEM, in place of the computer's own.
+    authorities: Option<String>,
 }
 
 struct Link {
@@ -273,6 +275,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
             transport: Transport::named(&pjsip.transport),
             username: pjsip.username,
             password: Secret::new(pjsip.password),
+            authorities: pjsip.authorities,
         });
         let secrets = Secrets {
             server,
@@ -489,6 +492,7 @@ impl<S: Server, P: Phone> Shell<S, P> {
         let account = SipAccount {
             // As the account names it; whatever the name service prefers, the server knows better.
             transport: Some(transport),
+            authorities: sip.authorities.clone(),
             ..account
         };
         self.ask_phone(PhoneCommand::Register(account));

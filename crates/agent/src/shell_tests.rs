@@ -233,6 +233,7 @@ fn tokens(generation: u32) -> LoginResponse {
                 transport: "udp".to_owned(),
                 username: "1001".to_owned(),
                 password: SIP_PASSWORD.to_owned(),
+                authorities: None,
             }),
         },
     }

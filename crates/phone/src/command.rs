@@ -31,6 +31,9 @@ pub struct Account {
     pub registrar: String,
     /// How to speak with it; where none is said, what its name service prefers, else UDP.
     pub transport: Option<Transport>,
+    /// Over TLS and secure WebSocket: trust certificates of these authorities, in PEM, and of no others. What
+    /// [`crate::EngineConfig::trusted_ca`] names comes before them; without either the system's count.
+    pub authorities: Option<String>,
     /// User name and password for its challenges. The password never shows in Debug output.
     pub credentials: Credentials,
     /// This device's lasting id; the Contact's user part and the User-Agent carry it.
@@ -53,6 +56,7 @@ impl Account {
             user: user.into(),
             registrar: registrar.into(),
             transport: None,
+            authorities: None,
             credentials,
             device_id: device_id.into(),
             display_name: String::new(),

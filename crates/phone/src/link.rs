@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use uuid::Uuid;
 
 use crate::resolve::{self, Place};
-use crate::transport::{Established, Terms, Transports, dial, trust};
+use crate::transport::{Established, Terms, Transports, Trusted, dial, trust};
 use crate::{Account, EngineConfig};
 
 /// One account's way to its registrar.
@@ -105,9 +105,13 @@ async fn terms(
     let trust = match places.iter().any(is_secure) {
         false => None,
         true => {
-            let ca = config.trusted_ca.clone();
-            // The system's certificates are read from its files.
-            let read = tokio::task::spawn_blocking(move || trust(ca.as_deref())).await;
+            let trusted = match (&config.trusted_ca, &account.authorities) {
+                (Some(file), _) => Trusted::File(file.clone()),
+                (None, Some(pem)) => Trusted::Pem(pem.clone()),
+                (None, None) => Trusted::System,
+            };
+            // Certificates are read from files.
+            let read = tokio::task::spawn_blocking(move || trust(&trusted)).await;
             Some(Arc::new(read.map_err(|error| error.to_string())??))
         }
     };

@@ -243,6 +243,30 @@ async fn a_phone_registers_over_tls_with_an_authority_of_its_own() {
 }
 
 #[tokio::test]
+async fn an_account_may_bring_its_own_authority_and_no_other_counts_then() {
+    let registrar = Registrar::start(Transport::Tls, Pongs::Always).await;
+    let stranger = Registrar::start(Transport::Tls, Pongs::Always).await;
+    let own = std::fs::read_to_string(&registrar.ca).expect("a certificate");
+    for (address, is_believed) in [(registrar.address, true), (stranger.address, false)] {
+        let mut phone = Phone::start(config(AudioChoice::None));
+        let credentials = Credentials::new("1001", "secret");
+        let account = Account::new("1001", address.to_string(), credentials, "device-1");
+        phone.engine.send(PhoneCommand::Register(Account {
+            transport: Some(Transport::Tls),
+            authorities: Some(own.clone()),
+            ..account
+        }));
+        match is_believed {
+            true => assert!(phone.contact().await.ends_with(";transport=tls")),
+            false => {
+                let words = unreachable_words(&mut phone).await;
+                assert!(words.contains("secure connection failed"), "{words}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_phone_registers_over_a_websocket() {
     registers_over(Transport::Ws, "ws").await;
 }

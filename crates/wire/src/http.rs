@@ -92,6 +92,10 @@ pub struct Pjsip {
     pub username: String,
     /// The digest password.
     pub password: String,
+    /// The authorities, in PEM, whose certificates count over `tls` and `wss` in place of the computer's own; absent where
+    /// those do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<String>,
 }
 
 /// The body of [`REFRESH`].

@@ -65,6 +65,7 @@ fn a_login_answers_what_the_seeds_code_reads() {
                 transport: "udp".into(),
                 username: "1001".into(),
                 password: "p".into(),
+                authorities: None,
             }),
         },
     };
@@ -72,7 +73,11 @@ fn a_login_answers_what_the_seeds_code_reads() {
     assert_eq!(value["tokens"]["sip"], "t");
     assert_eq!(value["user"]["extension"], "1001");
     assert_eq!(value["user"]["pjsip"]["server"], "127.0.0.1:5060");
+    assert!(value["user"]["pjsip"].get("authorities").is_none());
     assert_eq!(value["expiresAt"], 9);
+    // A server that names none is understood.
+    let read: LoginResponse = serde_json::from_value(value).unwrap();
+    assert!(read.user.pjsip.unwrap().authorities.is_none());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,25 +64,47 @@ pub(crate) async fn dial(place: Place, terms: &Terms) -> Result<Established, Str
     }
 }
 
-/// Whom a secure connection trusts: the one authority in `ca` where that is given, else the system's.
-pub(crate) fn trust(ca: Option<&Path>) -> Result<ClientConfig, String> {
+/// Whom a secure connection trusts.
+#[derive(Debug)]
+pub(crate) enum Trusted {
+    /// The authorities of this computer.
+    System,
+    /// Those in this file, and no others.
+    File(PathBuf),
+    /// Those in this text, and no others.
+    Pem(String),
+}
+
+/// How a secure connection is made that trusts these; in words why not.
+pub(crate) fn trust(trusted: &Trusted) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    let Some(ca) = ca else {
-        let builder = builder.with_platform_verifier();
-        let builder = builder.map_err(|error| error.to_string())?;
-        return Ok(builder.with_no_client_auth());
+    let (pem, place) = match trusted {
+        Trusted::System => {
+            let builder = builder.with_platform_verifier();
+            let builder = builder.map_err(|error| error.to_string())?;
+            return Ok(builder.with_no_client_auth());
+        }
+        Trusted::File(file) => {
+            let place = file.display().to_string();
+            let read = std::fs::read(file);
+            (read.map_err(|error| format!("{place}: {error}"))?, place)
+        }
+        Trusted::Pem(pem) => (
+            pem.clone().into_bytes(),
+            "the authorities that the server names".to_owned(),
+        ),
     };
-    let words = |error: &dyn std::fmt::Display| format!("{}: {error}", ca.display());
+    let words = |error: &dyn std::fmt::Display| format!("{place}: {error}");
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca).map_err(|error| words(&error))? {
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| words(&error))?;
         roots.add(certificate).map_err(|error| words(&error))?;
     }
     if roots.is_empty() {
-        return Err(words(&"holds no certificate"));
+        return Err(words(&"no certificate"));
     }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

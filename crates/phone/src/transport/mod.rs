@@ -14,14 +14,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rollcall_sip::{Transmit, Transport};
-use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 
 pub(crate) use connection::Arrival;
 use connection::Connection;
-pub(crate) use dial::{Established, Terms, dial, trust};
+pub(crate) use dial::{Established, Terms, Trusted, dial, trust};
 
 use crate::resolve::Place;
 
@@ -305,7 +304,7 @@ impl Datagrams {
     /// The next datagram, or news of the way. May be dropped at any moment without loss.
     async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         tokio::select! {
-            ready = self.socket.ready(Interest::READABLE | Interest::ERROR) => {
+            ready = self.socket.ready(unreachable::INTEREST) => {
                 match ready?.is_error().then(|| unreachable::next(&self.socket)).flatten() {
                     Some(destination) => Ok(failed(destination)),
                     None => self.take(buffer),

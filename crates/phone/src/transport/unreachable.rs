@@ -2,8 +2,17 @@
 //!
 //! Linux names the destination of each. What this module does not learn, the transactions' timers find out.
 
+use tokio::io::Interest;
+
 #[cfg(target_os = "linux")]
 pub(super) use linux::{ask_for, next};
+
+/// What a socket is waited for: datagrams, and news of those that did not arrive where they can be read. What cannot be read
+/// would wake its waiter for ever.
+pub(super) const INTEREST: Interest = match cfg!(target_os = "linux") {
+    true => Interest::READABLE.add(Interest::ERROR),
+    false => Interest::READABLE,
+};
 
 #[cfg(target_os = "linux")]
 mod linux {

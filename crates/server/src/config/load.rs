@@ -7,9 +7,10 @@ use figment::{
     error::Kind,
     providers::{Env, Format, Toml},
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use thiserror::Error;
 
-use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Mode, Secret};
+use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Mode, Secret, SipConfig};
 use crate::db;
 
 /// The first part of every variable of ours is one of these.
@@ -80,8 +81,9 @@ impl Config {
     }
 
     fn extract(figment: Figment) -> Result<Self, ConfigError> {
-        let config: Self = figment.extract().map_err(explain)?;
+        let mut config: Self = figment.extract().map_err(explain)?;
         config.check()?;
+        config.sip.read_authorities()?;
         Ok(config)
     }
 
@@ -195,6 +197,34 @@ impl AriConfig {
             self.secret_file.as_deref(),
             self.secret_env.as_deref(),
         )
+    }
+}
+
+impl SipConfig {
+    /// Takes in the certificates that phones are to be given.
+    fn read_authorities(&mut self) -> Result<(), ConfigError> {
+        let Some(file) = &self.ca_file else {
+            return Ok(());
+        };
+        let invalid = |words: String| {
+            ConfigError::Invalid(format!("sip.ca_file {}: {words}", file.display()))
+        };
+        let pem = fs::read_to_string(file).map_err(|error| invalid(error.to_string()))?;
+        let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+        // Phones are given all that is in it, so nothing else may be.
+        let is_secret = pem.contains("PRIVATE KEY");
+        if is_secret {
+            return Err(invalid(
+                "it holds a private key, and every agent would get it".into(),
+            ));
+        }
+        match certificates.next() {
+            Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => {}
+            Some(_) => return Err(invalid("it cannot be read as certificates".into())),
+            None => return Err(invalid("it holds no certificate".into())),
+        }
+        self.authorities = Some(pem);
+        Ok(())
     }
 }
 
@@ -430,6 +460,34 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(words.contains("sctp") && words.contains("tls"), "{words}");
+    }
+
+    #[test]
+    fn the_registrars_authorities_are_read_and_a_key_among_them_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let load = || Config::from_toml(&format!("[sip]\nca_file = {file:?}"));
+        let missing = load().unwrap_err().to_string();
+        assert!(missing.contains("sip.ca_file"), "{missing}");
+        let made = rcgen::generate_simple_self_signed(vec!["pbx".into()]).unwrap();
+        let pem = made.cert.pem();
+        for (text, word) in [
+            (String::new(), "no certificate"),
+            (
+                pem.replace("BEGIN CERTIFICATE-----\n", "BEGIN CERTIFICATE-----\n!"),
+                "read",
+            ),
+            (
+                format!("{pem}{}", made.signing_key.serialize_pem()),
+                "private key",
+            ),
+        ] {
+            fs::write(&file, text).unwrap();
+            let words = load().unwrap_err().to_string();
+            assert!(words.contains(word), "{word}: {words}");
+        }
+        fs::write(&file, &pem).unwrap();
+        assert_eq!(load().unwrap().sip.authorities, Some(pem));
     }
 
     #[test]

@@ -147,6 +147,12 @@ pub struct SipConfig {
     /// How phones speak with it: `udp`, `tcp`, `tls`, `ws` or `wss`. An app that speaks UDP only refuses any other with a
     /// next step, and does not register.
     pub transport: Transport,
+    /// Over `tls` and `wss`: the authorities, a PEM file, that alone vouch for the registrar's certificate; without it those
+    /// of each agent's computer do. Phones are given it when they sign in.
+    pub ca_file: Option<PathBuf>,
+    /// What is in it.
+    #[serde(skip)]
+    pub authorities: Option<String>,
 }
 
 /// What is told to Asterisk of the agents' phones.
@@ -438,6 +444,8 @@ impl Default for SipConfig {
         Self {
             server: "127.0.0.1:5060".into(),
             transport: Transport::default(),
+            ca_file: None,
+            authorities: None,
         }
     }
 }

@@ -286,6 +286,7 @@ pub(super) fn answer(
             transport: edge.config.sip.transport.as_str().into(),
             username: extension.clone(),
             password: secret.expose().into(),
+            authorities: edge.config.sip.authorities.clone(),
         })
     };
     let pjsip = credentials
