@@ -16,7 +16,7 @@ const FLAGS: [&str; 9] = [
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "--cfg=fuzzing",
+    "--cfg fuzzing",
     "-Zsanitizer=address",
     "-Cdebug-assertions",
     "-Ccodegen-units=1",
