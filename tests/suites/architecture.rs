@@ -69,6 +69,11 @@ const DOORS: &[(&str, &[&str], &str)] = &[
         "crates/phone/src/resolve",
     ),
     (
+        "rustix",
+        &["rustix::", "use rustix"],
+        "crates/server/src/auth/passwords.rs",
+    ),
+    (
         "quick-xml",
         &["quick_xml::", "use quick_xml"],
         "crates/sip/src/package/dialog_info.rs",

@@ -191,11 +191,9 @@ impl Thread {
     }
 
     fn look_after_devices(&mut self, now: Instant) {
-        let reports = &self.reports;
+        let mut news = Vec::new();
         let before = self.devices.in_use().clone();
-        // The SIP thread outlives the reports it wants to hear.
-        self.devices
-            .poll(now, &mut |report| drop(reports.send(report)));
+        self.devices.poll(now, &mut |report| news.push(report));
         let in_use = self.devices.in_use();
         if *in_use != before {
             for line in self.lines.values_mut() {
@@ -209,6 +207,10 @@ impl Thread {
         self.pulse
             .speaker_ok
             .store(self.devices.speaker_ok(), Ordering::Relaxed);
+        // Last: who hears that a device is there looks at the pulse next, and OPTIONS is answered by what it says.
+        for report in news {
+            self.tell(report);
+        }
     }
 
     /// Mixes what all calls and our own tone sound like now.

@@ -1,4 +1,5 @@
-//! Passwords: argon2id at OWASP's parameters, on blocking threads behind a bounded queue.
+//! Passwords: argon2id at OWASP's parameters, on threads of their own behind a bounded queue. The threads give way to all
+//! others, so that who signs in keeps nobody's state from the board.
 
 use std::sync::{
     Arc,
@@ -10,7 +11,10 @@ use argon2::{
     password_hash::{SaltString, rand_core::OsRng},
 };
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::{self, Runtime},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use crate::config::Secret;
 
@@ -19,10 +23,17 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
+/// So much nicer than the server's other threads (nice(2)), which gives a third of the share of one of them: hashes are
+/// late beside much work, but come.
+#[cfg(target_os = "linux")]
+const NICER: i32 = 5;
+
 /// Checks and makes password hashes, a few at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
-    threads: Arc<Semaphore>,
+    threads: Arc<Threads>,
+    /// As many as there are threads.
+    turns: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     queue: usize,
     /// A hash of nobody's password: unknown names cost the same time as known ones.
@@ -43,9 +54,11 @@ pub(crate) enum PasswordError {
 impl Passwords {
     /// `threads` hashes at a time, `queue` more may wait.
     pub(crate) async fn new(threads: usize, queue: usize) -> Result<Self, PasswordError> {
-        let decoy = on_a_thread(|| hash_now("nobody has this password")).await?;
+        let hashing = Threads::start(threads)?;
+        let decoy = hashing.run(|| hash_now("nobody has this password")).await?;
         Ok(Self {
-            threads: Arc::new(Semaphore::new(threads)),
+            threads: Arc::new(hashing),
+            turns: Arc::new(Semaphore::new(threads)),
             waiting: Arc::default(),
             queue: queue.saturating_add(threads),
             decoy: decoy.into(),
@@ -63,27 +76,27 @@ impl Passwords {
         let hash = hash.unwrap_or_else(|| self.decoy.to_string());
         // A client that hangs up cannot stop a hash under way: place and permit go with the thread,
         // or hanging up again and again would start ever more of them.
-        on_a_thread(move || {
+        let verified = self.threads.run(move || {
             let _held = held;
             Ok(verify_now(&hash, password.expose())? && known)
-        })
-        .await
+        });
+        verified.await
     }
 
     /// Hashes a new password.
     pub(crate) async fn hash(&self, password: Secret) -> Result<String, PasswordError> {
         let held = self.turn().await?;
-        on_a_thread(move || {
+        let hashed = self.threads.run(move || {
             let _held = held;
             hash_now(password.expose())
-        })
-        .await
+        });
+        hashed.await
     }
 
     /// Waits for a thread, in a queue that has an end.
     async fn turn(&self) -> Result<(Place, OwnedSemaphorePermit), PasswordError> {
         let place = Place::take(&self.waiting, self.queue)?;
-        let permit = Arc::clone(&self.threads)
+        let permit = Arc::clone(&self.turns)
             .acquire_owned()
             .await
             .map_err(|_| PasswordError::Busy)?;
@@ -111,12 +124,48 @@ impl Drop for Place {
     }
 }
 
-async fn on_a_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
-) -> Result<T, PasswordError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| PasswordError::Broken(error.to_string()))?
+/// The threads that hash: a runtime of which only the blocking ones are used. They give way to all others.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start(count: usize) -> Result<Self, PasswordError> {
+        runtime::Builder::new_current_thread()
+            .thread_name("password")
+            .max_blocking_threads(count)
+            .on_thread_start(give_way)
+            .build()
+            .map(|runtime| Self(Some(runtime)))
+            .map_err(|error| PasswordError::Broken(error.to_string()))
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let Some(runtime) = &self.0 else {
+            return Err(PasswordError::Broken("the server ends".into()));
+        };
+        let done = runtime.spawn_blocking(work).await;
+        done.map_err(|error| PasswordError::Broken(error.to_string()))?
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // A hash under way is of no use to anybody any more.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Linux alone counts a thread's niceness by itself; elsewhere it is the whole process's, and stays as it is.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICER) {
+        tracing::debug!(%error, "hashing does not give way");
+    }
 }
 
 fn argon2() -> Result<Argon2<'static>, PasswordError> {
@@ -175,15 +224,13 @@ mod tests {
 
     #[test]
     fn hanging_up_does_not_make_room_before_the_hash_is_done() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .max_blocking_threads(1)
-            .build()
-            .unwrap();
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let passwords = Passwords::new(1, 8).await.unwrap();
             // The only thread is held, so that the hash is under way for as long as it is wanted.
             let (release, held) = std::sync::mpsc::channel::<()>();
-            let thread = tokio::task::spawn_blocking(move || held.recv());
+            let threads = passwords.threads.0.as_ref().unwrap();
+            let thread = threads.spawn_blocking(move || held.recv());
             let mut asked = Box::pin(passwords.verify(None, Secret::new("x")));
             std::future::poll_fn(|cx| {
                 assert!(asked.as_mut().poll(cx).is_pending());
@@ -191,7 +238,7 @@ mod tests {
             })
             .await;
             drop(asked);
-            assert_eq!(passwords.threads.available_permits(), 0);
+            assert_eq!(passwords.turns.available_permits(), 0);
             assert_eq!(passwords.waiting.load(Ordering::Acquire), 1);
             release.send(()).unwrap();
             thread.await.unwrap().unwrap();
@@ -200,10 +247,22 @@ mod tests {
         });
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_gives_way_and_nothing_else_does() {
+        let niceness = || Ok(rustix::process::getpriority_process(None).unwrap());
+        let own = niceness().unwrap();
+        let passwords = Passwords::new(2, 1).await.unwrap();
+        let of_hashing = passwords.threads.run(niceness).await.unwrap();
+        assert_eq!(of_hashing, (own + NICER).min(19));
+        let of_others = tokio::task::spawn_blocking(niceness).await.unwrap();
+        assert_eq!(of_others.unwrap(), own);
+    }
+
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_takes_again_when_it_has_drained() {
         let passwords = Passwords::new(1, 1).await.unwrap();
-        let held = passwords.threads.clone().acquire_owned().await.unwrap();
+        let held = passwords.turns.clone().acquire_owned().await.unwrap();
         let waits = |_| {
             let passwords = passwords.clone();
             tokio::spawn(async move { passwords.verify(None, Secret::new("x")).await })
