@@ -6,6 +6,7 @@ use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::{Phone, Running};
 use rollcall_e2e::waiting::PROMPTLY;
 use rollcall_e2e::{Asterisk, eventually};
+use serde_json::Value;
 
 /// Asterisk's channels with their bridges, one a line.
 async fn channels(asterisk: &Asterisk) -> Vec<String> {
@@ -49,6 +50,19 @@ async fn talking(asterisk: &Asterisk) -> (Running, Running) {
     calling.event("answered").await;
     called.event("answered").await;
     (calling, called)
+}
+
+/// Holds the call, asks 1003, and connects the two with each other; the call to 1003.
+async fn connects_with_the_third(phone: &mut Running, first: &Value) -> Value {
+    phone.tell("hold");
+    phone.event("held").await;
+    phone.tell("dial 1003");
+    let answered = phone
+        .event_where("answered", |event| event["call"] != *first)
+        .await;
+    let second = answered["call"].clone();
+    phone.tell(&format!("connect {first} {second}"));
+    second
 }
 
 #[tokio::test]
@@ -100,14 +114,7 @@ async fn we_connect_two_calls_with_each_other_and_leave() {
     third.registered().await;
     let (mut calling, called) = talking(&asterisk).await;
     let first = calling.event("answered").await["call"].clone();
-    calling.tell("hold");
-    calling.event("held").await;
-    calling.tell("dial 1003");
-    let second = calling
-        .event_where("answered", |event| event["call"] != first)
-        .await["call"]
-        .clone();
-    calling.tell(&format!("connect {first} {second}"));
+    let second = connects_with_the_third(&mut calling, &first).await;
     let done = calling
         .event_where("transfer", |event| event["final"] == true)
         .await;
@@ -131,14 +138,7 @@ async fn who_was_called_hands_the_caller_on_to_our_third_phone_with_or_without_a
         let (calling, mut called) = talking(&asterisk).await;
         let first = called.event("answered").await["call"].clone();
         if asks_first {
-            called.tell("hold");
-            called.event("held").await;
-            called.tell("dial 1003");
-            let second = called
-                .event_where("answered", |event| event["call"] != first)
-                .await["call"]
-                .clone();
-            called.tell(&format!("connect {first} {second}"));
+            connects_with_the_third(&mut called, &first).await;
         } else {
             called.tell("transfer 1003");
         }

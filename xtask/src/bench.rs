@@ -10,13 +10,20 @@ use crate::{Result, compile, lab, packages, process, step, ui, workspace};
 /// Builds and measures; `words` go to `rollcall-bench`.
 pub(crate) fn bench(words: &[&str]) -> Result<()> {
     match words.first() {
+        None | Some(&("delay" | "media")) => {}
+        Some(option) if option.starts_with("--") => {}
         Some(&("quality" | "pauses" | "processing")) => return quality(words),
         Some(&"soak") => return soak(words),
         Some(&"paths") => return paths(words),
         Some(&"devices") => packages::ensure(&[packages::SOUND, packages::TEST])?,
         Some(&("server" | "attacks")) => return server(words),
         Some(&"agree") => return agree(&words[1..]),
-        _ => {}
+        // Before anything is built for it.
+        Some(other) => {
+            return Err(format!(
+                "there is no benchmark {other}; `cargo xtask help` lists them"
+            ));
+        }
     }
     packages::ensure(&[packages::BUILD, packages::PEERS])?;
     run(words, &[("ROLLCALL_BIN_DIR", &phone_for_release()?)])

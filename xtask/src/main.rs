@@ -37,8 +37,6 @@ cargo xtask bench [--rounds N]     measure release builds beside their peers, in
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
 cargo xtask bench paths            PESQ through Asterisk over a lossy line, beside baresip
 cargo xtask bench devices          what a change of devices does to the packets of a call
-cargo xtask bench media            CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
-cargo xtask bench processing       echo and double talk in a synthetic room, and what a frame costs
 cargo xtask bench pauses           what Opus sends while nobody speaks, by the noise of the room
 cargo xtask bench media            CPU and memory of 1, 40 and more calls beside baresip, and instructions a packet
 cargo xtask bench processing       echo and double talk in a synthetic room, and what a frame costs

@@ -80,6 +80,8 @@ impl Server for RealServer {
         mut request: LoginRequest,
     ) -> Result<LoginResponse, Failure> {
         let client = self.client(&server)?;
+        // Whose it is, the answer says.
+        *locked(&self.extension) = None;
         let answer = client.login(&request).await;
         request.password.zeroize();
         self.know(&answer);

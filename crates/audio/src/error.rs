@@ -71,7 +71,7 @@ pub enum AudioError {
         reason: String,
     },
     /// A WAV file could not be read or written.
-    #[error("{path}: {reason}")]
+    #[error("the sound file {path} cannot be used: {reason}")]
     File {
         /// Which file.
         path: String,

@@ -5,6 +5,7 @@ mod common;
 use std::{net::SocketAddr, time::Duration};
 
 use common::{House, PATIENCE, next, watch};
+use rollcall_e2e::waiting::eventually;
 use rollcall_server::{
     Config,
     config::{AmiConfig, Secret},
@@ -33,14 +34,14 @@ async fn impatient() -> House {
 
 /// Waits until the server has counted something.
 async fn counted(house: &House, line: &str) {
-    let found = async {
-        while !house.running.metrics().render().unwrap().contains(line) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    eventually(line, PATIENCE, async || {
+        let figures = house.running.metrics().render().unwrap();
+        match figures.contains(line) {
+            true => Ok(()),
+            false => Err(figures),
         }
-    };
-    if tokio::time::timeout(PATIENCE, found).await.is_err() {
-        panic!("{line} in\n{}", house.running.metrics().render().unwrap());
-    }
+    })
+    .await;
 }
 
 async fn refusal_counted(house: &House, door: &str, kind: &str) {

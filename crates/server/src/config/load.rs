@@ -207,7 +207,10 @@ impl SipConfig {
             return Ok(());
         };
         let invalid = |words: String| {
-            ConfigError::Invalid(format!("sip.ca_file {}: {words}", file.display()))
+            ConfigError::Invalid(format!(
+                "sip.ca_file {}: {words}; name a PEM file of the authority's certificates, or none for those that each computer trusts",
+                file.display()
+            ))
         };
         let pem = fs::read_to_string(file).map_err(|error| invalid(error.to_string()))?;
         let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes());

@@ -105,6 +105,15 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         websocket_path: arguments.ws_path.clone(),
         ..EngineConfig::default()
     };
+    // Over UDP nobody would read it, and nobody would learn that it is not there.
+    if let Some(file) = &arguments.tls_ca {
+        std::fs::File::open(file).with_context(|| {
+            format!(
+                "--tls-ca {}: name a PEM file that can be read",
+                file.display()
+            )
+        })?;
+    }
     let (engine, events) = Engine::start(config)?;
     engine.send(PhoneCommand::Register(account));
     runtime.block_on(watch(&arguments, engine, events, lasting))
