@@ -50,6 +50,8 @@ pub(crate) fn fuzz(seconds: &str) -> Result<()> {
                 "-timeout=10",
                 "-rss_limit_mb=2048",
                 "-print_final_stats=1",
+                // A line for each find would bury what matters.
+                "-verbosity=0",
             ]);
         println!("fuzz {target}: {seconds} s");
         if !process::in_foreground(&search)?.success() {
