@@ -7,6 +7,7 @@ mod bench;
 mod compile;
 mod deny;
 mod elsewhere;
+mod failures;
 mod fuzz;
 mod image;
 mod kamailio;

@@ -3,6 +3,7 @@
 //! Parts run in a fixed order and a failed check does not keep the others from running; a failed set-up does. The table
 //! at the end says what each took, and what did not run and why.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use crate::runner::{self, Beside, Runner};
 use crate::step::Done;
 use crate::{
-    Result, compile, deny, kamailio, lab, mysql, packages, schemathesis, step, ui, workspace,
+    Result, compile, deny, failures, kamailio, lab, mysql, packages, schemathesis, step, ui,
+    workspace,
 };
 
 const PARTS: [&str; 6] = ["fmt", "clippy", "deny", "ui", "unit", "e2e"];
@@ -51,6 +53,7 @@ pub(crate) fn test(words: &[&str]) -> Result<()> {
         parts,
         filter,
         rows: Vec::new(),
+        said: RefCell::default(),
     };
     let stopped = session.run().err();
     session.report(started.elapsed(), stopped)
@@ -60,6 +63,8 @@ struct Session<'a> {
     parts: &'a [&'a str],
     filter: &'a [&'a str],
     rows: Vec<Row>,
+    /// What failing tests said, for the end.
+    said: RefCell<Vec<String>>,
 }
 
 impl Session<'_> {
@@ -200,6 +205,10 @@ impl Session<'_> {
             command.env("ROLLCALL_SCHEMATHESIS", schemathesis::fetch()?);
         }
         let done = step::attempt(name, &mut command)?;
+        if !done.passed {
+            let said = failures::panics(&text(&done.log));
+            self.said.borrow_mut().extend(said);
+        }
         Ok(counted(&done, closing_line))
     }
 
@@ -229,6 +238,9 @@ impl Session<'_> {
         }
         println!("{:<10} {:>7.1} s", "all", took.as_secs_f64());
         println!("\n{passed} passed, {failed} failed");
+        for words in self.said.borrow().iter() {
+            println!("\n{words}");
+        }
         match (stopped, self.rows.iter().find(|row| row.verdict.is_bad())) {
             (Some(words), _) => Err(words),
             (None, Some(row)) => Err(format!("{} did not pass", row.part)),
