@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -17,7 +18,7 @@ const PASSWORD: &str = "ROLLCALL_E2E_AGENT_PASSWORD";
 pub struct Agent {
     username: String,
     device: PathBuf,
-    _folder: TempDir,
+    folder: Arc<TempDir>,
     arguments: Vec<OsString>,
     audio: &'static str,
     sound: Vec<(String, OsString)>,
@@ -35,7 +36,7 @@ impl Agent {
         Agent {
             username: username.to_owned(),
             device,
-            _folder: folder,
+            folder: Arc::new(folder),
             arguments: Vec::new(),
             audio: "loopback",
             sound: Vec::new(),
@@ -113,5 +114,6 @@ impl Agent {
             arguments,
             &environment,
         )
+        .keeping(Arc::clone(&self.folder))
     }
 }

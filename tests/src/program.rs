@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::waiting::{PROMPTLY, eventually};
 
@@ -22,6 +23,8 @@ pub struct Program {
     child: Child,
     out: Lines,
     err: Lines,
+    /// Goes only after the program has gone.
+    _folder: Option<Arc<TempDir>>,
 }
 
 /// What a process holds, as the kernel counts it.
@@ -104,7 +107,15 @@ impl Program {
             child,
             out,
             err,
+            _folder: None,
         }
+    }
+
+    /// Keeps what it reads and writes for as long as it may run, whoever started it.
+    #[must_use]
+    pub fn keeping(mut self, folder: Arc<TempDir>) -> Program {
+        self._folder = Some(folder);
+        self
     }
 
     /// What it wrote to standard output so far.
