@@ -13,12 +13,12 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceIdError {
     /// The file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     File {
         /// Which.
         path: String,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// The file holds something else.
     #[error("{path}: what it holds {refused}; remove the file to get a new id")]
@@ -32,9 +32,9 @@ pub enum DeviceIdError {
 
 /// The id in `path`; a new one is made and written there if the file does not exist.
 pub fn device_id(path: &Path) -> Result<String, DeviceIdError> {
-    let file = |source| DeviceIdError::File {
+    let file = |error| DeviceIdError::File {
         path: path.display().to_string(),
-        source,
+        error,
     };
     match fs::read_to_string(path) {
         Ok(text) => existing(path, text.trim()),

@@ -216,6 +216,7 @@ impl Core {
             self.ami.since()
         };
         self.ami = SourceHealth::Lost { since };
+        self.forget_what_was_asked();
         self.note_house(
             now,
             LedgerKind::Observation,
@@ -224,6 +225,18 @@ impl Core {
             String::new(),
         );
         self.all_dirty();
+    }
+
+    /// What was asked of an Asterisk that is out of sight since may not have reached it, or (its astdb is written once a
+    /// second) have died with it: it is asked again when it is back, and not only when its turn to be repeated comes.
+    fn forget_what_was_asked(&mut self) {
+        for slot in self.slots.values_mut() {
+            slot.agent.qualify_asked = None;
+            slot.agent.queues.asked = None;
+            for record in slot.agent.contacts.values_mut() {
+                record.evict_asked = None;
+            }
+        }
     }
 
     fn contact_event(&mut self, now: Now, event: ContactEvent) {

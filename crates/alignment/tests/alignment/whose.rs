@@ -317,6 +317,21 @@ fn s08_a_contact_of_an_ended_session_that_a_crashed_asterisk_has_again_is_evicte
 }
 
 #[test]
+fn s08_an_eviction_that_died_with_asterisk_is_asked_for_again_at_its_return() {
+    let mut house = with(Config::default());
+    let id = house.log_in("1001", "s1", "d1");
+    house.logout("s1");
+    house.pass_seconds(3);
+    let asked = [(id, EvictReason::LoggedOut)];
+    assert_eq!(house.evictions(), asked);
+    house.ami_lost();
+    // Asterisk still lists the contact: the entry that was to end it was not on disk yet.
+    house.ami_up();
+    house.pass_seconds(3);
+    assert_eq!(house.evictions(), [asked.clone(), asked].concat());
+}
+
+#[test]
 fn s08_a_contact_that_a_crashed_asterisk_has_again_is_its_sessions_own() {
     let mut house = with(Config::default());
     let id = house.log_in("1001", "s1", "d1");
