@@ -105,12 +105,12 @@ impl Default for AorPolicy {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {error}")]
     Unreadable {
         /// The file.
         path: String,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// Others than its owner may read the file, which holds passwords.
     #[error("{path} holds passwords and others may read it: chmod 600 {path}")]
@@ -152,9 +152,9 @@ impl Config {
     /// Reads a TOML file that only its owner may read.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display().to_string();
-        let unreadable = |source| ConfigError::Unreadable {
+        let unreadable = |error| ConfigError::Unreadable {
             path: shown.clone(),
-            source,
+            error,
         };
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
         if is_exposed(&metadata) {

@@ -35,12 +35,12 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// An address cannot be used.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {error}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
 }
 
@@ -57,7 +57,7 @@ impl PocketPbx {
     /// Binds and starts on the current tokio runtime.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         config.check()?;
-        let listen = |address| move |source| StartError::Listen { address, source };
+        let listen = |address| move |error| StartError::Listen { address, error };
         let sip = UdpSocket::bind(config.sip)
             .await
             .map_err(listen(config.sip))?;

@@ -34,12 +34,12 @@ pub enum InstanceError {
     #[error("another server runs on {0}: give each a data_dir of its own")]
     InUse(PathBuf),
     /// The file cannot be used.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -198,9 +198,9 @@ impl Place {
 
 fn lock(folder: &Path) -> Result<(Folder, String), InstanceError> {
     let path = folder.join(FILE);
-    let failed = |source| InstanceError::File {
+    let failed = |error| InstanceError::File {
         path: path.clone(),
-        source,
+        error,
     };
     files::private_dir(folder).map_err(failed)?;
     files::private_file(&path).map_err(failed)?;
@@ -209,7 +209,7 @@ fn lock(folder: &Path) -> Result<(Folder, String), InstanceError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(InstanceError::InUse(folder.into())),
-        Err(TryLockError::Error(source)) => return Err(failed(source)),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     let id = id_in(&mut file).map_err(failed)?;
     Ok((Folder { _locked: file }, id))

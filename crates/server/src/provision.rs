@@ -52,12 +52,12 @@ pub enum ProvisionError {
     )]
     Password(String),
     /// The file cannot be written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     File {
         /// The file.
         path: String,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// Asterisk did not reload.
     #[error("the file is written, but Asterisk did not reload: {0}")]
@@ -107,9 +107,9 @@ pub async fn file(
     for endpoint in &endpoints {
         text += &stanzas(endpoint)?;
     }
-    files::replace(path, text.as_bytes(), 0o640).map_err(|source| ProvisionError::File {
+    files::replace(path, text.as_bytes(), 0o640).map_err(|error| ProvisionError::File {
         path: path.display().to_string(),
-        source,
+        error,
     })?;
     let detail = format!("{} endpoints in {}", endpoints.len(), path.display());
     office.note("provisioned", detail, by).await?;

@@ -30,12 +30,12 @@ const LOOK: Duration = Duration::from_secs(2);
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// A file is not what it should be.
     #[error("{path} holds no {what} in PEM form")]
@@ -135,9 +135,9 @@ impl ResolvesServerCert for Certificate {
 /// Reads a chain and its key, and sees to it that they belong together.
 fn read(files: &TlsConfig) -> Result<Arc<CertifiedKey>, TlsError> {
     let text = |path: &Path| {
-        fs::read(path).map_err(|source| TlsError::File {
+        fs::read(path).map_err(|error| TlsError::File {
             path: path.into(),
-            source,
+            error,
         })
     };
     let no = |path: &Path, what| TlsError::Pem {

@@ -32,12 +32,12 @@ pub(crate) struct Seal(XChaCha20Poly1305);
 #[derive(Debug, Error)]
 pub enum SealError {
     /// The key file cannot be read or made.
-    #[error("the key file {path} cannot be used: {source}")]
+    #[error("the key file {path} cannot be used: {error}")]
     KeyFile {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// Sealed with another key, for somebody else, or damaged.
     #[error("a sealed secret does not open with this key file")]
@@ -51,9 +51,9 @@ impl Seal {
     /// Reads the data directory's key, making it (0600) if there is none.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, SealError> {
         let path = data_dir.join(KEY_FILE);
-        let fail = |source| SealError::KeyFile {
+        let fail = |error| SealError::KeyFile {
             path: path.clone(),
-            source,
+            error,
         };
         files::private_dir(data_dir).map_err(fail)?;
         let key = match fs::read(&path) {
@@ -141,13 +141,13 @@ fn make_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, SealError> {
         // Another process was faster: its key is the key.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(path)
             .map(Zeroizing::new)
-            .map_err(|source| SealError::KeyFile {
+            .map_err(|error| SealError::KeyFile {
                 path: path.into(),
-                source,
+                error,
             }),
-        Err(source) => Err(SealError::KeyFile {
+        Err(error) => Err(SealError::KeyFile {
             path: path.into(),
-            source,
+            error,
         }),
     }
 }

@@ -37,12 +37,12 @@ const KEYS: [&str; 16] = [
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file is not there or not readable.
-    #[error("the configuration {path} cannot be read: {source}")]
+    #[error("the configuration {path} cannot be read: {error}")]
     Unreadable {
         /// The file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A key nobody knows.
     #[error("the configuration has an unknown key `{key}`{}", nearest_words(.nearest.as_deref()))]
@@ -68,9 +68,9 @@ pub enum ConfigError {
 impl Config {
     /// Reads `path`, then lets `ROLLCALL_*` variables override it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        let text = fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
             path: path.display().to_string(),
-            source,
+            error,
         })?;
         Self::extract(Figment::from(Toml::string(&text)).merge(overrides()))
     }

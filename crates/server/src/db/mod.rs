@@ -68,12 +68,12 @@ struct Inner {
 #[derive(Debug, Error)]
 pub enum DbError {
     /// The folder or the file cannot be made or opened.
-    #[error("the database file {path} cannot be opened: {source}")]
+    #[error("the database file {path} cannot be opened: {error}")]
     File {
         /// The file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The URL names no database that can be used.
     #[error("database.url: {0}")]

@@ -18,9 +18,9 @@ use crate::config::Config;
 /// its `-wal` and `-shm` inherit the file's mode.
 pub(super) fn place(config: &Config) -> Result<SqliteConnectOptions, DbError> {
     let path = file_of(config);
-    make_private(&path, &config.data_dir).map_err(|source| DbError::File {
+    make_private(&path, &config.data_dir).map_err(|error| DbError::File {
         path: path.display().to_string(),
-        source,
+        error,
     })?;
     Ok(SqliteConnectOptions::new()
         .filename(path)
