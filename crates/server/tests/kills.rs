@@ -56,6 +56,11 @@ async fn no_acknowledged_update_is_lost_by_kills_on_mariadb() {
     survives(Kind::MariaDb, 12, 6).await;
 }
 
+#[tokio::test]
+async fn no_acknowledged_update_is_lost_by_kills_on_mysql() {
+    survives(Kind::MySql, 12, 7).await;
+}
+
 async fn survives(kind: Kind, kills: usize, seed: u64) {
     let databases = Database::start(kind).await;
     let dir = tempfile::tempdir().unwrap();
