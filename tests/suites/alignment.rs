@@ -206,10 +206,7 @@ async fn a_cut_manager_link_makes_everybody_unknown_with_its_age_until_it_is_bac
     let _agent = scene.signed_in("1001").await;
     scene.server.ami().cut();
     for extension in ["1001", "1002"] {
-        let unknown = scene
-            .board
-            .shows(extension, "Unknown", Duration::from_secs(2))
-            .await;
+        let unknown = scene.board.shows(extension, "Unknown", PROMPTLY).await;
         let ami = &unknown["sources"]["ami"];
         assert!(
             ami["ok"] == false && ami["asOf"].as_u64().is_some(),

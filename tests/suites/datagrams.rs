@@ -12,6 +12,7 @@ use rollcall_e2e::FarEnd;
 use rollcall_e2e::far_end::{Registered, fresh, pcmu_packet};
 use rollcall_e2e::phone::{Phone, Running};
 use rollcall_e2e::sound::{Voice, folder};
+use rollcall_e2e::waiting::PROMPTLY;
 
 const SEED: u64 = 0x0526;
 /// What a UDP datagram over IPv4 can carry.
@@ -70,10 +71,7 @@ async fn nothing_at_the_sip_port_harms_the_call_that_is_up_or_rings() {
     assert_eq!(phone.count("incoming"), 1, "nothing rang");
     assert_eq!(phone.count("ended"), 0, "the call is up");
     registrar.rtp(Duration::ZERO);
-    assert!(
-        !registrar.rtp(Duration::from_secs(1)).is_empty(),
-        "and sounds"
-    );
+    assert!(!registrar.rtp(PROMPTLY).is_empty(), "and sounds");
     registrar.hang_up(&call);
     lives_on(registrar, phone, &us).await;
 }
@@ -172,10 +170,7 @@ fn hurl(from: &FarEnd, datagrams: &[Vec<u8>], registrar: &FarEnd, us: &Registere
 /// One more call, and an orderly end without a panic on any thread.
 async fn lives_on(registrar: FarEnd, mut phone: Running, us: &Registered) {
     let call = registrar.call(us);
-    assert!(
-        !registrar.rtp(Duration::from_secs(1)).is_empty(),
-        "a new call sounds"
-    );
+    assert!(!registrar.rtp(PROMPTLY).is_empty(), "a new call sounds");
     registrar.hang_up(&call);
     assert!(phone.program.terminate().await.success());
     let said = format!("{:?}", phone.program);
