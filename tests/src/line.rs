@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::far_end::{FarEnd, Registered, loudness};
 use crate::phone::{Phone, Running};
 use crate::pulse::Pulse;
@@ -107,6 +109,25 @@ impl Line {
             match is("microphone", microphone) && is("speaker", speaker) {
                 true => Ok(()),
                 false => Err(format!("{last:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// Waits until it is said that the loudspeaker of this name is gone: as a problem, or, where the sound server stands
+    /// another one in before the stream to it breaks, as a change of devices.
+    pub async fn misses_its_speaker(&self, name: &str) {
+        eventually("the loudspeaker is missed", SLOWLY, async || {
+            let events = self.phone.program.events();
+            let changed = |event: &Value| {
+                event["event"] == "audio_devices"
+                    && !event["speaker"].is_null()
+                    && event["speaker"] != name
+            };
+            let missed = |event: &Value| event["event"] == "audio_problem" || changed(event);
+            match events.iter().any(missed) {
+                true => Ok(()),
+                false => Err(format!("{} events", events.len())),
             }
         })
         .await;

@@ -26,7 +26,7 @@ async fn microphone_and_loudspeaker_may_be_pulled_out_and_put_back_during_a_call
     drop(speaking);
 
     pulse.unplug_speaker().await;
-    line.phone.event("audio_problem").await;
+    line.misses_its_speaker("spk").await;
     pulse.plug_speaker_in().await;
     line.works(true, true).await;
     never_paused(&mut line);
