@@ -2,9 +2,10 @@
 //!
 //! cargo-deny checks the same and more where it can be had; this holds everywhere.
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use rollcall_e2e::surroundings::repository;
 use toml::{Table, Value};
 
@@ -65,6 +66,66 @@ fn nothing_banned_is_linked_and_nothing_comes_from_elsewhere() {
         .map(|package| format!("{} from {:?}", package.name, package.source))
         .collect();
     assert!(foreign.is_empty(), "{foreign:#?}");
+}
+
+#[test]
+fn the_server_needs_no_window_no_sound_and_no_page() {
+    let metadata = metadata();
+    let linked = built_for(&metadata, "rollcall-server");
+    assert!(linked.contains(&"axum") && linked.contains(&"libsqlite3-sys"));
+    let of_the_app = [
+        "tauri",
+        "tauri-build",
+        "wry",
+        "webkit2gtk-sys",
+        "gtk-sys",
+        "cpal",
+        "alsa-sys",
+        "opusic-sys",
+        "rollcall-audio",
+        "rollcall-media",
+    ];
+    let needed: Vec<&str> = of_the_app
+        .into_iter()
+        .filter(|name| linked.contains(name))
+        .collect();
+    assert!(needed.is_empty(), "{needed:?}");
+    // The words are right: the app is found to need them.
+    let linked = built_for(&metadata, "rollcall");
+    let unknown: Vec<&str> = of_the_app
+        .into_iter()
+        .filter(|name| !linked.contains(name))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// The names of all that a package of ours is built from, its tests' own needs left out.
+fn built_for<'a>(metadata: &'a Metadata, package: &str) -> Vec<&'a str> {
+    let nodes = &metadata.resolve.as_ref().expect("a resolved graph").nodes;
+    let root = metadata
+        .packages
+        .iter()
+        .find(|found| found.name.as_str() == package)
+        .unwrap_or_else(|| panic!("there is no {package}"));
+    let mut seen = BTreeSet::from([&root.id]);
+    let mut open = vec![&root.id];
+    while let Some(id) = open.pop() {
+        let node = nodes.iter().find(|node| node.id == *id);
+        for dependency in node.map(|node| &node.deps).into_iter().flatten() {
+            let kinds = &dependency.dep_kinds;
+            let only_for_tests = kinds
+                .iter()
+                .all(|kind| kind.kind == DependencyKind::Development);
+            if !only_for_tests && seen.insert(&dependency.pkg) {
+                open.push(&dependency.pkg);
+            }
+        }
+    }
+    let names = metadata.packages.iter();
+    names
+        .filter(|found| seen.contains(&found.id))
+        .map(|found| found.name.as_str())
+        .collect()
 }
 
 /// Whether one side of every `OR` within every `AND` is allowed; `/` is how older crates write `OR`.
