@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Slot;
 use super::conclude::{CALLS_MAY_DISAGREE, EXPIRY_LEAD};
 use super::throttle::Throttle;
-use crate::agent::Held;
+use crate::agent::{ContactRecord, Held};
 use crate::board::{AgentView, BoardStatus, LeaseView, ReasonCode};
 use crate::config::Config;
 use crate::contact::{Claim, ContactStatus};
@@ -60,6 +60,8 @@ impl Slot {
         for record in self.agent.contacts.values() {
             if record.forged {
                 marks.insert(record.contact.id.clone(), EvictReason::Forged);
+            } else if self.is_orphan(record) {
+                marks.insert(record.contact.id.clone(), EvictReason::AppLost);
             } else if config.evict_unmanaged && nobody && record.contact.device().is_none() {
                 marks.insert(record.contact.id.clone(), EvictReason::Unmanaged);
             }
@@ -71,6 +73,15 @@ impl Slot {
             let since = record.evict.map_or(now.monotonic, |(since, _)| since);
             record.evict = marks.get(id).map(|why| (since, *why));
         }
+    }
+
+    /// The contact of an app that nobody is signed in with, and that does not answer: an Asterisk that crashed has it
+    /// again, and what we knew of it went with its row. An app signs in before it registers, so none is waited for.
+    fn is_orphan(&self, record: &ContactRecord) -> bool {
+        self.agent.known
+            && record.contact.device().is_some()
+            && record.contact.status == ContactStatus::Unreachable
+            && self.agent.owner(record).is_none()
     }
 
     pub(super) fn ask_qualify(

@@ -317,6 +317,61 @@ fn s08_a_contact_of_an_ended_session_that_a_crashed_asterisk_has_again_is_evicte
 }
 
 #[test]
+fn s08_a_contact_that_a_crashed_asterisk_has_again_is_evicted_by_a_server_that_was_restarted_too() {
+    // What the old server still heard of Asterisk's return.
+    for heard in ["nothing", "an event", "the lists"] {
+        let mut house = with(Config::default());
+        let id = house.log_in("1001", "s1", "d1");
+        let kept = house.contacts.get(&id).cloned().unwrap();
+        house.unregister(&id);
+        house.logout("s1");
+        house.pass_seconds(1);
+        house.ami_lost();
+        house.contacts.insert(id.clone(), kept.clone());
+        match heard {
+            "an event" => house.contact_event("1001", &kept.uri, ContactStatus::NonQualified),
+            "the lists" => house.ami_up(),
+            _ => {}
+        }
+        house.pass(Duration::from_millis(100));
+        assert_eq!(house.row_statuses("1001"), ["Expired"], "heard {heard}");
+        let mut house = house.restarted(Config::default());
+        house.ami_up();
+        house.pass_seconds(30);
+        assert_eq!(
+            house.evictions(),
+            [(id, EvictReason::LoggedOut)],
+            "heard {heard}"
+        );
+    }
+}
+
+#[test]
+fn s08_an_apps_contact_that_nobody_remembers_is_evicted_once_it_does_not_answer() {
+    let mut house = with(Config::default());
+    let first = house.log_in("1001", "s1", "d1");
+    let kept = house.contacts.get(&first).cloned().unwrap();
+    house.unregister(&first);
+    house.logout("s1");
+    // Another device's contact takes the place of its row.
+    let second = house.log_in("1001", "s2", "d2");
+    house.unregister(&second);
+    house.logout("s2");
+    house.pass_seconds(1);
+    let mut house = house.restarted(Config::default());
+    house.contacts.insert(first.clone(), kept);
+    house.ami_up();
+    house.pass_seconds(60);
+    assert!(
+        house.evictions().is_empty(),
+        "it may be somebody's who answers"
+    );
+    house.qualified(&first, ContactStatus::Unreachable);
+    house.pass_seconds(10);
+    assert_eq!(house.evictions(), [(first, EvictReason::AppLost)]);
+}
+
+#[test]
 fn s08_an_eviction_that_died_with_asterisk_is_asked_for_again_at_its_return() {
     let mut house = with(Config::default());
     let id = house.log_in("1001", "s1", "d1");
