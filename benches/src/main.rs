@@ -32,7 +32,8 @@ rollcall-bench attacks                           what attackers get of the serve
 rollcall-bench media [--rounds N]                CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
 rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
 rollcall-bench devices [--rounds N]              what a change of devices does to the packets of a call
-rollcall-bench paths [--seed N]                  PESQ through Asterisk over a lossy line, beside baresip; a quarter of an hour
+rollcall-bench paths [--seed N] [--loss N]       PESQ through Asterisk over a lossy line, beside baresip; a quarter of an hour,
+                                                 or only at that percentage
 rollcall-bench pauses [--seed N]                 what is sent while nobody speaks, by the noise of the room
 rollcall-bench processing [--seed N]             echo, and who speaks at the same time, in a synthetic room
 rollcall-bench soak [--hours N] [--seed N]       a day of calls on virtual time, and what memory it takes
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         Some("quality") => quality::measure(options.seed),
         Some("media") => both().and_then(|phones| load::measure(&phones, options.rounds)),
         Some("devices") => devices::measure(options.rounds),
-        Some("paths") => paths::measure(options.seed),
+        Some("paths") => paths::measure(options.seed, options.loss),
         Some("pauses") => quality::pauses::measure(options.seed),
         Some("processing") => quality::echo::measure(options.seed),
         Some("soak") => soak::measure(options.seed, options.hours),
@@ -80,6 +81,8 @@ struct Options {
     rounds: usize,
     seed: u64,
     hours: usize,
+    /// Percent; all there are where none is named.
+    loss: Option<u64>,
 }
 
 fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
@@ -87,6 +90,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
         rounds: FEWEST_ROUNDS,
         seed: 1,
         hours: 24,
+        loss: None,
     };
     while let Some(word) = words.next() {
         let number = words
@@ -96,6 +100,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
         match word.as_str() {
             "--rounds" => options.rounds = usize::try_from(number).map_err(|_| USAGE)?,
             "--seed" => options.seed = number,
+            "--loss" => options.loss = Some(number),
             "--hours" => options.hours = usize::try_from(number).map_err(|_| USAGE)?,
             _ => return Err(USAGE.to_owned()),
         }

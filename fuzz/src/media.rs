@@ -232,7 +232,11 @@ pub fn jitter(start: Instant, data: &[u8]) {
                     last = packet.sequence;
                     let waited = now.saturating_duration_since(packet.arrived);
                     assert!(waited <= Duration::from_millis(longest), "{waited:?}");
-                    packet.duration - if pace == Pace::Shorter { 40 } else { 0 }
+                    packet.duration
+                        - match pace {
+                            Pace::Shorter { most, .. } => most.min(40),
+                            _ => 0,
+                        }
                 }
                 Next::Lost { duration, .. } | Next::Starved { duration } => {
                     assert!(duration > 0);

@@ -85,8 +85,8 @@ struct Heard {
     score: Score,
 }
 
-/// Prints the table.
-pub(crate) fn measure(seed: u64) -> Result<()> {
+/// Prints the table, or only its rows of `loss` percent.
+pub(crate) fn measure(seed: u64, loss: Option<u64>) -> Result<()> {
     let speech = Speech::read()?;
     println!(
         "PESQ of {} prompts through Asterisk 22, {:.0} s a call, seed {seed}; wide band, narrow band where the callee has PCMU\n",
@@ -107,7 +107,8 @@ pub(crate) fn measure(seed: u64) -> Result<()> {
         ..Settings::default()
     };
     let asterisk = runtime.block_on(Asterisk::start(settings));
-    for weather in WEATHERS {
+    let wanted = |weather: &Weather| loss.is_none_or(|percent| weather.is_of(percent));
+    for weather in WEATHERS.into_iter().filter(wanted) {
         let place = Place::new(&asterisk, &speech, weather, seed)?;
         let calls = CALLS.map(|call| place.call(call));
         let [one, two, three] = calls;

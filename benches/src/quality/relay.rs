@@ -29,6 +29,11 @@ impl Weather {
         Weather { loss, bursts: true }
     }
 
+    /// Whether so many packets in a hundred are lost.
+    pub(crate) fn is_of(self, percent: u64) -> bool {
+        (100.0 * self.loss).round() as u64 == percent
+    }
+
     /// For each packet, whether it is lost; the same for the same seed.
     pub(crate) fn lost(self, seed: u64) -> impl Iterator<Item = bool> {
         let mut random = StdRng::seed_from_u64(seed);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::buffer::{Order, PacketBuffer};
-use super::decide::{Decider, Situation};
+use super::decide::{Decider, Situation, Wish};
 use super::delay::DelayEstimate;
 use super::repair::Repair;
 use super::{Inserted, JitterBuffer, Losses, Next, Pace, Packet};
@@ -214,7 +214,14 @@ impl AdaptiveJitterBuffer {
                 .first()
                 .is_some_and(|next| next.sequence == packet.sequence.saturating_add(1)),
         };
-        self.decider.pace(now, situation)
+        match self.decider.pace(now, situation) {
+            Wish::Even => Pace::Even,
+            Wish::Shorter { most, anywhere } => Pace::Shorter {
+                most: self.ticks(Duration::from_micros(most.unsigned_abs())) as u32,
+                anywhere,
+            },
+            Wish::Longer { anywhere } => Pace::Longer { anywhere },
+        }
     }
 
     /// Nothing is here, but the stretch has not ended yet.

@@ -103,9 +103,17 @@ pub enum Pace {
     /// As it is.
     Even,
     /// Shorter, where that does no harm: too much waits.
-    Shorter,
+    Shorter {
+        /// Ticks that may go at most: with more, what comes next would be needed before it is here.
+        most: u32,
+        /// Also while somebody speaks.
+        anywhere: bool,
+    },
     /// Longer, where that does no harm: packets come close to being late.
-    Longer,
+    Longer {
+        /// Also while somebody speaks.
+        anywhere: bool,
+    },
 }
 
 /// What the buffer itself had to give up, and how deep it is.

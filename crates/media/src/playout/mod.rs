@@ -21,6 +21,8 @@ use stretch::Stretcher;
 #[derive(Debug)]
 pub(crate) struct Playout {
     rate: u32,
+    /// What the jitter buffer's ticks are counted at.
+    clock_rate: u32,
     merger: Merger,
     stretcher: Stretcher,
     upsampler: Upsampler,
@@ -37,10 +39,11 @@ pub(crate) struct Stretched {
 }
 
 impl Playout {
-    /// For sound decoded at `rate` hertz, which divides 48 kHz.
-    pub(crate) fn new(rate: u32) -> Playout {
+    /// For sound decoded at `rate` hertz, which divides 48 kHz, of a codec whose RTP clock runs at `clock_rate`.
+    pub(crate) fn new(rate: u32, clock_rate: u32) -> Playout {
         Playout {
             rate,
+            clock_rate,
             merger: Merger::new(rate),
             stretcher: Stretcher::new(rate),
             upsampler: Upsampler::from(rate),
@@ -55,14 +58,19 @@ impl Playout {
         if joins {
             self.merger.merge(samples);
         }
+        self.stretcher.hear(samples);
         let factor = u64::from(SAMPLE_RATE / self.rate);
         match pace {
             Pace::Even => {}
-            Pace::Shorter => {
-                self.stretched.removed += self.stretcher.shorten(samples) as u64 * factor;
+            Pace::Shorter { most, anywhere } => {
+                let most =
+                    u64::from(most) * u64::from(self.rate) / u64::from(self.clock_rate.max(1));
+                let removed = self.stretcher.shorten(samples, most as usize, anywhere);
+                self.stretched.removed += removed as u64 * factor;
             }
-            Pace::Longer => {
-                self.stretched.added += self.stretcher.lengthen(samples) as u64 * factor;
+            Pace::Longer { anywhere } => {
+                let added = self.stretcher.lengthen(samples, anywhere);
+                self.stretched.added += added as u64 * factor;
             }
         }
         self.append(samples);

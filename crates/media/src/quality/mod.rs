@@ -53,6 +53,12 @@ pub struct Received {
     pub burst_density: f64,
     /// Mean length of such a burst; `None` when there was none.
     pub burst: Option<Duration>,
+    /// Sound that was left out so as to play sooner.
+    pub left_out: Duration,
+    /// Sound that was put in so as to play later.
+    pub put_in: Duration,
+    /// Frames of 20 ms that were made up because nothing had come when something was due.
+    pub starved: u64,
 }
 
 /// What the other side says of what we sent.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{Config, Session, Transmit};
+use crate::SAMPLE_RATE;
 use crate::codec::Codec;
 use crate::quality::{Monitor, Quality, Snapshot};
 use crate::rtcp::{self, Arrived, Control, Reception, SenderInfo};
@@ -164,6 +165,11 @@ impl Session {
             .bursts()
             .lengths()
             .map(|(packets, _)| FRAME_TIME.mul_f64(packets));
+        let time =
+            |samples: u64| Duration::from_micros(samples * 1_000 / u64::from(SAMPLE_RATE / 1_000));
+        record.received.left_out = time(counters.shortened);
+        record.received.put_in = time(counters.lengthened);
+        record.received.starved = counters.starved;
         record.sent.packets = counters.sent;
         let remote = control.remote();
         if remote.reports > 0 && counters.sent > 0 {

@@ -42,7 +42,7 @@ impl Receiving {
             codec,
             decoder: codec.decoder()?,
             jitter,
-            playout: Playout::new(codec.sample_rate()),
+            playout: Playout::new(codec.sample_rate(), codec.clock_rate()),
             ssrc: None,
             sequences: SequenceExtender::default(),
             timestamps: TimestampExtender::default(),

@@ -13,6 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 use super::CallDevices;
+use super::clock::MediaClock;
 use crate::ports::MediaSockets;
 
 /// Larger than any RTP packet we expect on Ethernet.
@@ -24,6 +25,7 @@ const RECOVERY: Duration = Duration::from_millis(20);
 pub(super) struct Line {
     session: Rc<RefCell<Session>>,
     sockets: Sockets,
+    clock: MediaClock,
     /// What came from the other side in this turn.
     pub(super) heard: Vec<f32>,
     pub(super) devices: CallDevices,
@@ -38,13 +40,18 @@ struct Sockets {
 
 impl Sockets {
     /// Belongs to a `LocalSet`.
-    fn open(sockets: MediaSockets, session: &Rc<RefCell<Session>>) -> Result<Sockets, String> {
+    fn open(
+        sockets: MediaSockets,
+        session: &Rc<RefCell<Session>>,
+        clock: &MediaClock,
+    ) -> Result<Sockets, String> {
         let socket = |socket| UdpSocket::from_std(socket).map(Rc::new);
         let rtp = socket(sockets.rtp).map_err(|error| error.to_string())?;
         // Without reports a call is still a call.
         let rtcp = sockets.rtcp.and_then(|rtcp| socket(rtcp).ok());
         let read = |socket: &Rc<UdpSocket>, take: Take| {
-            tokio::task::spawn_local(read(Rc::clone(socket), Rc::clone(session), take))
+            let (socket, session) = (Rc::clone(socket), Rc::clone(session));
+            tokio::task::spawn_local(read(socket, session, clock.clone(), take))
         };
         let mut readers = vec![read(&rtp, Session::handle_packet)];
         readers.extend(
@@ -65,14 +72,19 @@ impl Drop for Sockets {
 
 impl Line {
     /// Let a call's sound flow. Belongs to a `LocalSet`.
-    pub(super) fn open(sockets: MediaSockets, negotiated: Negotiated) -> Result<Line, String> {
+    pub(super) fn open(
+        sockets: MediaSockets,
+        negotiated: Negotiated,
+        clock: MediaClock,
+    ) -> Result<Line, String> {
         let config = Config::new(negotiated, &mut rand::rng());
         let session = Session::new(config).map_err(|error| error.to_string())?;
         let session = Rc::new(RefCell::new(session));
-        let sockets = Sockets::open(sockets, &session)?;
+        let sockets = Sockets::open(sockets, &session, &clock)?;
         Ok(Line {
             session,
             sockets,
+            clock,
             heard: vec![0.0; FRAME],
             devices: CallDevices::default(),
         })
@@ -80,7 +92,7 @@ impl Line {
 
     /// Goes on with other sockets; what was on its way to the old ones is lost.
     pub(super) fn rebind(&mut self, sockets: MediaSockets) -> Result<(), String> {
-        self.sockets = Sockets::open(sockets, &self.session)?;
+        self.sockets = Sockets::open(sockets, &self.session, &self.clock)?;
         Ok(())
     }
 
@@ -89,8 +101,8 @@ impl Line {
     }
 
     /// Takes what is due to be heard into [`Line::heard`].
-    pub(super) fn play(&mut self, now: Instant) {
-        self.session.borrow_mut().play_frame(now, &mut self.heard);
+    pub(super) fn play(&mut self, due: Instant) {
+        self.session.borrow_mut().play_frame(due, &mut self.heard);
     }
 
     /// Sends 20 ms of what was spoken, and the report that is due.
@@ -131,13 +143,14 @@ fn put(socket: &UdpSocket, transmit: Transmit<'_>) {
 type Take = fn(&mut Session, Instant, SocketAddr, &[u8]);
 
 /// Feeds a session with what a socket receives.
-async fn read(socket: Rc<UdpSocket>, session: Rc<RefCell<Session>>, take: Take) {
+async fn read(socket: Rc<UdpSocket>, session: Rc<RefCell<Session>>, clock: MediaClock, take: Take) {
     let mut packet = vec![0; MAX_PACKET];
     loop {
         match socket.recv_from(&mut packet).await {
             Ok((length, from)) => {
                 let bytes = packet.get(..length).unwrap_or_default();
-                take(&mut session.borrow_mut(), Instant::now(), from, bytes);
+                let arrived = clock.arrival(Instant::now());
+                take(&mut session.borrow_mut(), arrived, from, bytes);
             }
             // ICMP errors surface here; the next packet may be fine.
             Err(error) => {

@@ -9,6 +9,7 @@
 //! It owns the devices and the sessions; it knows nothing of SIP. A device that is slow to open does not stop the
 //! tick, for it opens on a thread of its own.
 
+mod clock;
 mod devices;
 mod line;
 mod mix;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rollcall_audio::{AudioChoice, Processor};
 use rollcall_media::FRAME;
@@ -14,16 +14,13 @@ use rollcall_media::tone::{Region, Tone, ToneGenerator};
 use rollcall_sip::CallId;
 use tokio::sync::mpsc;
 
+use super::clock::MediaClock;
 use super::devices::Devices;
 use super::line::Line;
 use super::mix::without_own;
 use super::{Cue, Pulse, SoundCommand, SoundReport};
 use crate::ports::MediaSockets;
 use crate::{CallRef, RtpRefusals};
-
-const TICK: Duration = Duration::from_millis(20);
-/// Later than this, missed ticks are skipped rather than caught up with.
-const MAX_LAG: Duration = Duration::from_millis(200);
 
 /// Everything the media thread owns.
 pub(super) struct Thread {
@@ -40,7 +37,7 @@ pub(super) struct Thread {
     joined: bool,
     /// What the calls that are over refused.
     refused: RtpRefusals,
-    next_tick: Instant,
+    clock: MediaClock,
     /// The sum of what all calls say.
     heard: Vec<f32>,
     mixed: Vec<f32>,
@@ -68,7 +65,7 @@ impl Thread {
             muted_speech: MutedSpeech::default(),
             joined: false,
             refused: RtpRefusals::default(),
-            next_tick: Instant::now(),
+            clock: MediaClock::new(Instant::now()),
             heard: vec![0.0; FRAME],
             mixed: vec![0.0; FRAME],
             toned: vec![0.0; FRAME],
@@ -82,7 +79,11 @@ impl Thread {
         loop {
             tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(self.next_tick.into()) => self.tick(Instant::now()),
+                () = tokio::time::sleep_until(self.clock.due().into()) => {
+                    // What has come is read before it is needed.
+                    tokio::task::yield_now().await;
+                    self.tick(Instant::now());
+                }
                 command = commands.recv() => match command {
                     Some(SoundCommand::Quit) | None => return,
                     Some(command) => self.obey(command),
@@ -127,12 +128,12 @@ impl Thread {
     }
 
     fn start(&mut self, call: CallId, sockets: MediaSockets, negotiated: Negotiated) {
-        match Line::open(sockets, negotiated) {
+        match Line::open(sockets, negotiated, self.clock.clone()) {
             Ok(mut line) => {
                 if self.lines.is_empty() {
                     self.forget_room();
                     // The first packet leaves now, not up to a tick later.
-                    self.next_tick = Instant::now();
+                    self.clock.begin(Instant::now());
                 }
                 line.devices.note(self.devices.in_use());
                 self.lines.insert(call, line);
@@ -169,10 +170,7 @@ impl Thread {
     }
 
     fn tick(&mut self, now: Instant) {
-        self.next_tick += TICK;
-        if now.saturating_duration_since(self.next_tick) > MAX_LAG {
-            self.next_tick = now + TICK;
-        }
+        let due = self.clock.turn(now);
         self.pulse.turn(now);
         self.look_after_devices(now);
         // WAV files and loopback hold a call's sound and nothing else; devices are always kept moving, so that
@@ -180,7 +178,7 @@ impl Thread {
         if self.lines.is_empty() && !self.devices.are_real() {
             return;
         }
-        self.hear(now);
+        self.hear(due);
         self.tell_events();
         self.devices.play(&self.mixed);
         self.devices.capture(&mut self.spoken);
@@ -213,13 +211,13 @@ impl Thread {
         }
     }
 
-    /// Mixes what all calls and our own tone sound like now.
-    fn hear(&mut self, now: Instant) {
+    /// Mixes what all calls and our own tone sound like when it is `due`.
+    fn hear(&mut self, due: Instant) {
         self.mixed.fill(0.0);
         self.play_tone();
         self.heard.fill(0.0);
         for line in self.lines.values_mut() {
-            line.play(now);
+            line.play(due);
             for (sum, heard) in self.heard.iter_mut().zip(&line.heard) {
                 *sum += heard;
             }

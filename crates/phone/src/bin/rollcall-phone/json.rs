@@ -228,6 +228,7 @@ fn quality_object(call: CallRef, quality: &Quality) -> Value {
             "jitter": received.jitter.map(|jitter| seconds(jitter.last)),
             "most_jitter": received.jitter.map(|jitter| seconds(jitter.most)),
             "burst_density": received.burst_density, "burst": received.burst.map(seconds),
+            "left_out": seconds(received.left_out), "put_in": seconds(received.put_in), "starved": received.starved,
         },
         "sent": {
             "packets": sent.packets, "loss": sent.loss, "jitter": sent.jitter.map(seconds), "mos": sent.mos,
