@@ -4,6 +4,7 @@ use rollcall_e2e::Asterisk;
 use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::{Phone, Running};
 use rollcall_e2e::sound::{Voice, folder};
+use rollcall_e2e::waiting::PROMPTLY;
 
 /// The registered phone of 1001, which is told what to watch.
 async fn watching(asterisk: &Asterisk, subject: &str) -> Running {
@@ -14,8 +15,18 @@ async fn watching(asterisk: &Asterisk, subject: &str) -> Running {
     phone
 }
 
+/// The identity of the only message in a mailbox.
+fn message_of(asterisk: &Asterisk, mailbox: &str) -> String {
+    let inbox = format!("spool/voicemail/default/{mailbox}/INBOX/msg0000.txt");
+    let told = std::fs::read_to_string(asterisk.folder().join(&inbox));
+    let told = told.unwrap_or_else(|error| panic!("{inbox}: {error}"));
+    let mut lines = told.lines();
+    let id = lines.find_map(|line| line.strip_prefix("msg_id="));
+    id.unwrap_or_else(|| panic!("{told}")).to_owned()
+}
+
 #[tokio::test]
-async fn a_message_that_is_left_lights_the_lamp() {
+async fn a_message_that_is_left_lights_the_lamp_until_it_is_deleted() {
     let asterisk = Asterisk::start(Settings {
         voicemail: true,
         ..Settings::default()
@@ -41,6 +52,19 @@ async fn a_message_that_is_left_lights_the_lamp() {
         .event_where("voicemail", |event| event["waiting"] == true)
         .await;
     assert_eq!((&lit["new"], &lit["old"]), (&1.into(), &0.into()), "{lit}");
+    let message = message_of(&asterisk, "1001");
+    let done = asterisk
+        .rx(&format!("voicemail remove 1001 default INBOX {message}"))
+        .await;
+    rollcall_e2e::eventually("the lamp is out", PROMPTLY, async || {
+        let events = phone.program.events();
+        let lamp = events.iter().rfind(|event| event["event"] == "voicemail");
+        match lamp {
+            Some(out) if out["waiting"] == false && out["new"] == 0 => Ok(()),
+            other => Err(format!("{other:?}; Asterisk: {done}")),
+        }
+    })
+    .await;
     phone.tell("unsubscribe voicemail");
     let ended = phone.event("subscription_ended").await;
     assert_eq!(ended["subject"], "voicemail", "{ended}");
@@ -70,18 +94,14 @@ async fn a_speed_dial_shows_whether_its_line_is_idle_ringing_or_busy() {
     shows(&phone, "busy").await;
     let before = phone.count("presence");
     caller.tell("hangup");
-    rollcall_e2e::eventually(
-        "the line is shown as idle again",
-        rollcall_e2e::waiting::PROMPTLY,
-        async || {
-            let events = phone.program.events();
-            let news = events.iter().filter(|event| event["event"] == "presence");
-            match news.skip(before).last() {
-                Some(last) if last["activity"] == "idle" => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        },
-    )
+    rollcall_e2e::eventually("the line is shown as idle again", PROMPTLY, async || {
+        let events = phone.program.events();
+        let news = events.iter().filter(|event| event["event"] == "presence");
+        match news.skip(before).last() {
+            Some(last) if last["activity"] == "idle" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
     .await;
     phone.tell("quit");
     phone.event("subscription_ended").await;

@@ -111,6 +111,36 @@ async fn an_agent_whose_server_says_tls_and_whose_word_counts_is_available_over_
 }
 
 #[tokio::test]
+async fn an_agent_who_names_the_authority_is_available_over_tls_and_without_it_says_why_not() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let options = Options {
+        registrar: Some((asterisk.sip_over_tls(), "tls")),
+        ..Options::default()
+    };
+    let scene = Scene::beside(asterisk, options).await;
+    let stranger = Agent::new("1002").start(&scene.server);
+    let certificate = scene.asterisk.certificate();
+    let agent = Agent::new("1001").with(["--sip-ca".into(), certificate.into_os_string()]);
+    let _agent = agent.start(&scene.server);
+    scene.all_say_available("1001").await;
+    eventually(
+        "what is not trusted is named",
+        PROMPTLY,
+        async || match stranger.events() {
+            told if told
+                .iter()
+                .any(|event| event.to_string().contains("secure connection failed")) =>
+            {
+                Ok(())
+            }
+            told => Err(format!("{told:?}")),
+        },
+    )
+    .await;
+    assert_eq!(scene.asterisk.contacts("1002").await, []);
+}
+
+#[tokio::test]
 async fn a_phone_answers_asterisks_challenge_by_sha_256() {
     let asterisk = Asterisk::start(Settings {
         auth: "supported_algorithms_uas = SHA-256".to_owned(),

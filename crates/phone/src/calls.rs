@@ -16,7 +16,7 @@ use crate::hold::Hold;
 use crate::info;
 use crate::ports::MediaSockets;
 use crate::sound::{Cue, SoundCommand};
-use crate::{CallEnd, CallRef, EndKind, PhoneEvent, Target};
+use crate::{CallEnd, CallRef, Codec, EndKind, PhoneEvent, Target};
 
 /// The calls of an engine by both of their names.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ pub(crate) struct Line {
     pub(crate) hold: Hold,
     /// What we would describe now is not what the other side was told: our address is another one, or our offer was void.
     pub(crate) untold: bool,
+    /// The offer that came with the call.
+    invited: Bytes,
     /// Our SDP for the 200, made when the call came in.
     prepared: Bytes,
     /// We offered in a 200 and the answer comes with ACK.
@@ -46,7 +48,7 @@ pub(crate) struct Line {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(crate) enum Phase {
     Incoming,
     Dialing,
     Ringing,
@@ -69,10 +71,9 @@ impl Lines {
         (phase == Phase::Answered).then_some(id)
     }
 
-    pub(crate) fn all_answered(&self) -> Vec<CallId> {
-        let answered = self.lines.iter();
-        let answered = answered.filter(|(_, line)| line.phase == Phase::Answered);
-        answered.map(|(id, _)| *id).collect()
+    pub(crate) fn all(&self) -> Vec<(CallId, Phase)> {
+        let lines = self.lines.iter();
+        lines.map(|(id, line)| (*id, line.phase)).collect()
     }
 
     pub(crate) fn insert_dialing(
@@ -264,20 +265,10 @@ impl Driver {
             return link.ua.reject(Instant::now(), id, 503);
         };
         let mut line = Line::new(CallRef::fresh(), Phase::Incoming, rtp, local);
-        if request.body.is_empty() {
-            line.prepared = sdp::offer(&line.local, &codecs, Direction::SendRecv).into();
-            line.awaits_answer = true;
-        } else {
-            match sdp::answer(&request.body, &line.local, &codecs, Direction::SendRecv) {
-                Ok((answer, negotiated)) => {
-                    line.prepared = answer.into();
-                    line.negotiated = Some(negotiated);
-                }
-                Err(error) => {
-                    tracing::info!(%error, "refused a call");
-                    return link.ua.reject(Instant::now(), id, error.status());
-                }
-            }
+        line.invited = request.body.clone().into();
+        if let Err(error) = line.prepare(&codecs) {
+            tracing::info!(%error, "refused a call");
+            return link.ua.reject(Instant::now(), id, error.status());
         }
         let call = line.call;
         self.lines.lines.insert(id, line);
@@ -533,11 +524,26 @@ impl Line {
             local,
             negotiated: None,
             encrypted: None,
+            invited: Bytes::new(),
             prepared: Bytes::new(),
             awaits_answer: false,
             hold: Hold::default(),
             untold: false,
         }
+    }
+
+    /// Makes what our 200 will say, from where we are.
+    pub(crate) fn prepare(&mut self, codecs: &[Codec]) -> Result<(), sdp::SdpError> {
+        if self.invited.is_empty() {
+            self.prepared = sdp::offer(&self.local, codecs, Direction::SendRecv).into();
+            self.awaits_answer = true;
+            return Ok(());
+        }
+        let (answer, negotiated) =
+            sdp::answer(&self.invited, &self.local, codecs, Direction::SendRecv)?;
+        self.prepared = answer.into();
+        self.negotiated = Some(negotiated);
+        Ok(())
     }
 
     pub(crate) fn is_held_by_other(&self) -> bool {

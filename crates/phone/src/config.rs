@@ -8,6 +8,8 @@ use rollcall_audio::AudioChoice;
 use rollcall_media::codec::Codec;
 use rollcall_media::srtp::Policy;
 
+use crate::Route;
+
 /// An engine's fixed settings.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -18,8 +20,10 @@ pub struct EngineConfig {
     /// Whether sound is encrypted with keys in SDP. Off by default: such keys are as safe as SIP's transport, and not
     /// every PBX takes them.
     pub srtp: Policy,
-    /// The local address of SIP and RTP. By default the one that routes to the registrar.
+    /// The local address of SIP and RTP, whatever changes. By default the one that `route` names.
     pub bind: Option<IpAddr>,
+    /// Which local address leads to the registrar; the system's routing table by default.
+    pub route: Route,
     /// Program and version in the User-Agent header; the device id follows in brackets.
     pub product: String,
     /// How often [`crate::PhoneEvent::Vitals`] comes. One second by default.
@@ -48,6 +52,7 @@ impl Default for EngineConfig {
             codecs: Codec::DEFAULT.to_vec(),
             srtp: Policy::Off,
             bind: None,
+            route: Route::of_system(),
             product: format!("Rollcall/{}", env!("CARGO_PKG_VERSION")),
             vitals_every: Duration::from_secs(1),
             max_calls: 2,

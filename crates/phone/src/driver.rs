@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::calls::Lines;
 use crate::link::{Link, Reached, Unreached, reach};
-use crate::resolve::{self, Place};
+use crate::resolve::Place;
 use crate::sound::{Sound, SoundCommand, SoundReport};
 use crate::transport::{Length, Received};
 use crate::watch::Watches;
@@ -386,7 +386,7 @@ impl Driver {
             .wanted
             .as_ref()
             .is_some_and(|wanted| !wanted.leaving && wanted.retry_at.is_none());
-        let local = resolve::local_address(link.place.address).ok();
+        let local = self.config.route.towards(link.place.address).ok();
         let moved = local.filter(|local| *local != link.local && wants);
         // Seen twice, so that an interface that flaps does not make us dance.
         if moved.is_some() && std::mem::replace(&mut self.moved_to, moved) == moved {

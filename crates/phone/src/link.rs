@@ -118,6 +118,7 @@ async fn terms(
     Ok(Terms {
         name: resolve::host(&account.registrar).unwrap_or_default(),
         bind: config.bind,
+        route: config.route.clone(),
         path: config.websocket_path.clone(),
         trust,
     })
@@ -241,7 +242,7 @@ fn take(reached: Reached, config: &EngineConfig) -> Result<(Transports, SocketAd
         Way::Datagrams(place) => {
             let local = match config.bind {
                 Some(bind) => bind,
-                None => resolve::local_address(place.address).map_err(words)?,
+                None => config.route.towards(place.address).map_err(words)?,
             };
             let socket = std::net::UdpSocket::bind((local, 0)).map_err(words)?;
             socket.set_nonblocking(true).map_err(words)?;

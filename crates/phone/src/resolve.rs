@@ -1,6 +1,6 @@
-//! From a registrar's name to the places to try, best first (RFC 3263), and to our own address towards them.
+//! From a registrar's name to the places to try, best first (RFC 3263).
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -62,17 +62,6 @@ pub(crate) async fn places(
 /// The host part of `host[:port]`, as it belongs into URIs.
 pub(crate) fn host(registrar: &str) -> Option<String> {
     split(registrar).ok().map(|(host, _)| host)
-}
-
-/// The local address that routes to the registrar; connecting a UDP socket sends nothing.
-pub(crate) fn local_address(registrar: SocketAddr) -> std::io::Result<IpAddr> {
-    let any: IpAddr = match registrar.ip() {
-        IpAddr::V4(_) => [0, 0, 0, 0].into(),
-        IpAddr::V6(_) => [0u16; 8].into(),
-    };
-    let probe = UdpSocket::bind((any, 0))?;
-    probe.connect(registrar)?;
-    Ok(probe.local_addr()?.ip())
 }
 
 async fn addresses(host: &str, port: u16, transport: Transport) -> Result<Vec<Place>, String> {

@@ -121,15 +121,25 @@ impl Dialog {
         self.peer
     }
 
+    /// The other side is there from now on.
+    pub(crate) fn set_peer(&mut self, peer: SocketAddr) {
+        self.peer = peer;
+    }
+
     /// Whether a request from `source` belongs here: right tag, right address.
     pub(crate) fn is_from_peer(&self, request: &Request, source: SocketAddr) -> bool {
+        self.is_of_peer(request) && source == self.peer
+    }
+
+    /// Whether a request belongs here by its tag, wherever it comes from.
+    pub(crate) fn is_of_peer(&self, request: &Request) -> bool {
         let tag = request
             .headers
             .from_view()
             .ok()
             .and_then(|from| from.tag())
             .unwrap_or_default();
-        tag == self.remote_tag() && source == self.peer
+        tag == self.remote_tag()
     }
 
     /// Checks and remembers the number of a request from the other side (RFC 3261 section 12.2.2).

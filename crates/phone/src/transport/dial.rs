@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use crate::Route;
 use crate::resolve::Place;
 
 /// How long connection, handshakes included, may take.
@@ -50,6 +51,8 @@ pub(crate) struct Terms {
     pub(crate) name: String,
     /// The local address to leave from.
     pub(crate) bind: Option<IpAddr>,
+    /// Which one that is where none is said.
+    pub(crate) route: Route,
     /// The path of the WebSocket.
     pub(crate) path: String,
     /// The certificates that are trusted, where the connection is a secure one.
@@ -111,7 +114,11 @@ pub(crate) fn trust(trusted: &Trusted) -> Result<ClientConfig, String> {
 
 async fn connect(place: Place, terms: &Terms) -> Result<Established, String> {
     let words = |error: io::Error| format!("{}: {error}", place.address);
-    let tcp = tcp(place.address, terms.bind).await.map_err(words)?;
+    let bind = match terms.bind {
+        Some(bind) => Some(bind),
+        None => terms.route.binding(place.address).map_err(words)?,
+    };
+    let tcp = tcp(place.address, bind).await.map_err(words)?;
     let local = tcp.local_addr().map_err(words)?;
     let wire = match place.transport {
         Transport::Udp => return Err("UDP has no connections".to_owned()),

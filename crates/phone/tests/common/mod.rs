@@ -76,7 +76,7 @@ impl Exchange {
         self.orders.send(order).expect("the exchange runs");
     }
 
-    /// The phone's SDP to [`Order::Call`] or [`Order::Change`].
+    /// The phone's SDP to [`Order::Call`] or [`Order::Change`], or what it asks that call to be changed to.
     pub(crate) fn answered_with(&self) -> String {
         self.answers.recv_timeout(PATIENCE).expect("an answer")
     }
@@ -98,6 +98,7 @@ struct Switch {
     answered: mpsc::Sender<String>,
     /// The call that has no other leg.
     lone: Option<CallId>,
+    lone_offer: Bytes,
     omit_contacts: bool,
     refuse: Option<u16>,
     silent: bool,
@@ -116,6 +117,7 @@ impl Switch {
             refused,
             answered,
             lone: None,
+            lone_offer: Bytes::new(),
             omit_contacts: false,
             refuse: None,
             silent: false,
@@ -156,7 +158,8 @@ impl Switch {
             Order::FallSilent => self.silent = true,
             Order::Call { extension, offer } => {
                 let from = NameAddr::parse("\"Front Desk\" <sip:900@exchange>").expect("readable");
-                self.lone = self.invite(&extension, from, offer.into());
+                self.lone_offer = offer.into();
+                self.lone = self.invite(&extension, from, self.lone_offer.clone());
             }
             Order::Change { offer } => {
                 let lone = self.lone.expect("a call");
@@ -195,6 +198,12 @@ impl Switch {
             }
             Event::Answered { call, sdp } => {
                 self.on_other_leg(call, |ua, other| ua.answer(now, other, sdp))
+            }
+            Event::Offer { call, sdp } if self.lone == Some(call) => {
+                let _ = self
+                    .answered
+                    .send(String::from_utf8_lossy(&sdp).into_owned());
+                self.ua.answer_offer(now, call, self.lone_offer.clone());
             }
             Event::Offer { call, sdp } => {
                 self.on_other_leg(call, |ua, other| {
@@ -240,7 +249,8 @@ impl Switch {
             self.contacts.remove(&username);
             return Reply::new(200);
         }
-        let contact = request.headers.contacts().remove(0);
+        // The one before it goes, where the phone has moved.
+        let contact = request.headers.contacts().pop().expect("a Contact");
         self.contacts
             .insert(username, (contact.uri.clone(), source));
         match self.omit_contacts {

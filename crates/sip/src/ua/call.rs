@@ -39,6 +39,10 @@ pub(super) struct Call {
     pub(super) reliable: Reliable,
     /// When an incoming call that nobody answers is refused.
     pub(super) ring_until: Option<Instant>,
+    /// The caller was told that it rings, and so knows our tag.
+    pub(super) rang: bool,
+    /// When the caller of a call that rings here is asked for, because we moved and may miss its CANCEL.
+    pub(super) asks_at: Option<Instant>,
     /// An offer of theirs that waits for our answer.
     pub(super) offered: Option<Offered>,
     /// A change of the session that we ask for.
@@ -169,6 +173,8 @@ impl Call {
             unacked: None,
             reliable: Reliable::default(),
             ring_until: None,
+            rang: false,
+            asks_at: None,
             offered: None,
             change: None,
             pauses: 0,
@@ -240,6 +246,7 @@ impl Call {
             unacked.map(|unacked| unacked.resend_at.min(unacked.give_up_at)),
             unpracked.map(|unpracked| unpracked.resend_at.min(unpracked.give_up_at)),
             self.ring_until.filter(|_| ringing),
+            self.asks_at.filter(|_| ringing),
             paused,
             session.map(SessionTimer::due),
         ]

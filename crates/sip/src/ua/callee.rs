@@ -61,8 +61,11 @@ impl UserAgent {
     pub(super) fn ring_call(&mut self, now: Instant, id: CallId, sdp: Option<Bytes>) {
         let code = if sdp.is_some() { 183 } else { 180 };
         let sdp = sdp.unwrap_or_default();
-        if let Some(call) = self.calls.get_mut(id).filter(|_| !sdp.is_empty()) {
-            call.described = sdp.clone();
+        if let Some(call) = self.calls.get_mut(id) {
+            call.rang = true;
+            if !sdp.is_empty() {
+                call.described = sdp.clone();
+            }
         }
         let reply = self.dialog_reply(code, sdp);
         self.send_provisional(now, id, reply);
@@ -150,7 +153,7 @@ impl UserAgent {
         let from_peer = call
             .dialog
             .as_ref()
-            .is_some_and(|dialog| dialog.is_from_peer(request, source));
+            .is_some_and(|dialog| self.config.is_from_peer(dialog, request, source));
         let Some(unacked) = call
             .unacked
             .take_if(|unacked| from_peer && unacked.number == number)
@@ -173,6 +176,7 @@ impl UserAgent {
             self.run_unacked(now, id);
             self.run_unpracked(now, id);
             self.run_ringing(now, id);
+            self.run_moved_ringing(now, id);
             self.run_paused_change(now, id);
             self.run_session_timer(now, id);
         }

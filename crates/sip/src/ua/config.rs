@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::message::Method;
+use crate::dialog::Dialog;
+use crate::message::{Method, Request};
 use crate::transaction::{Timers, Transport};
 
 /// A user agent's fixed settings.
@@ -39,6 +40,9 @@ pub struct Config {
     /// How often a call is refreshed so that it does not outlive its other side (RFC 4028): the interval to ask for, 90 s
     /// at least. Without it session timers are not spoken of.
     pub session_expires: Option<Duration>,
+    /// Whether the other side of a call is known by its tags alone and may come from another address than before, as the
+    /// phones of a PBX do whose network changes. What follows goes there.
+    pub follows_peers: bool,
     /// Whether a new call may take the place of one that is going on (Replaces, RFC 3891). Whoever is heard may do that
     /// to any call whose tags they know.
     pub takes_replaces: bool,
@@ -70,6 +74,7 @@ impl Config {
             max_transactions: 1_024,
             session_expires: Some(Duration::from_secs(1_800)),
             takes_replaces: true,
+            follows_peers: false,
             handed_up: Vec::new(),
         }
     }
@@ -85,6 +90,7 @@ impl Config {
             max_transactions: 65_536,
             session_expires: None,
             takes_replaces: false,
+            follows_peers: true,
             handed_up: vec![
                 Method::Register,
                 Method::Options,
@@ -92,6 +98,20 @@ impl Config {
                 Method::Message,
             ],
             ..Self::phone(local, "pbx", user_agent, seed)
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn is_from_peer(
+        &self,
+        dialog: &Dialog,
+        request: &Request,
+        source: SocketAddr,
+    ) -> bool {
+        match self.follows_peers {
+            true => dialog.is_of_peer(request),
+            false => dialog.is_from_peer(request, source),
         }
     }
 }

@@ -139,8 +139,15 @@ impl UserAgent {
         };
         let over = call.is_over();
         let dialog = call.dialog_with(&tag);
-        let dialog = dialog.filter(|dialog| dialog.is_from_peer(request, source));
-        match dialog.map(|dialog| dialog.accept_number(number)) {
+        let dialog = dialog.filter(|dialog| self.config.is_from_peer(dialog, request, source));
+        let accepted = dialog.map(|dialog| {
+            let in_order = dialog.accept_number(number);
+            if in_order {
+                dialog.set_peer(source);
+            }
+            in_order
+        });
+        match accepted {
             None => unknown,
             Some(false) => Some((500, RefusalKind::OutOfOrder)),
             Some(true) if over && request.method != Method::Bye => unknown,

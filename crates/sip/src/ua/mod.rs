@@ -12,6 +12,7 @@ mod config;
 mod event;
 mod in_dialog;
 mod inbound;
+mod moving;
 mod redirect;
 mod refusals;
 mod registering;
@@ -177,7 +178,8 @@ impl UserAgent {
 
     /// Our address is another one, or the registrar's is: a connection was made again, the network changed, another
     /// server of the same name takes over. Registers at once, with the new Contact in place of the old, and subscribes
-    /// anew. Calls that are up are yours to carry over with [`Self::reoffer`].
+    /// anew. Whoever calls us is told where it rings now. Calls that are up are yours to carry over with
+    /// [`Self::reoffer`], those that we make and nobody has answered with [`Self::call_again`].
     pub fn relocate(
         &mut self,
         now: Instant,
@@ -185,12 +187,7 @@ impl UserAgent {
         local: SocketAddr,
         registrar: SocketAddr,
     ) {
-        let before = self.contact_uri();
-        (self.config.transport, self.config.local) = (transport, local);
-        let before = Some(before).filter(|before| *before != self.contact_uri());
-        let registrar_before = self.registration.as_ref().map(|r| r.account.destination);
-        self.relocate_registration(now, registrar, before);
-        self.relocate_subscriptions(now, registrar_before, registrar);
+        self.move_to(now, transport, local, registrar);
     }
 
     /// Does what is due. Call it at [`Self::poll_timeout`]; calling early does nothing.
@@ -276,6 +273,13 @@ impl UserAgent {
     /// Calls somebody.
     pub fn invite(&mut self, now: Instant, invite: InviteRequest) -> CallId {
         self.begin_call(now, invite)
+    }
+
+    /// Makes a call of ours that nobody has answered once more, from where we are now and with this offer, and gives up
+    /// the INVITE before: its answer would go where we are no longer. The call keeps its name. False when it is answered or
+    /// over.
+    pub fn call_again(&mut self, now: Instant, call: CallId, offer: Bytes) -> bool {
+        self.make_anew(now, call, offer)
     }
 
     /// Ends a call in any state: CANCEL, BYE, or 603 to one that was not answered.

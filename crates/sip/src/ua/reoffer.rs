@@ -86,7 +86,12 @@ impl UserAgent {
             }
             return;
         }
+        let rings_here = self
+            .calls
+            .get(id)
+            .is_some_and(|call| matches!(call.state, State::Incoming { .. }));
         match code {
+            481 if rings_here => self.lose_caller(now, id),
             200..300 => self.handle_change_taken(now, id, client, response, source),
             // The other side knows of no such call any more (RFC 3261 section 14.1).
             408 | 481 => self.lose_call(now, id),
