@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rollcall_agent::{Question, When};
+use rollcall_agent::{Pause, Question, When};
 use rollcall_wire::{
     explain::Explanation,
     http::ErrorBody,
@@ -157,6 +157,20 @@ pub async fn explain<R: Runtime>(
 ) -> Answer<Explanation> {
     only(&window, DASHBOARD)?;
     desk.agent().explain(Question { extension, at }).await
+}
+
+/// Pauses an agent, or ends the pause.
+#[tauri::command]
+pub async fn pause<R: Runtime>(
+    window: WebviewWindow<R>,
+    desk: State<'_, Arc<Desk>>,
+    extension: String,
+    reason: Option<String>,
+) -> Answer {
+    if window.label() != DASHBOARD {
+        only(&window, PHONE)?;
+    }
+    desk.agent().pause(Pause { extension, reason }).await
 }
 
 fn only<R: Runtime>(window: &WebviewWindow<R>, label: &str) -> Answer {

@@ -125,6 +125,7 @@ fn own(state: &AgentState) -> OwnState {
         status,
         since: state.since,
         reasons,
+        pause: state.own.as_ref().and_then(|agent| agent.pause.clone()),
         phone: state.phone.clone(),
         server,
     }

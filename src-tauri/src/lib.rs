@@ -92,6 +92,7 @@ pub(crate) fn with_commands<R: Runtime>(builder: tauri::Builder<R>) -> tauri::Bu
         commands::open_dashboard,
         commands::take_over,
         commands::explain,
+        commands::pause,
     ])
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     KeptSession,
     day::{Answer, Command, Day, Patience, When},
-    ports::{MemoryOnly, Phone, Question, Secret, Server, SharedKeeper},
+    ports::{MemoryOnly, Pause, Phone, Question, Secret, Server, SharedKeeper},
     problem,
     real_server::RealServer,
     safe::Safe,
@@ -187,6 +187,16 @@ impl AgentHandle {
     pub async fn explain(&self, question: Question) -> Result<Explanation, ErrorBody> {
         let (answer, answered) = oneshot::channel();
         let request = Request::Explain { question, answer };
+        if self.requests.send(request).await.is_err() {
+            return Err(problem::stopping());
+        }
+        answered.await.unwrap_or_else(|_| Err(problem::stopping()))
+    }
+
+    /// Asks for an agent's pause, or for its end. The board shows it once Asterisk's queues keep it.
+    pub async fn pause(&self, pause: Pause) -> Result<(), ErrorBody> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request::Pause { pause, answer };
         if self.requests.send(request).await.is_err() {
             return Err(problem::stopping());
         }

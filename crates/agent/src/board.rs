@@ -6,7 +6,7 @@
 use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
 
 use rollcall_wire::{
-    board::{Agent, BoardStatus, ContactStatus, Reason, SourceHealth},
+    board::{Agent, BoardStatus, ContactStatus, Pause, Reason, SourceHealth},
     realtime::{AgentStatus, AgentsSnapshot},
 };
 
@@ -225,6 +225,10 @@ impl Board {
             sip_registered: agent.sip_registered,
             reasons: vec![reason],
             since,
+            pause: agent.pause.clone().map(|pause| Pause {
+                confirmed: false,
+                ..pause
+            }),
             sources: agent
                 .sources
                 .iter()
@@ -288,6 +292,7 @@ mod tests {
             sip_registered: true,
             reasons: vec![],
             since: 1_000,
+            pause: None,
             sources: [(
                 "ami".to_owned(),
                 SourceHealth {

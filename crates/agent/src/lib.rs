@@ -27,6 +27,6 @@ mod state;
 pub use agent::{Agent, AgentConfig, AgentHandle, StartError};
 pub use day::{Patience, When};
 pub use device::{DeviceIdError, device_id};
-pub use ports::{Keeper, KeptSession, MemoryOnly, Question, Secret};
+pub use ports::{Keeper, KeptSession, MemoryOnly, Pause, Question, Secret};
 pub use rollcall_phone::{AudioChoice, Codec, Interruption};
 pub use state::{AgentState, Claim, SignedOut, Stage};

@@ -90,6 +90,15 @@ pub trait Server: Send + Sync + 'static {
         question: Question,
     ) -> impl Future<Output = Result<Explanation, Failure>> + Send;
 
+    /// `POST pause`, or `unpause`. One `key` for all attempts.
+    fn pause(
+        &self,
+        server: String,
+        token: Secret,
+        pause: Pause,
+        key: Uuid,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// Keeps a realtime link up with whatever token is current, until dropped. Board events come whole and in order;
     /// what `events` has no room for waits, and is a gap of the board if that lasts.
     fn link(
@@ -108,6 +117,15 @@ pub struct Question {
     pub extension: String,
     /// Then, ms since the Unix epoch; now without it.
     pub at: Option<u64>,
+}
+
+/// A pause to begin, or to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Whose.
+    pub extension: String,
+    /// Why; `None` ends it.
+    pub reason: Option<String>,
 }
 
 /// Keeps a session where the operating system protects it, so that a program that was ended before it could sign out

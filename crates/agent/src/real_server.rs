@@ -14,7 +14,7 @@ use zeroize::Zeroize;
 
 use crate::{
     day::{Failure, FailureKind, LinkEvent},
-    ports::{Question, Secret, Server},
+    ports::{Pause, Question, Secret, Server},
     problem,
 };
 
@@ -141,6 +141,23 @@ impl Server for RealServer {
     ) -> Result<Explanation, Failure> {
         let client = self.client(&server)?;
         Ok(client.explain(token.expose(), &extension, at).await?)
+    }
+
+    async fn pause(
+        &self,
+        server: String,
+        token: Secret,
+        Pause { extension, reason }: Pause,
+        key: Uuid,
+    ) -> Result<(), Failure> {
+        let client = self.client(&server)?;
+        let keyed = client.under(key);
+        let answer = keyed
+            .pause(token.expose(), &extension, reason.as_deref())
+            .await;
+        self.log("pause", None, &answer);
+        answer?;
+        Ok(())
     }
 
     async fn link(

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     day::{Account, Answer, Command, CommandId, Day, Effect, Failure, Input, Now},
-    ports::{KeptSession, Phone, Question, Secret, Server},
+    ports::{KeptSession, Pause, Phone, Question, Secret, Server},
     problem,
     safe::Safe,
     state::AgentState,
@@ -47,6 +47,11 @@ pub(crate) enum Request {
     Explain {
         question: Question,
         answer: oneshot::Sender<Result<Explanation, ErrorBody>>,
+    },
+    /// So is this.
+    Pause {
+        pause: Pause,
+        answer: oneshot::Sender<Result<(), ErrorBody>>,
     },
 }
 
@@ -184,6 +189,9 @@ impl<S: Server, P: Phone> Shell<S, P> {
                     Some(Request::Explain { question, answer }) => {
                         self.explain(question, answer, &mut tasks);
                     }
+                    Some(Request::Pause { pause, answer }) => {
+                        self.pause(pause, answer, &mut tasks);
+                    }
                     None => break,
                 },
                 Some(done) = answers.recv() => self.take_in(done),
@@ -234,6 +242,25 @@ impl<S: Server, P: Phone> Shell<S, P> {
         tasks.spawn(async move {
             let explained = api.explain(server, token, question).await;
             let _ = answer.send(explained.map_err(|failure| failure.error));
+        });
+    }
+
+    /// As [`Self::explain`]: what comes of it is the board's to show.
+    fn pause(
+        &mut self,
+        pause: Pause,
+        answer: oneshot::Sender<Result<(), ErrorBody>>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let linked = self.running.link.as_ref().map(|link| link.session);
+        let Some((server, token, _)) = linked.and_then(|session| self.access(session)) else {
+            let _ = answer.send(Err(problem::not_signed_in()));
+            return;
+        };
+        let api = Arc::clone(&self.server);
+        tasks.spawn(async move {
+            let asked = api.pause(server, token, pause, Uuid::new_v4()).await;
+            let _ = answer.send(asked.map_err(|failure| failure.error));
         });
     }
 

@@ -24,7 +24,7 @@ use crate::{
     AgentConfig, AgentHandle, AgentState, Claim, Keeper, KeptSession, Stage, When,
     agent::start_with,
     day::{Failure, FailureKind, LinkEvent},
-    ports::{Phone, Question, Secret, Server},
+    ports::{Pause, Phone, Question, Secret, Server},
     problem,
 };
 
@@ -170,6 +170,16 @@ impl Server for FakeServer {
             question.at
         ));
         Err(failure(FailureKind::Refused, "not_allowed"))
+    }
+
+    async fn pause(&self, _: String, token: Secret, pause: Pause, _: Uuid) -> Result<(), Failure> {
+        let reason = pause.reason.as_deref().unwrap_or("nothing");
+        self.log.note(format!(
+            "pause {} {} for {reason}",
+            token.expose(),
+            pause.extension
+        ));
+        Ok(())
     }
 
     async fn link(
@@ -328,6 +338,23 @@ async fn a_question_about_a_state_is_asked_in_the_sessions_name_and_by_nobody_el
     let error = bench.agent.explain(question).await.unwrap_err();
     assert_eq!(error.code, "not_allowed", "the server's own word");
     let asked = ["explain the-access-token-1 1002 Some(7)"];
+    assert_eq!(bench.log.take(), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_asked_in_the_sessions_name_and_by_nobody_else() {
+    let bench = bench(FakeServer::default(), true);
+    let pause = Pause {
+        extension: "1001".to_owned(),
+        reason: Some("lunch".to_owned()),
+    };
+    let error = bench.agent.pause(pause.clone()).await.unwrap_err();
+    assert_eq!(error.code, "not_signed_in");
+    bench.sign_in().await;
+    bench.settle().await;
+    bench.log.take();
+    bench.agent.pause(pause).await.unwrap();
+    let asked = ["pause the-access-token-1 1001 for lunch"];
     assert_eq!(bench.log.take(), asked);
 }
 

@@ -13,6 +13,7 @@ use crate::lease::{Lease, LeaseKind, Vitals};
 use crate::ledger::Decided;
 use crate::names::{ContactId, Extension, LinkId, SessionId};
 use crate::output::{ContactRow, EvictReason, SessionRow, SessionState};
+use crate::pause::{Pause, PauseRow, PauseWish};
 use crate::queue::Memberships;
 use crate::time::Now;
 
@@ -182,6 +183,13 @@ impl SessionRecord {
             && self.lease.until.is_some_and(|until| now.monotonic >= until)
     }
 
+    /// Its engine speaks SIP, and does not say that it is not registered.
+    pub(crate) fn says_registered(&self) -> bool {
+        self.lease
+            .vitals
+            .is_none_or(|vitals| vitals.sip_loop_ok && vitals.registered != Some(false))
+    }
+
     pub(crate) fn lease_view(&self, now: Now, suspect: bool) -> LeaseView {
         if self.lease.kind == LeaseKind::None {
             return LeaseView::None;
@@ -349,6 +357,8 @@ pub(crate) struct Agent {
     pub(crate) device_touched: Option<u64>,
     pub(crate) channels: BTreeMap<String, (Channel, u64)>,
     pub(crate) queues: Memberships,
+    /// What people want of its pause.
+    pub(crate) pause: Option<Pause>,
     pub(crate) flaps: Flaps,
     /// Who has this extension.
     pub(crate) person: Option<i64>,
@@ -381,6 +391,7 @@ impl Agent {
             device_touched: None,
             channels: BTreeMap::new(),
             queues: Memberships::default(),
+            pause: None,
             flaps: Flaps::default(),
             person: None,
             handed_over: None,
@@ -426,6 +437,22 @@ impl Agent {
                 .channels
                 .values()
                 .any(|(channel, _)| channel.state == ChannelState::Ringing)
+    }
+
+    /// The wish for its pause as it is stored.
+    pub(crate) fn pause_row(&self) -> Option<PauseRow> {
+        self.pause.as_ref().map(|pause| PauseRow {
+            extension: self.extension.clone(),
+            wish: pause.wish.clone(),
+            since_unix_ms: pause.since_unix_ms,
+        })
+    }
+
+    /// What a person wants of its queues comes before what a repair does.
+    pub(crate) fn wants_queues(&self) -> bool {
+        self.pause.as_ref().is_some_and(|pause| {
+            matches!(pause.wish, PauseWish::Paused(_)) || !pause.is_fulfilled(&self.queues)
+        })
     }
 
     /// Channels and device state say different things about a call.

@@ -2,6 +2,7 @@
 
 use crate::contact::ContactStatus;
 use crate::names::{DeviceId, Epoch, Extension, Seq};
+use crate::pause::PauseView;
 use crate::source::Source;
 
 /// An agent's state on the board. Declared in the order of precedence: the first that holds.
@@ -151,6 +152,10 @@ reason_codes! {
     Ringing => "ringing", "being called";
     /// Paused.
     Paused => "paused", "paused";
+    /// A pause was asked for, and a queue may still pass calls.
+    PauseAsked => "pause_asked", "a pause was asked for, and Asterisk has not confirmed it";
+    /// The end of a pause was asked for, and a queue still passes the agent over.
+    PauseEndAsked => "pause_end_asked", "the end of the pause was asked for, and Asterisk has not confirmed it";
     /// Passed over by the queues until that is taken back.
     Draining => "draining", "the queues pass this agent over until the phone is proved again";
     /// It came and went too often.
@@ -263,6 +268,8 @@ pub struct AgentView {
     pub reasons: Vec<Reason>,
     /// Since when the state is what it is, milliseconds since the Unix epoch.
     pub since_unix_ms: u64,
+    /// What people want of its pause, if anything.
+    pub pause: Option<PauseView>,
     /// The sources it rests on.
     pub sources: Vec<SourceView>,
     /// Its devices.

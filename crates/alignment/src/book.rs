@@ -9,6 +9,7 @@ use crate::contact::ContactStatus;
 use crate::ledger::LedgerEntry;
 use crate::names::{CommitId, ContactId, IdempotencyKey, RequestId, SessionId};
 use crate::output::{Answer, ContactRow, Pending, Refusal, SessionRow, UserRow, Write};
+use crate::pause::PauseRow;
 use crate::time::Now;
 
 /// Ledger lines that wait while the database is away; beyond them the oldest are given up.
@@ -21,6 +22,7 @@ const ANSWERS_KEPT: usize = 32;
 pub(crate) enum Wanted {
     SignedIn,
     Online,
+    Pause,
     /// With what does not agree yet; empty when the logout is complete.
     LoggedOut(Vec<Pending>),
 }
@@ -30,6 +32,7 @@ impl Wanted {
         match self {
             Wanted::SignedIn => Answer::SignedIn,
             Wanted::Online => Answer::Online(Box::new(view.clone())),
+            Wanted::Pause => Answer::Pause(Box::new(view.clone())),
             Wanted::LoggedOut(pending) if pending.is_empty() => {
                 Answer::LoggedOut(Box::new(view.clone()))
             }
@@ -82,6 +85,7 @@ struct InFlight {
     user: Option<UserRow>,
     contacts: BTreeMap<ContactId, ContactRow>,
     sessions: BTreeMap<SessionId, SessionRow>,
+    pause: Option<PauseRow>,
     ledger: VecDeque<LedgerEntry>,
     waiting: Vec<Waiting>,
 }
@@ -92,6 +96,7 @@ pub(crate) struct Book {
     user: Option<UserRow>,
     contacts: BTreeMap<ContactId, ContactRow>,
     sessions: BTreeMap<SessionId, SessionRow>,
+    pause: Option<PauseRow>,
     ledger: VecDeque<LedgerEntry>,
     waiting: Vec<Waiting>,
     /// Logouts whose answer waits for the views to agree, and until when.
@@ -114,10 +119,14 @@ impl Book {
 
     /// The row in `users` is nobody's, or another one: what the last owner's said, or is about to say, is no more.
     pub(crate) fn forget_user(&mut self) {
-        self.user = None;
+        (self.user, self.pause) = (None, None);
         if let Some(flight) = &mut self.in_flight {
-            flight.user = None;
+            (flight.user, flight.pause) = (None, None);
         }
+    }
+
+    pub(crate) fn restore_pause(&mut self, row: PauseRow) {
+        self.pause = Some(row);
     }
 
     pub(crate) fn restore_contact(&mut self, row: ContactRow) {
@@ -330,6 +339,13 @@ impl Book {
         {
             writes.push(Write::Session(row.clone()));
         }
+        let pause = agent.known.then(|| agent.pause_row()).flatten();
+        if pause != self.pause {
+            writes.push(match &pause {
+                Some(row) => Write::Pause(row.clone()),
+                None => Write::PauseGone(agent.extension.clone()),
+            });
+        }
         writes.extend(self.ledger.iter().cloned().map(Write::Ledger));
         if writes.is_empty() {
             return None;
@@ -341,6 +357,7 @@ impl Book {
             user,
             contacts,
             sessions,
+            pause,
             ledger: std::mem::take(&mut self.ledger),
             waiting: std::mem::take(&mut self.waiting),
         });
@@ -361,6 +378,7 @@ impl Book {
         }
         self.contacts = flight.contacts;
         self.sessions = flight.sessions;
+        self.pause = flight.pause;
         let replies = self.answer(flight.waiting, &flight.view);
         Some(Settled {
             view: is_theirs.then_some(flight.view),

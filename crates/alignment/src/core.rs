@@ -3,6 +3,7 @@
 mod conclude;
 mod intents;
 mod observations;
+mod pauses;
 mod people;
 mod proof;
 mod queues;
@@ -601,6 +602,9 @@ fn darkened(committed: &AgentView, decided: &AgentView) -> AgentView {
     view.reasons.clone_from(&decided.reasons);
     view.sources.clone_from(&decided.sources);
     view.since_unix_ms = decided.since_unix_ms;
+    if let Some(pause) = &mut view.pause {
+        pause.confirmed = false;
+    }
     for device in &mut view.devices {
         device.status = decided.status;
     }

@@ -8,6 +8,7 @@ use crate::config::{Config, NonQualifiedPolicy, Registrar};
 use crate::contact::ContactStatus;
 use crate::input::{DeviceState, EndReason};
 use crate::output::SessionState;
+use crate::pause::PauseWish;
 use crate::source::{Source, SourceHealth};
 use crate::time::Now;
 
@@ -104,6 +105,10 @@ pub(crate) fn decide(agent: &Agent, sight: &Sight<'_>, before: Option<&AgentView
             before.map_or(&[], |before| &before.reasons),
             sight,
         ),
+        pause: agent
+            .pause
+            .as_ref()
+            .map(|pause| pause.view(&agent.queues, blindness(sight).is_empty())),
         sources: sources(&parts, sight),
         devices: devices(agent, &parts, sight, before),
     }
@@ -295,8 +300,8 @@ fn conclude(
     } else if agent.is_ringing() {
         reasons.insert(ReasonCode::Ringing);
         BoardStatus::Ringing
-    } else if agent.queues.is_paused() {
-        reasons.insert(ReasonCode::Paused);
+    } else if let Some(why) = paused(agent) {
+        reasons.extend(why);
         BoardStatus::Paused
     } else {
         let best = certain().map(DevicePart::status).max();
@@ -324,6 +329,19 @@ fn conclude(
     (status, reasons)
 }
 
+/// Paused, and why: where a person wants it, only once every queue is seen to do so; else as the
+/// queues are seen, whoever told them.
+fn paused(agent: &Agent) -> Option<Vec<ReasonCode>> {
+    match &agent.pause {
+        Some(pause) if matches!(pause.wish, PauseWish::Paused(_)) => pause
+            .is_fulfilled(&agent.queues)
+            .then(|| vec![ReasonCode::Paused]),
+        _ if !agent.queues.is_paused() => None,
+        Some(_) => Some(vec![ReasonCode::Paused, ReasonCode::PauseEndAsked]),
+        None => Some(vec![ReasonCode::Paused]),
+    }
+}
+
 /// What keeps an agent from being Available whose phone and app are there.
 fn held_back(
     agent: &Agent,
@@ -331,6 +349,19 @@ fn held_back(
     sight: &Sight<'_>,
     reasons: &mut BTreeSet<ReasonCode>,
 ) -> BoardStatus {
+    if status < BoardStatus::NotAvailable {
+        return status;
+    }
+    // A pause that the queues are seen to keep has a state of its own.
+    if let Some(pause) = &agent.pause {
+        match pause.wish {
+            PauseWish::Paused(_) => drop(reasons.insert(ReasonCode::PauseAsked)),
+            PauseWish::Ended(_) if !pause.is_fulfilled(&agent.queues) => {
+                reasons.insert(ReasonCode::PauseEndAsked);
+            }
+            PauseWish::Ended(_) => {}
+        }
+    }
     if status < BoardStatus::Unverified {
         return status;
     }

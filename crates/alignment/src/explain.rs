@@ -107,7 +107,7 @@ const TERMS: [(&str, &str, &[ReasonCode]); 9] = {
             &[ContactUnreachable, NotQualified, Flapping],
         ),
         ("sound", "app", &[AudioLoopStalled, NoAudioDevice]),
-        ("not_paused", "ami", &[Paused]),
+        ("not_paused", "ami", &[Paused, PauseAsked, PauseEndAsked]),
         ("not_draining", "server", &[Draining]),
         (
             "idle",
@@ -245,7 +245,8 @@ impl ReasonCode {
             Forged => "the row has to go, which the server has asked for",
             DeviceUnavailable | DeviceStateUnknown => "Asterisk has to call the device idle",
             OnCall | Ringing => "the call has to end",
-            Paused => "the pause has to end",
+            Paused | PauseAsked => "the pause has to end",
+            PauseEndAsked => "the queues have to end the pause, which the server has asked for",
             LogoutPending | LoggedOut | TakenOver | ForcedOut | SessionExpired | Reassigned
             | NeverLoggedIn => "the agent has to sign in",
         }

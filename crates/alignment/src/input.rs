@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use crate::contact::{Contact, ContactStatus};
 use crate::lease::Vitals;
 use crate::ledger::Decided;
-use crate::names::{CommitId, DeviceId, Extension, IdempotencyKey, LinkId, RequestId, SessionId};
+use crate::names::{
+    CommitId, DeviceId, Extension, IdempotencyKey, LinkId, PauseReason, RequestId, SessionId,
+};
 use crate::output::{ContactRow, SessionRow, UserRow};
+use crate::pause::PauseRow;
 use crate::queue::Membership;
 use crate::source::Source;
 
@@ -75,11 +78,26 @@ pub enum Intent {
         /// The supervisor's own session, for the ledger.
         by: SessionId,
     },
+    /// Somebody pauses an agent, or ends the pause: the agent, or a supervisor.
+    Pause(PauseIntent),
     /// Is this agent available, by lists that are read from now on?
     Prove {
         /// Who.
         extension: Extension,
     },
+}
+
+/// A pause to begin, or to end. The server has made sure that whoever asks may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PauseIntent {
+    /// Whose.
+    pub extension: Extension,
+    /// Why it is paused; `None` ends every pause that people made.
+    pub reason: Option<PauseReason>,
+    /// The session of who asks, for the ledger.
+    pub by: SessionId,
+    /// The client's name for this request.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// A session to open.
@@ -290,6 +308,8 @@ pub struct Restored {
     pub contacts: Vec<ContactRow>,
     /// Why each one's last session ended, of those who had one.
     pub last_ends: Vec<(Extension, EndReason)>,
+    /// What people want of pauses.
+    pub pauses: Vec<PauseRow>,
     /// The last state of each that the ledger knows.
     pub decided: Vec<Decided>,
 }

@@ -30,6 +30,7 @@ mod lease;
 mod ledger;
 mod names;
 mod output;
+mod pause;
 mod queue;
 mod resync;
 mod source;
@@ -47,18 +48,19 @@ pub use crate::core::Core;
 pub use crate::explain::{Explanation, IntentView, Term, Verdict};
 pub use crate::input::{
     Channel, ChannelState, ContactEvent, DeviceState, EndReason, Failure, Input, Intent,
-    Observation, Person, Restored, Session, SignIn,
+    Observation, PauseIntent, Person, Restored, Session, SignIn,
 };
 pub use crate::lease::{LeaseKind, Vitals};
 pub use crate::ledger::{Decided, Decision, LedgerEntry, LedgerKind};
 pub use crate::names::{
-    CommitId, ContactId, DeviceId, Epoch, Extension, IdempotencyKey, LinkId, NameError, RequestId,
-    Seq, SessionId,
+    CommitId, ContactId, DeviceId, Epoch, Extension, IdempotencyKey, LinkId, NameError,
+    PauseReason, RequestId, Seq, SessionId,
 };
 pub use crate::output::{
-    Answer, Ask, Broadcast, Commit, ContactRow, EvictReason, Output, Pending, Refusal, Reply,
-    ResyncReason, SessionRow, SessionState, UserRow, Write,
+    Answer, Ask, Broadcast, Commit, ContactRow, EvictReason, Output, Pending, QueueOrder, Refusal,
+    Reply, ResyncReason, SessionRow, SessionState, UserRow, Write,
 };
+pub use crate::pause::{PauseRow, PauseView, PauseWish};
 pub use crate::queue::{DRAIN_REASON, Membership};
 pub use crate::source::{Source, SourceHealth};
 pub use crate::time::Now;

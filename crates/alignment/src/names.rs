@@ -91,6 +91,10 @@ name!(
     SessionId, 64, plain
 );
 name!(
+    /// Why somebody pauses, as a code: `lunch`, `training`. Asterisk's queues are told it as it is.
+    PauseReason, 32, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
+);
+name!(
     /// The client's own name for one request, the same on every retry.
     IdempotencyKey, 128, |byte| byte.is_ascii_graphic()
 );

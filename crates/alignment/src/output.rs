@@ -9,7 +9,10 @@ use crate::contact::{ClaimError, ContactStatus};
 use crate::input::EndReason;
 use crate::lease::LeaseKind;
 use crate::ledger::LedgerEntry;
-use crate::names::{CommitId, ContactId, DeviceId, Epoch, Extension, RequestId, Seq, SessionId};
+use crate::names::{
+    CommitId, ContactId, DeviceId, Epoch, Extension, PauseReason, RequestId, Seq, SessionId,
+};
+use crate::pause::PauseRow;
 use crate::queue::Membership;
 
 /// One output. The time to wake is [`crate::Core::poll_timeout`].
@@ -48,6 +51,10 @@ pub enum Write {
     ContactGone(ContactId),
     /// Insert or update a session.
     Session(SessionRow),
+    /// Set what people want of an extension's pause.
+    Pause(PauseRow),
+    /// They want nothing of it any more.
+    PauseGone(Extension),
     /// Append to the ledger.
     Ledger(LedgerEntry),
 }
@@ -159,6 +166,8 @@ pub enum Answer {
         /// What does not agree yet.
         pending: Vec<Pending>,
     },
+    /// What is wanted of the pause is recorded; this is the row it made. The queues follow.
+    Pause(Box<AgentView>),
     /// What lists say that were read after the question; `None`: they were not answered in time.
     Proof(Option<Box<AgentView>>),
     /// No, and nothing was written.
@@ -227,6 +236,9 @@ pub enum Refusal {
     /// The same key came with another request before.
     #[error("this idempotency key was used for another request")]
     KeyReused,
+    /// Nobody is signed in whom it would concern.
+    #[error("nobody is signed in with this extension")]
+    NotSignedIn,
     /// The change could not be saved.
     #[error("the database is not answering; nothing was changed")]
     DatabaseUnavailable,
@@ -248,6 +260,7 @@ impl Refusal {
             Refusal::InUse => "in_use",
             Refusal::HandingOver => "handing_over",
             Refusal::KeyReused => "idempotency_key_reused",
+            Refusal::NotSignedIn => "not_signed_in",
             Refusal::DatabaseUnavailable => "database_unavailable",
         }
     }
@@ -293,17 +306,12 @@ pub enum Ask {
         /// Whose connection to say it on.
         session: SessionId,
     },
-    /// Pause the endpoint in every queue (R10).
-    Drain {
+    /// Ask the endpoint's queues for something. Orders to one endpoint are to arrive in their order.
+    Queues {
         /// Which.
         endpoint: Extension,
-        /// Why; the pause is to say so, after [`crate::DRAIN_REASON`].
-        reason: ReasonCode,
-    },
-    /// End the pauses that a drain made.
-    Undrain {
-        /// Which.
-        endpoint: Extension,
+        /// What.
+        order: QueueOrder,
     },
     /// Asterisk forgot a queue membership, or its pause, when it restarted: make it again.
     Restore(Membership),
@@ -319,6 +327,38 @@ pub enum Ask {
         /// Its unique id.
         unique_id: String,
     },
+}
+
+/// What queues are told of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueOrder {
+    /// Every one is to pass it over until it is proved again (R10).
+    Drain {
+        /// Why; the pause is to say so, after [`crate::DRAIN_REASON`].
+        reason: ReasonCode,
+    },
+    /// Every one is to pass it over, because somebody asked for it.
+    Pause {
+        /// Why; the pause is to say so as it is.
+        reason: PauseReason,
+    },
+    /// These are to pass calls again.
+    Unpause {
+        /// Which.
+        queues: Vec<String>,
+    },
+}
+
+impl QueueOrder {
+    /// The same again, whichever queues it is for, and whatever a drain is for.
+    pub(crate) fn is_as(&self, other: &QueueOrder) -> bool {
+        match (self, other) {
+            (QueueOrder::Pause { reason }, QueueOrder::Pause { reason: other }) => reason == other,
+            (QueueOrder::Drain { .. }, QueueOrder::Drain { .. })
+            | (QueueOrder::Unpause { .. }, QueueOrder::Unpause { .. }) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Why full lists are asked for.
@@ -340,6 +380,8 @@ pub enum ResyncReason {
     Proof,
     /// A contact is listed that nothing accounts for.
     Unaccounted,
+    /// Pauses are to have ended.
+    Pause,
 }
 
 impl ResyncReason {
@@ -355,6 +397,7 @@ impl ResyncReason {
             ResyncReason::Unanswered => "unanswered",
             ResyncReason::Proof => "proof",
             ResyncReason::Unaccounted => "unaccounted",
+            ResyncReason::Pause => "pause",
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::names::Extension;
+use crate::names::{Extension, PauseReason};
+use crate::output::QueueOrder;
 
 /// How the reason of a pause begins that this product made itself (R10, drain).
 pub const DRAIN_REASON: &str = "rollcall: ";
@@ -39,8 +40,10 @@ pub(crate) struct Memberships {
     members: BTreeMap<String, (Membership, u64)>,
     /// Places as they were before Asterisk restarted, until its first list was compared with them.
     before_restart: Option<Vec<Membership>>,
-    /// When a drain, or its end, was last asked for, and which.
-    pub(crate) asked: Option<(Instant, bool)>,
+    /// What was last asked of the queues, and when.
+    pub(crate) asked: Option<(Instant, QueueOrder)>,
+    /// The step in which the last full list was asked for.
+    listed: u64,
 }
 
 impl Memberships {
@@ -63,6 +66,7 @@ impl Memberships {
     /// changed something.
     pub(crate) fn list(&mut self, listed: &BTreeMap<String, Membership>, asked: u64) -> bool {
         let mut changed = false;
+        self.listed = asked;
         self.members.retain(|queue, (_, told)| {
             let keep = *told > asked || listed.contains_key(queue);
             changed |= !keep;
@@ -88,6 +92,37 @@ impl Memberships {
     /// We paused it in a queue.
     pub(crate) fn is_drained(&self) -> bool {
         self.all().any(Membership::is_drained)
+    }
+
+    /// A list that was asked for after this step was read.
+    pub(crate) fn is_listed_since(&self, step: u64) -> bool {
+        self.listed > step
+    }
+
+    /// The queues that we paused it in.
+    pub(crate) fn drained(&self) -> Vec<String> {
+        self.queues(Membership::is_drained)
+    }
+
+    /// The queues that people paused it in, for this reason if one is named.
+    pub(crate) fn paused_for(&self, reason: Option<&PauseReason>) -> Vec<String> {
+        self.queues(|membership| {
+            membership.is_paused_by_others()
+                && reason.is_none_or(|reason| membership.reason == reason.as_str())
+        })
+    }
+
+    /// Every queue passes it over for this very reason.
+    pub(crate) fn is_paused_throughout(&self, reason: &PauseReason) -> bool {
+        self.all()
+            .all(|membership| membership.paused && membership.reason == reason.as_str())
+    }
+
+    fn queues(&self, which: impl Fn(&Membership) -> bool) -> Vec<String> {
+        self.all()
+            .filter(|membership| which(membership))
+            .map(|membership| membership.queue.clone())
+            .collect()
     }
 
     /// A queue may still pass calls to it.

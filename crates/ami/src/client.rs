@@ -93,6 +93,9 @@ pub struct Client {
     commands: mpsc::Sender<Command>,
 }
 
+/// Requests that may wait for the link's task.
+const COMMANDS: usize = 1_024;
+
 #[derive(Debug)]
 enum Command {
     Action(Action, oneshot::Sender<Result<Response, ActionError>>),
@@ -103,7 +106,7 @@ enum Command {
 impl Client {
     /// Starts the client's task on the current tokio runtime.
     pub fn start(config: ClientConfig) -> (Self, mpsc::Receiver<ClientEvent>) {
-        let (commands, command_queue) = mpsc::channel(64);
+        let (commands, command_queue) = mpsc::channel(COMMANDS);
         let (events, event_queue) = mpsc::channel(EVENT_BACKLOG);
         let link = Link {
             config,
@@ -123,6 +126,30 @@ impl Client {
             .await
             .map_err(|_| ActionError::NotConnected)?;
         answer.await.unwrap_or(Err(ActionError::Lost))
+    }
+
+    /// Sends actions in this order, ahead of whatever is sent after this call returns, and waits for
+    /// their responses. `None` where so many wait that they cannot be sent now.
+    pub fn in_order(
+        &self,
+        actions: Vec<Action>,
+    ) -> Option<impl Future<Output = Vec<Result<Response, ActionError>>> + Send + use<>> {
+        let places = self.commands.try_reserve_many(actions.len()).ok()?;
+        let answers: Vec<_> = places
+            .zip(actions)
+            .map(|(place, action)| {
+                let (reply, answer) = oneshot::channel();
+                place.send(Command::Action(action, reply));
+                answer
+            })
+            .collect();
+        Some(async move {
+            let mut responses = Vec::with_capacity(answers.len());
+            for answer in answers {
+                responses.push(answer.await.unwrap_or(Err(ActionError::Lost)));
+            }
+            responses
+        })
     }
 
     /// Sends an action that answers with a list and waits for all of it.

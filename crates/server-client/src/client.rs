@@ -9,7 +9,7 @@ use reqwest::{
 use rollcall_wire::{
     DEVICE_HEADER, IDEMPOTENCY_KEY_HEADER, OLDEST_WIRE_VERSION, WIRE_VERSION, WIRE_VERSION_HEADER,
     check,
-    explain::{EXPLAIN, Explanation},
+    explain::{EXPLAIN, Explanation, PAUSE, Pause, Paused, UNPAUSE},
     http::{
         AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
         AgentOnlineResponse, ErrorBody, HEALTHZ, LOGIN, LoginRequest, LoginResponse, REFRESH,
@@ -270,6 +270,34 @@ impl Keyed<'_> {
         request: &AgentLogoutRequest,
     ) -> Result<AgentLogoutResponse, ClientError> {
         self.send(AGENT_LOGOUT, Some(token), request).await
+    }
+
+    /// Pauses an agent for this reason; without one ends the pause.
+    pub async fn pause(
+        &self,
+        token: &str,
+        extension: &str,
+        reason: Option<&str>,
+    ) -> Result<Paused, ClientError> {
+        check::extension(extension).map_err(|why| bad_extension(&why))?;
+        let of = |path: &str| path.replace("{extension}", extension);
+        match reason {
+            Some(reason) => {
+                let request = Pause {
+                    reason: reason.into(),
+                };
+                self.send(&of(PAUSE), Some(token), &request).await
+            }
+            None => {
+                let url = self.client.url(&of(UNPAUSE));
+                let call = || {
+                    let request = self.client.http.post(url.clone());
+                    let request = self.client.marked(request, Some(token));
+                    request.header(IDEMPOTENCY_KEY_HEADER, &self.key)
+                };
+                self.client.patiently(call).await
+            }
+        }
     }
 
     async fn send<T: DeserializeOwned>(

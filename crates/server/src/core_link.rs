@@ -72,6 +72,19 @@ pub enum Command {
         /// Answered when every view agrees, or with what is pending.
         reply: oneshot::Sender<Result<LoggedOut, Refusal>>,
     },
+    /// Somebody pauses an agent, or ends the pause.
+    Pause {
+        /// Who asks; the edge has made sure that they may.
+        by: Arc<Session>,
+        /// Whose.
+        extension: String,
+        /// Why; `None` ends it.
+        reason: Option<String>,
+        /// The client's name for this request.
+        key: Option<String>,
+        /// Answered after the commit.
+        reply: oneshot::Sender<Result<Agent, Refusal>>,
+    },
     /// Is this agent available, by a fresh check?
     Prove {
         /// Who.
@@ -364,6 +377,24 @@ impl CoreHandle {
         .await
     }
 
+    /// Pauses an agent for a reason, or without one ends the pause; answers the row after the commit.
+    pub async fn pause(
+        &self,
+        by: Arc<Session>,
+        extension: String,
+        reason: Option<String>,
+        key: Option<String>,
+    ) -> Result<Agent, Refusal> {
+        self.ask(|reply| Command::Pause {
+            by,
+            extension,
+            reason,
+            key,
+            reply,
+        })
+        .await
+    }
+
     /// An agent's row by lists that are read after this call; `None` if Asterisk does not answer.
     pub async fn prove(&self, extension: String) -> Result<Option<Agent>, Refusal> {
         self.ask(|reply| Command::Prove { extension, reply }).await
@@ -509,6 +540,7 @@ impl Audience {
             }
         } else {
             agent.reasons.clear();
+            agent.pause = None;
             agent.devices.clear();
             // Whether a colleague's app is heard is theirs; what everybody rests on, everybody's.
             agent.sources.remove("app");

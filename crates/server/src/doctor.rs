@@ -518,23 +518,27 @@ fn judge_storage(sorcery: &Sections, drivers: &Sections, mode: Mode) -> Vec<Find
             "remove contact/cache=memory_cache from sorcery.conf",
         ));
     }
+    // The name that extconfig.conf maps to a driver stands behind the comma.
+    let family = table
+        .and_then(|value| value.split(',').nth(1))
+        .map_or("ps_contacts", str::trim);
     let driver = drivers
         .get("settings")
-        .and_then(|lines| lines.iter().find(|(key, _)| key == "ps_contacts"))
+        .and_then(|lines| lines.iter().find(|(key, _)| key == family))
         .map(|(_, value)| value.as_str());
     match driver {
         Some(value) if value.starts_with("sqlite3") => findings.push(Finding::bad(
             "driver",
             Level::Problem,
             "res_config_sqlite3 never deletes a row: contacts that ended stay in the table",
-            "map ps_contacts to odbc (with libsqliteodbc) in extconfig.conf",
+            format!("map {family} to odbc (with libsqliteodbc) in extconfig.conf"),
         )),
-        Some(value) => findings.push(Finding::good("driver", format!("ps_contacts is {value}"))),
+        Some(value) => findings.push(Finding::good("driver", format!("{family} is {value}"))),
         None if mode == Mode::Shared => findings.push(Finding::bad(
             "driver",
             Level::Problem,
-            "extconfig.conf maps ps_contacts to no driver",
-            "ps_contacts => odbc,asterisk,ps_contacts under [settings] in extconfig.conf",
+            format!("extconfig.conf maps {family} to no driver"),
+            format!("{family} => odbc,asterisk,ps_contacts under [settings] in extconfig.conf"),
         )),
         None => {}
     }

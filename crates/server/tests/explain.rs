@@ -127,6 +127,97 @@ async fn a_forced_logout_ends_the_sessions_and_their_tokens_and_is_on_record() {
 }
 
 #[tokio::test]
+async fn an_agent_pauses_and_a_supervisor_ends_it_and_both_are_on_record_after_a_restart() {
+    let (house, agent, supervisor) = claimed().await;
+    let (pause, unpause) = ("/api/agents/1001/pause", "/api/agents/1001/unpause");
+    let lunch = || Some(json!({"reason": "lunch"}));
+    let (status, answer) = ask(&house, &agent, Method::POST, pause, lunch()).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let paused = &answer["agent"];
+    assert_eq!(
+        (&paused["status"], &paused["pause"]["reason"]),
+        (&json!("Paused"), &json!("lunch")),
+        "in mode claims there is no queue to ask"
+    );
+    let (_, colleague) = ask(
+        &house,
+        &agent,
+        Method::POST,
+        "/api/agents/1002/pause",
+        lunch(),
+    )
+    .await;
+    assert_eq!(colleague["code"], "not_allowed");
+    let house = house.reopen_with(|config| config.mode = Mode::Claims).await;
+    let (_, explained) = get(&house, &supervisor, "/api/agents/1001/explain").await;
+    let failing: Vec<_> = explained["terms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|term| term["name"] == "not_paused")
+        .map(|term| term["verdict"].as_str().unwrap())
+        .collect();
+    assert_eq!(failing, ["fails"], "{explained}");
+    let (status, answer) = ask(&house, &supervisor, Method::POST, unpause, None).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_ne!(answer["agent"]["status"], "Paused");
+    let (_, ledger) = get(&house, &supervisor, "/api/ledger?extension=1001").await;
+    let asked: Vec<_> = ledger["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|line| line["what"].as_str().unwrap().starts_with("pause"))
+        .map(|line| {
+            (
+                line["source"].as_str().unwrap(),
+                line["what"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        asked,
+        [("agent", "pause_asked"), ("supervisor", "pause_end_asked")]
+    );
+}
+
+#[tokio::test]
+async fn a_pause_with_a_reason_that_is_no_code_or_for_nobody_is_refused_and_changes_nothing() {
+    let (house, agent, supervisor) = claimed().await;
+    let path = "/api/agents/1001/pause";
+    let long = "a".repeat(33);
+    for reason in [
+        "",
+        "Lunch",
+        "a b",
+        "a\r\nQueue: x",
+        "rollcall: x",
+        long.as_str(),
+    ] {
+        let body = json!({ "reason": reason });
+        let (status, answer) = ask(&house, &agent, Method::POST, path, Some(body)).await;
+        assert_eq!(
+            (status, &answer["field"]),
+            (StatusCode::BAD_REQUEST, &json!("reason")),
+            "{reason:?}"
+        );
+    }
+    for body in [None, Some(json!({})), Some(json!({"reason": 1}))] {
+        let (status, _) = ask(&house, &agent, Method::POST, path, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+    let of_nobody = "/api/agents/1002/pause";
+    let lunch = Some(json!({"reason": "lunch"}));
+    let (status, answer) = ask(&house, &supervisor, Method::POST, of_nobody, lunch).await;
+    assert_eq!(
+        (status, &answer["code"]),
+        (StatusCode::CONFLICT, &json!("not_signed_in"))
+    );
+    let (_, ledger) = get(&house, &supervisor, "/api/ledger").await;
+    let lines = ledger["lines"].as_array().unwrap();
+    assert!(lines.iter().all(|line| line["what"] != "pause_asked"));
+}
+
+#[tokio::test]
 async fn sessions_and_ledger_are_exported_as_csv_and_add_up() {
     let (house, agent, supervisor) = claimed().await;
     house.sign_out(&agent).await;

@@ -60,6 +60,18 @@ fn doors() -> Vec<Door> {
         door(Method::GET, "/api/agents/{}/explain", Value::Null, &[Agent]),
         door(Method::GET, "/api/agents/{}/available", Value::Null, &[]),
         door(Method::POST, "/api/agents/{}/logout", json!({}), &[Agent]),
+        door(
+            Method::POST,
+            "/api/agents/{}/pause",
+            json!({ "reason": "lunch" }),
+            &[Agent],
+        ),
+        door(
+            Method::POST,
+            "/api/agents/{}/unpause",
+            Value::Null,
+            &[Agent],
+        ),
         door(Method::GET, "/api/ledger", Value::Null, &[Agent]),
         door(Method::GET, "/api/ledger?format=csv", Value::Null, &[Agent]),
         door(Method::GET, "/api/reports/sessions", Value::Null, &[Agent]),

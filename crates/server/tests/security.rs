@@ -88,6 +88,19 @@ fn doors() -> Vec<(Method, &'static str, Value, [u16; 4])> {
             json!({}),
             supervisors,
         ),
+        // Nobody is signed in with it.
+        (
+            Method::POST,
+            "/api/agents/1002/pause",
+            json!({"reason": "lunch"}),
+            [401, 403, 409, 409],
+        ),
+        (
+            Method::POST,
+            "/api/agents/1002/unpause",
+            json!(null),
+            [401, 403, 409, 409],
+        ),
         (Method::GET, "/api/ledger", json!(null), supervisors),
         (
             Method::GET,

@@ -62,6 +62,21 @@ pub struct Reason {
     pub since: u64,
 }
 
+/// What people want of an agent's pause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Pause {
+    /// Why the agent is to be passed over; absent: the end of the pause was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub reason: Option<String>,
+    /// Since when that is wanted, ms since the epoch.
+    #[ts(type = "number")]
+    pub since: u64,
+    /// Asterisk's queues are seen to do so; in no queue there is nobody to be asked.
+    pub confirmed: bool,
+}
+
 /// How well a source of truth is seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
@@ -113,6 +128,10 @@ pub struct Agent {
     /// Since when `status` holds, ms since the epoch.
     #[ts(type = "number")]
     pub since: u64,
+    /// What is wanted of its pause; absent for nothing, and for agents on colleagues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub pause: Option<Pause>,
     /// The sources this answer stands on, by name: `app` (not for agents on colleagues), `ami`,
     /// `database`.
     pub sources: BTreeMap<String, SourceHealth>,

@@ -113,6 +113,21 @@ pub fn contact_uri(value: &str) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Why somebody pauses: 1 to 32 characters of `0-9 a-z _ -`.
+pub fn pause_reason(value: &str) -> Result<(), Refused> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    if value.is_empty() {
+        return Err(Refused("is empty"));
+    }
+    if value.len() > 32 {
+        return Err(Refused("is longer than 32 characters"));
+    }
+    if !value.bytes().all(allowed) {
+        return Err(Refused("may hold small letters, digits, '_' and '-' only"));
+    }
+    Ok(())
+}
+
 /// Free text of at most `max` characters: no control characters.
 pub fn text(value: &str, max: usize) -> Result<(), Refused> {
     if value.chars().count() > max {
@@ -197,6 +212,10 @@ mod tests {
         assert!(new_password("1234567").is_err() && new_password("12345678").is_ok());
         assert!(device_id("2f9c1a44-0000-4000-8000-000000000001").is_ok());
         assert!(device_id("short").is_err() && device_id("with space 123").is_err());
+        assert!(pause_reason("lunch").is_ok() && pause_reason(&"a".repeat(33)).is_err());
+        for bad in ["", "Lunch", "rollcall: x", "a\r\nQueue: b", "ü", "a b"] {
+            assert!(pause_reason(bad).is_err(), "{bad:?}");
+        }
         assert!(text("fine", 4).is_ok() && text("longer", 4).is_err() && text("\u{7}", 4).is_err());
     }
 }

@@ -14,6 +14,10 @@ pub const EXPLAIN: &str = "/api/agents/{extension}/explain";
 pub const AVAILABLE: &str = "/api/agents/{extension}/available";
 /// `POST`: ends sessions of an agent ([`ForceLogout`]); answered as a logout is. Supervisors.
 pub const FORCE_LOGOUT: &str = "/api/agents/{extension}/logout";
+/// `POST`: pauses an agent ([`Pause`]); answered with [`Paused`]. Agents themselves, supervisors everybody.
+pub const PAUSE: &str = "/api/agents/{extension}/pause";
+/// `POST`, without a body: ends what people paused of an agent; answered with [`Paused`]. As [`PAUSE`].
+pub const UNPAUSE: &str = "/api/agents/{extension}/unpause";
 /// `GET`: [`Ledger`], or CSV with `?format=csv`. Supervisors.
 pub const LEDGER: &str = "/api/ledger";
 /// `GET`: [`Sessions`], or CSV with `?format=csv`. Supervisors.
@@ -139,6 +143,24 @@ pub struct ForceLogout {
     /// End the calls too; otherwise they go on, and the logout completes after them.
     #[serde(default)]
     pub end_calls: bool,
+}
+
+/// The body of [`PAUSE`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pause {
+    /// Why, as a code (see [`crate::check::pause_reason`]); Asterisk's queues are told it.
+    pub reason: String,
+}
+
+/// The answer to [`PAUSE`] and [`UNPAUSE`]: what is wanted is on record, and the queues follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Paused {
+    /// Always true; failures are errors.
+    pub success: bool,
+    /// The agent's state after the commit; its `pause` tells whether the queues have followed.
+    pub agent: Agent,
 }
 
 /// The answer to [`LEDGER`].

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    board::{Agent, BoardStatus, Reason, SourceHealth},
+    board::{Agent, BoardStatus, Pause, Reason, SourceHealth},
     http::{ErrorBody, Role},
 };
 
@@ -51,6 +51,9 @@ pub mod commands {
     pub const OPEN_DASHBOARD: &str = "open_dashboard";
     /// (): ends the session of the device that stands in the way, and goes online here.
     pub const TAKE_OVER: &str = "take_over";
+    /// { extension: string, reason: string | null }: pauses an agent, or ends the pause; the phone's window for the own
+    /// extension, the dashboard for everybody's that a supervisor sees.
+    pub const PAUSE: &str = "pause";
     /// { extension: string, at: number | null } -> [`crate::explain::Explanation`]: why an agent's state is what it
     /// is, or was at `at` (ms since the epoch).
     pub const EXPLAIN: &str = "explain";
@@ -181,6 +184,8 @@ pub struct OwnState {
     pub since: u64,
     /// Why.
     pub reasons: Vec<Reason>,
+    /// What is wanted of the own pause, if anything.
+    pub pause: Option<Pause>,
     /// The phone's own view of its registration.
     pub phone: PhoneState,
     /// Whether the server is being heard.

@@ -18,6 +18,7 @@ fn agent() -> Agent {
             since: 5,
         }],
         since: 7,
+        pause: None,
         sources: BTreeMap::from([(
             "ami".into(),
             SourceHealth {

@@ -12,7 +12,7 @@ import {
   type MenuSectionProps as AriaMenuSectionProps,
 } from "react-aria-components";
 
-import { IconButton } from "./Button";
+import { Button, IconButton } from "./Button";
 import css from "./controls.module.css";
 
 export function IconMenu({ label, icon, children }: { label: string; icon: ReactElement; children: ReactNode }) {
@@ -20,6 +20,27 @@ export function IconMenu({ label, icon, children }: { label: string; icon: React
     <MenuTrigger>
       <IconButton label={label} icon={icon} />
       <Popover className={css.popover} placement="bottom end" offset={4}>
+        <AriaMenu className={css.menu}>{children}</AriaMenu>
+      </Popover>
+    </MenuTrigger>
+  );
+}
+
+interface ButtonMenuProps {
+  label: string;
+  icon: ReactElement;
+  isDisabled?: boolean;
+  children: ReactNode;
+}
+
+/** A menu behind a button that says what it is for. */
+export function ButtonMenu({ label, icon, isDisabled, children }: ButtonMenuProps) {
+  return (
+    <MenuTrigger>
+      <Button size="small" isDisabled={isDisabled}>
+        {icon} {label}
+      </Button>
+      <Popover className={css.popover} placement="bottom start" offset={4}>
         <AriaMenu className={css.menu}>{children}</AriaMenu>
       </Popover>
     </MenuTrigger>

@@ -2,6 +2,7 @@
 import type { BoardStatus } from "./BoardStatus";
 import type { ContactStatus } from "./ContactStatus";
 import type { Device } from "./Device";
+import type { Pause } from "./Pause";
 import type { Reason } from "./Reason";
 import type { SourceHealth } from "./SourceHealth";
 
@@ -37,6 +38,10 @@ reasons: Array<Reason>,
  * Since when `status` holds, ms since the epoch.
  */
 since: number, 
+/**
+ * What is wanted of its pause; absent for nothing, and for agents on colleagues.
+ */
+pause?: Pause, 
 /**
  * The sources this answer stands on, by name: `app` (not for agents on colleagues), `ami`,
  * `database`.

@@ -62,6 +62,7 @@ export class Double implements Platform {
   setMuted = (muted: boolean) => this.ask("setMuted", muted);
   openDashboard = () => this.ask("openDashboard");
   takeOver = () => this.ask("takeOver");
+  pause = (extension: string, reason: string | null) => this.ask("pause", { extension, reason });
 
   explain = async (extension: string, at: number | null) => {
     await this.ask("explain", { extension, at });

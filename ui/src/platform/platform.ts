@@ -31,6 +31,8 @@ export interface Platform {
   openDashboard(): Promise<void>;
   takeOver(): Promise<void>;
 
+  /** Pauses an agent for a reason, or ends the pause. */
+  pause(extension: string, reason: string | null): Promise<void>;
   /** Why an agent's state is what it is, or was at a moment (ms since the epoch). */
   explain(extension: string, at: number | null): Promise<Explanation>;
 }

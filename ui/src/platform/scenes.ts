@@ -58,6 +58,7 @@ export function own(change: Partial<OwnState> = {}): OwnState {
     since: ago(4 * MINUTE + 12 * SECOND),
     reasons: [],
     phone: { kind: "registered" },
+    pause: null,
     server: { ok: true, asOf: ago(SECOND) },
     ...change,
   };
@@ -128,7 +129,11 @@ export const everybody = (): Agent[] => [
     reasons: [reason("contact_unreachable", "the phone has not answered Asterisk for 30 s")],
   }),
   agent("1004", "Ringing", { since: ago(4 * SECOND) }),
-  agent("1005", "Paused", { since: ago(11 * MINUTE), reasons: [reason("paused", "Lunch.")] }),
+  agent("1005", "Paused", {
+    since: ago(11 * MINUTE),
+    reasons: [reason("paused")],
+    pause: { reason: "lunch", since: ago(11 * MINUTE), confirmed: true },
+  }),
   agent("1006", "WrapUp", { since: ago(22 * SECOND) }),
   agent("1007", "Offline", { since: ago(52 * 60 * MINUTE), reasons: [reason("logged_out")] }),
   agent("1008", "NotAvailable", {
@@ -206,6 +211,24 @@ const serverLost: Notice = {
 
 export const phoneScenes: Record<string, () => PhoneView> = {
   login: () => login(),
+  paused: () =>
+    phone({
+      own: own({
+        status: "Paused",
+        since: ago(11 * MINUTE),
+        reasons: [reason("paused")],
+        pause: { reason: "lunch", since: ago(11 * MINUTE), confirmed: true },
+      }),
+    }),
+  pauseAsked: () =>
+    phone({
+      own: own({
+        status: "NotAvailable",
+        since: ago(3 * SECOND),
+        reasons: [reason("pause_asked")],
+        pause: { reason: "lunch", since: ago(3 * SECOND), confirmed: false },
+      }),
+    }),
   loginDemo: () => login({ demo, canTryHere: true }),
   loginProgress: () => login({ username: "agent1001", progress: "registeringPhone" }),
   loginWrong: () =>

@@ -62,9 +62,22 @@ class Script extends Double {
       case "openDashboard":
         globalThis.open("?window=dashboard", "board", "width=960,height=640");
         return;
+      case "pause":
+        return this.playPause((argument as { reason: string | null }).reason);
       case "takeOver":
         return this.change({ inUse: null, own: own({ since: Date.now() }) });
     }
+  }
+
+  /** Asterisk takes a moment to follow. */
+  private playPause(reason: string | null): void {
+    const since = Date.now();
+    if (reason === null) return this.change({ own: own({ since }) });
+    const asked = { reason, since, confirmed: false };
+    this.play([
+      () => this.change({ own: own({ status: "NotAvailable", since, pause: asked, reasons: [{ code: "pause_asked", since }] }) }),
+      () => this.change({ own: own({ status: "Paused", since, pause: { ...asked, confirmed: true } }) }),
+    ]);
   }
 
   private playSignIn({ username, password }: SignIn): void {

@@ -26,6 +26,7 @@ export function tauri(): Platform {
     setMuted: (muted) => invoke("set_muted", { muted }),
     openDashboard: () => invoke("open_dashboard"),
     takeOver: () => invoke("take_over"),
+    pause: (extension, reason) => invoke("pause", { extension, reason }),
     explain: (extension, at) => invoke("explain", { extension, at }),
   };
 }

@@ -24,6 +24,14 @@ export interface Text {
   status: Record<BoardStatus, string>;
   contact: Record<ContactStatus, string>;
   reasons: Record<string, ReasonWords>;
+  pause: {
+    begin: string;
+    end: string;
+    /** By code; Asterisk's queues are told the code. */
+    reasons: Record<string, string>;
+    unconfirmed: (reason: string) => string;
+    endUnconfirmed: string;
+  };
   theme: { label: string; system: string; light: string; dark: string };
   duration: { dayShort: string; hourShort: string };
   login: {
@@ -235,6 +243,8 @@ export const english: Text = {
     on_call: { what: "On a call." },
     ringing: { what: "Being called." },
     paused: { what: "On a break." },
+    pause_asked: { what: "A pause was asked for, and Asterisk has not confirmed it." },
+    pause_end_asked: { what: "The end of the pause was asked for, and Asterisk has not confirmed it." },
     logout_pending: { what: "Signed out as soon as the call ends." },
     logged_out: { what: "Signed out." },
     taken_over: { what: "Another device took over.", next: "Sign in again to take it back." },
@@ -248,6 +258,19 @@ export const english: Text = {
     never_logged_in: { what: "Has not signed in yet." },
     server_lost: { what: "The server is out of sight.", next: "Rollcall is reconnecting." },
     board_syncing: { what: "The board is being fetched anew.", next: "This takes a moment." },
+  },
+  pause: {
+    begin: "Pause",
+    end: "End pause",
+    reasons: {
+      break: "Break",
+      lunch: "Lunch",
+      meeting: "Meeting",
+      training: "Training",
+      paperwork: "Paperwork",
+    },
+    unconfirmed: (reason) => `${reason}, not confirmed yet`,
+    endUnconfirmed: "End not confirmed yet",
   },
   theme: { label: "Theme", system: "Like the system", light: "Light", dark: "Dark" },
   duration: { dayShort: "d", hourShort: "h" },

@@ -49,6 +49,7 @@ export function isoDuration(from: number, now: number): string {
 const SAYS_THE_STATE: Partial<Record<BoardStatus, string>> = {
   OnCall: "on_call",
   Ringing: "ringing",
+  Paused: "paused",
 };
 
 /** The reasons that say more than the state beside them. */

@@ -41,6 +41,10 @@ impl Core {
         }
         slot.agent.adopt();
         slot.complete_logouts(now, ami_up);
+        slot.end_pause_of_session(now, self.step);
+        if slot.awaits_pause_end(&config) {
+            self.resync.want(ResyncReason::Pause);
+        }
         slot.release_answers(now, self.ami, &config);
         slot.follow_contacts(now);
         if config.registrar == Registrar::Claims {
@@ -64,9 +68,14 @@ impl Core {
             self.resync.want(ResyncReason::Contradiction);
         }
         self.decide(now, extension);
-        if may_evict && let Some(slot) = self.slots.get_mut(extension) {
-            let throttle = &mut self.throttles.drain;
-            slot.ask_drain(now, &config, throttle, &mut asks);
+        let throttle = &mut self.throttles.drain;
+        if ami_up && let Some(slot) = self.slots.get_mut(extension) {
+            let asked = slot.order_pause(now, &config, throttle);
+            // What people ask is no repair: it is done whoever only observes.
+            self.outputs.extend(asked.map(Output::Ask));
+            if may_evict {
+                slot.ask_drain(now, &config, throttle, &mut asks);
+            }
         }
         // To observe only is to conclude, and to note, and to leave everything as it is (R10).
         if !config.observe_only {
@@ -347,8 +356,8 @@ impl Slot {
         wakes.extend(self.agent.flaps.steady_at(now.monotonic));
         wakes.extend(self.agent.maintenance);
         wakes.extend(self.agent.handed_over.map(|at| at + config.handover));
-        if let Some((asked, _)) = self.agent.queues.asked {
-            wakes.push(asked + config.drain_again);
+        if let Some((asked, _)) = &self.agent.queues.asked {
+            wakes.push(*asked + config.drain_again);
         }
         for record in self.agent.contacts.values() {
             let expires = record.expires_here();

@@ -43,6 +43,7 @@ impl Core {
                     end_calls,
                     by,
                 } => self.force_logout(now, request, &extension, (device, end_calls), &by),
+                Intent::Pause(pause) => self.pause(now, request, pause),
                 Intent::Prove { extension } => self.prove(now, request, extension),
             }
         };
@@ -276,9 +277,13 @@ impl Core {
 }
 
 /// What the idempotency key says: `Some` when nothing is left to do but to reply.
-type Recalled = Option<Vec<(RequestId, Answer)>>;
+pub(super) type Recalled = Option<Vec<(RequestId, Answer)>>;
 
-fn recall(slot: &mut Slot, request: RequestId, keyed: Option<&Keyed>) -> Result<Recalled, Refusal> {
+pub(super) fn recall(
+    slot: &mut Slot,
+    request: RequestId,
+    keyed: Option<&Keyed>,
+) -> Result<Recalled, Refusal> {
     let Some(keyed) = keyed else { return Ok(None) };
     match slot.book.recall(request, keyed) {
         Recall::New => Ok(None),

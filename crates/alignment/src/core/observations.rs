@@ -11,6 +11,7 @@ use crate::input::{Channel, ContactEvent, DeviceState, EndReason, Observation, R
 use crate::ledger::{LedgerEntry, LedgerKind};
 use crate::names::{ContactId, Extension, SessionId};
 use crate::output::{ContactRow, EvictReason, ResyncReason};
+use crate::pause::Pause;
 use crate::resync::Part;
 use crate::source::SourceHealth;
 use crate::time::Now;
@@ -76,6 +77,7 @@ impl Core {
             sessions,
             contacts,
             last_ends,
+            pauses,
             decided,
         } = restored;
         for person in people {
@@ -96,6 +98,16 @@ impl Core {
         }
         for (extension, reason) in last_ends {
             self.slot(&extension).agent.last_end = Some(reason);
+        }
+        let step = self.step;
+        for row in pauses {
+            let slot = self.slot(&row.extension);
+            slot.agent.pause = Some(Pause {
+                wish: row.wish.clone(),
+                since_unix_ms: row.since_unix_ms,
+                step,
+            });
+            slot.book.restore_pause(row);
         }
         for before in decided {
             let slot = self.slot(&before.extension);

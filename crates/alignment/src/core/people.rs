@@ -57,6 +57,10 @@ impl Core {
             let slot = self.slot(&extension);
             slot.agent.handed_over = Some(now.monotonic);
             slot.book.forget_user();
+            // How long the last owner was in whatever state is no age of the new one's.
+            slot.agent.last_end = Some(EndReason::Reassigned);
+            slot.agent.decided_before = None;
+            slot.decided = None;
             self.dirty.insert(extension);
         }
     }

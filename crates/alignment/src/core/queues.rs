@@ -45,7 +45,8 @@ impl Core {
         let mut asks = Vec::new();
         for (extension, slot) in &mut self.slots {
             let of_agent = listed.get(extension).unwrap_or(&nowhere);
-            if slot.agent.queues.list(of_agent, asked) {
+            // A list that changes nothing may be the proof that a pause has ended.
+            if slot.agent.queues.list(of_agent, asked) || slot.agent.pause.is_some() {
                 self.dirty.insert(extension.clone());
             }
             for forgotten in slot.agent.queues.forgotten() {

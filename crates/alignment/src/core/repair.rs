@@ -2,7 +2,7 @@
 //! rate-limited, each on the ledger.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Slot;
 use super::conclude::{CALLS_MAY_DISAGREE, EXPIRY_LEAD};
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::contact::{Claim, ContactStatus};
 use crate::ledger::{LedgerEntry, LedgerKind};
 use crate::names::{ContactId, Extension};
-use crate::output::{Ask, EvictReason, SessionState};
+use crate::output::{Ask, EvictReason, QueueOrder, SessionState};
 use crate::time::Now;
 
 /// Reasons for which queues should not even try.
@@ -90,10 +90,10 @@ impl Slot {
         config: &Config,
         throttle: &mut Throttle,
     ) -> Option<Ask> {
-        if !self.wants_qualify(now) {
+        let Some(why) = self.wants_qualify(now) else {
             self.agent.qualify_asked = None;
             return None;
-        }
+        };
         let asked = self.agent.qualify_asked;
         if asked.is_some_and(|last| now.monotonic < last + config.qualify)
             || !throttle.take(&self.agent.extension, now.monotonic)
@@ -105,7 +105,7 @@ impl Slot {
                 &self.agent.extension,
                 config,
                 "qualify",
-                "the contact was not tested".to_owned(),
+                why.to_owned(),
                 now,
             ));
         }
@@ -115,18 +115,26 @@ impl Slot {
         })
     }
 
-    /// Somebody counts on a contact that Asterisk does not test by itself, or has not yet.
-    fn wants_qualify(&self, now: Now) -> bool {
-        self.agent
-            .sessions
-            .iter()
+    /// Somebody counts on a contact that Asterisk does not test by itself, or has not yet; or that did
+    /// not answer, while the app it belongs to is heard: one lost OPTIONS is to cost seconds, and not
+    /// until Asterisk asks by itself again.
+    fn wants_qualify(&self, now: Now) -> Option<&'static str> {
+        let sessions = self.agent.sessions.iter();
+        sessions
             .filter(|session| session.state == SessionState::Online)
-            .any(|session| {
-                self.agent.held(session, now).one().is_some_and(|record| {
-                    !record.is_expired(now)
-                        && (record.contact.qualify_frequency == 0
-                            || record.contact.status == ContactStatus::NonQualified)
-                })
+            .filter_map(|session| Some((session, self.agent.held(session, now).one()?)))
+            .filter(|(_, record)| !record.is_expired(now))
+            .find_map(|(session, record)| {
+                let untested = record.contact.qualify_frequency == 0
+                    || record.contact.status == ContactStatus::NonQualified;
+                let unanswered = record.contact.status == ContactStatus::Unreachable
+                    && session.lease_view(now, false) == LeaseView::Live
+                    && session.says_registered();
+                if untested {
+                    Some("the contact was not tested")
+                } else {
+                    unanswered.then_some("the contact did not answer, and its app is heard")
+                }
             })
     }
 
@@ -170,7 +178,7 @@ impl Slot {
     }
 
     /// Queues pass no calls to an agent whose phone or app is not proved, or who is leaving; and do
-    /// so again once it is.
+    /// so again once it is. Where a person wants a pause, that is asked of them instead.
     pub(super) fn ask_drain(
         &mut self,
         now: Now,
@@ -185,39 +193,53 @@ impl Slot {
         else {
             return;
         };
-        let wanted = drain_reason(view);
-        let queues = &mut self.agent.queues;
-        let due = match wanted {
-            Some(_) => queues.is_open(),
-            None => queues.is_drained(),
+        if self.agent.wants_queues() {
+            return;
+        }
+        let queues = &self.agent.queues;
+        let (due, order) = match drain_reason(view) {
+            Some(reason) => (queues.is_open(), QueueOrder::Drain { reason }),
+            None => {
+                let queues = queues.drained();
+                (!queues.is_empty(), QueueOrder::Unpause { queues })
+            }
         };
-        let drains = wanted.is_some();
-        let asked =
-            |(at, what): (Instant, bool)| what == drains && now.monotonic < at + config.drain_again;
         if !due {
-            queues.asked = None;
+            self.agent.queues.asked = None;
             return;
         }
-        if queues.asked.is_some_and(asked) || !throttle.take(&self.agent.extension, now.monotonic) {
-            return;
-        }
-        queues.asked = Some((now.monotonic, drains));
-        let endpoint = self.agent.extension.clone();
-        let (what, detail) = match wanted {
-            Some(reason) => ("drain", reason.as_str()),
-            None => ("undrain", "proved again, or gone"),
+        let detail = match &order {
+            QueueOrder::Drain { reason } => ("drain", reason.as_str()),
+            _ => ("undrain", "proved again, or gone"),
         };
-        self.book.note(repair_entry(
-            &endpoint,
-            config,
-            what,
-            detail.to_owned(),
-            now,
-        ));
-        asks.push(match wanted {
-            Some(reason) => Ask::Drain { endpoint, reason },
-            None => Ask::Undrain { endpoint },
+        if let Some(ask) = self.order_queues(now, config, throttle, order) {
+            let (what, detail) = (detail.0, detail.1.to_owned());
+            let entry = repair_entry(&self.agent.extension, config, what, detail, now);
+            self.book.note(entry);
+            asks.push(ask);
+        }
+    }
+
+    /// Asks the queues for something, unless that was asked just now, or others have to come first.
+    pub(super) fn order_queues(
+        &mut self,
+        now: Now,
+        config: &Config,
+        throttle: &mut Throttle,
+        order: QueueOrder,
+    ) -> Option<Ask> {
+        let queues = &mut self.agent.queues;
+        let just_now = queues.asked.as_ref().is_some_and(|(at, what)| {
+            what.is_as(&order) && now.monotonic < *at + config.drain_again
         });
+        if just_now || !throttle.take(&self.agent.extension, now.monotonic) {
+            return None;
+        }
+        queues.asked = Some((now.monotonic, order.clone()));
+        Some(Ask::Queues {
+            endpoint: self.agent.extension.clone(),
+            order,
+        })
     }
 
     /// Maintenance after a forced logout lasts until the contacts are gone.

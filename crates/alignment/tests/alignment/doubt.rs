@@ -174,7 +174,7 @@ fn site() -> (House, Vec<(String, String, ContactId)>) {
 }
 
 fn nobody_was_touched(house: &House) {
-    let touches = |ask: &&Ask| matches!(ask, Ask::Evict { .. } | Ask::Drain { .. });
+    let touches = |ask: &&Ask| matches!(ask, Ask::Evict { .. } | Ask::Queues { .. });
     assert_eq!(house.asks.iter().filter(touches).count(), 0);
 }
 

@@ -34,6 +34,7 @@ pub(crate) struct House {
     pub(crate) users: BTreeMap<Extension, UserRow>,
     pub(crate) rows: BTreeMap<ContactId, ContactRow>,
     pub(crate) sessions: BTreeMap<SessionId, SessionRow>,
+    pub(crate) pauses: BTreeMap<Extension, PauseRow>,
     pub(crate) ledger: Vec<LedgerEntry>,
     /// What left the core.
     pub(crate) replies: BTreeMap<RequestId, Answer>,
@@ -124,6 +125,11 @@ impl House {
                 .iter()
                 .map(|row| (row.id.clone(), row.clone()))
                 .collect(),
+            pauses: restored
+                .pauses
+                .iter()
+                .map(|row| (row.extension.clone(), row.clone()))
+                .collect(),
             ledger: Vec::new(),
             replies: BTreeMap::new(),
             broadcasts: Vec::new(),
@@ -160,6 +166,7 @@ impl House {
                 .collect(),
             contacts: self.rows.values().cloned().collect(),
             last_ends: last_ends(&self.sessions),
+            pauses: self.pauses.values().cloned().collect(),
             decided: decided(&self.ledger),
         };
         let now = self.now.plus(Duration::from_secs(1));
@@ -256,13 +263,18 @@ impl House {
     /// Asterisk's queues do as they are told.
     fn obey(&mut self, ask: &Ask) {
         match ask {
-            Ask::Drain { endpoint, reason } => {
-                let reason = format!("{DRAIN_REASON}{}", reason.as_str());
-                self.pause_all(endpoint, |member| !member.paused, true, &reason);
-            }
-            Ask::Undrain { endpoint } => {
-                self.pause_all(endpoint, Membership::is_drained, false, "");
-            }
+            Ask::Queues { endpoint, order } => match order {
+                QueueOrder::Drain { reason } => {
+                    let reason = format!("{DRAIN_REASON}{}", reason.as_str());
+                    self.pause_all(endpoint, |member| !member.paused, true, &reason);
+                }
+                QueueOrder::Pause { reason } => {
+                    self.pause_all(endpoint, |_| true, true, reason.as_str());
+                }
+                QueueOrder::Unpause { queues } => {
+                    self.pause_all(endpoint, |member| queues.contains(&member.queue), false, "");
+                }
+            },
             Ask::Restore(membership) => self.member(membership.clone()),
             _ => {}
         }
@@ -271,7 +283,7 @@ impl House {
     fn pause_all(
         &mut self,
         endpoint: &Extension,
-        which: fn(&Membership) -> bool,
+        which: impl Fn(&Membership) -> bool,
         paused: bool,
         reason: &str,
     ) {
@@ -369,6 +381,8 @@ impl House {
                     );
                 }
                 Write::Session(row) => drop(self.sessions.insert(row.id.clone(), row)),
+                Write::Pause(row) => drop(self.pauses.insert(row.extension.clone(), row)),
+                Write::PauseGone(extension) => drop(self.pauses.remove(&extension)),
                 Write::Ledger(entry) => self.ledger.push(entry),
             }
         }
@@ -443,6 +457,16 @@ impl House {
             take_over: true,
             key: None,
         })
+    }
+
+    /// The session `by` asks for a pause, or for its end.
+    pub(crate) fn pause(&mut self, agent: &str, reason: Option<&str>, by: &str) -> RequestId {
+        self.ask(Intent::Pause(PauseIntent {
+            extension: ext(agent),
+            reason: reason.map(|reason| PauseReason::new(reason).unwrap()),
+            by: session(by),
+            key: None,
+        }))
     }
 
     /// Asks for a logout. Its answer comes once every view agrees.

@@ -3,6 +3,7 @@
 mod doubt;
 mod house;
 mod login_and_logout;
+mod pauses;
 mod queues;
 mod random_walk;
 mod repairs;

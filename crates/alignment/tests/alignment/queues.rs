@@ -14,7 +14,15 @@ fn at_work(house: &mut House) -> ContactId {
 }
 
 fn drains(house: &House) -> usize {
-    let drain = |ask: &&Ask| matches!(ask, Ask::Drain { .. });
+    let drain = |ask: &&Ask| {
+        matches!(
+            ask,
+            Ask::Queues {
+                order: QueueOrder::Drain { .. },
+                ..
+            }
+        )
+    };
     house.asks.iter().filter(drain).count()
 }
 

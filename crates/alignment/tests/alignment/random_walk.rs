@@ -25,6 +25,8 @@ enum Step {
     Device(u8, u8),
     Call(u8),
     HangUp(u8),
+    Pause(u8, bool),
+    Queue(u8, bool),
     AmiLost,
     AmiUp,
     Commit,
@@ -48,7 +50,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => who.clone().prop_map(Step::Repeat),
         2 => (who.clone(), 0..9u8).prop_map(|(who, state)| Step::Device(who, state)),
         1 => who.clone().prop_map(Step::Call),
-        2 => who.prop_map(Step::HangUp),
+        2 => who.clone().prop_map(Step::HangUp),
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, pause)| Step::Pause(who, pause)),
+        1 => (who, any::<bool>()).prop_map(|(who, paused)| Step::Queue(who, paused)),
         1 => Just(Step::AmiLost),
         3 => Just(Step::AmiUp),
         12 => Just(Step::Commit),
@@ -135,6 +139,12 @@ fn take(house: &mut House, step: Step) {
                 unique_id: names(who).1.to_owned(),
             });
         }
+        Step::Pause(who, pause) => {
+            let (agent, name, _) = names(who);
+            house.pause(agent, pause.then_some("lunch"), name);
+        }
+        // Somebody pauses it in Asterisk, or ends that.
+        Step::Queue(who, paused) => house.queue(names(who).0, paused.then_some("meeting")),
         Step::AmiLost => house.ami_lost(),
         Step::AmiUp if !house.ami => house.ami_up(),
         Step::Commit => house.commit_all(),
@@ -148,6 +158,11 @@ fn take(house: &mut House, step: Step) {
 fn available_is_proved(view: &AgentView, house: &House) -> Result<(), TestCaseError> {
     prop_assert!(house.ami, "Available without AMI");
     prop_assert!(view.reasons.is_empty());
+    let paused = view
+        .pause
+        .as_ref()
+        .is_some_and(|pause| pause.reason.is_some());
+    prop_assert!(!paused, "Available, and a pause is wanted: {view:?}");
     let proved = view.devices.iter().any(|device| {
         device.lease == LeaseView::Live
             && device.contact_status == Some(ContactStatus::Reachable)
@@ -185,6 +200,14 @@ proptest! {
             seen = house.broadcasts.len();
             if house.replies.len() > answered {
                 let newest = house.replies.values().next_back();
+                if let Some(Answer::Pause(view)) = newest {
+                    let wanted = view.pause.as_ref().and_then(|pause| pause.reason.clone());
+                    let stored = house.pauses.get(&view.extension).map(|row| &row.wish);
+                    prop_assert!(
+                        wanted.is_none() || stored == wanted.map(PauseWish::Paused).as_ref(),
+                        "a pause was acknowledged that is not in the table"
+                    );
+                }
                 if let Some(Answer::LoggedOut(view)) = newest {
                     prop_assert!(house.sessions.values().any(|row| {
                         row.extension == view.extension && matches!(row.state, SessionState::Ended(_))
@@ -209,6 +232,18 @@ fn at_rest(house: &mut House) -> Result<(), TestCaseError> {
         let view = house.view(agent);
         prop_assert_ne!(view.status, BoardStatus::Unknown, "{:?}", view);
         prop_assert_eq!(house.user(agent), (view.online, view.sip_registered));
+        let of_agent = |member: &&Membership| member.endpoint.as_str() == agent;
+        let stored = house.pauses.get(&ext(agent)).map(|row| &row.wish);
+        if let Some(PauseWish::Paused(reason)) = stored {
+            let mut members = house.members.values().filter(of_agent);
+            prop_assert!(
+                members.all(|member| member.paused && member.reason == reason.as_str()),
+                "a queue does not keep the pause: {:?}",
+                view
+            );
+        } else {
+            prop_assert_eq!(stored, None, "a pause's end is still wanted: {:?}", view);
+        }
         let registered: Vec<_> = house
             .contacts
             .values()

@@ -85,3 +85,53 @@ fn r10_apps_are_nudged_and_contacts_qualified_at_a_bounded_pace() {
     let qualifies = paced(&mut house, 10, |ask| matches!(ask, Ask::Qualify { .. }));
     assert_eq!(busiest_second(&qualifies), CEILING as usize);
 }
+
+fn qualifies(house: &House) -> usize {
+    let kind = |ask: &&Ask| matches!(ask, Ask::Qualify { .. });
+    house.asks.iter().filter(kind).count()
+}
+
+#[test]
+fn a_phone_that_missed_one_options_while_its_app_is_heard_is_asked_again_at_once() {
+    let mut house = House::of(&["1001"]);
+    house.pass_seconds(20);
+    let id = house.log_in("1001", "s1", "d1");
+    house.pass_seconds(1);
+    let before = qualifies(&house);
+    house.qualified(&id, ContactStatus::Unreachable);
+    assert_eq!(qualifies(&house), before + 1, "at once");
+    house.live(&["s1"], 25);
+    assert_eq!(
+        qualifies(&house),
+        before + 3,
+        "then at the pace of qualifies"
+    );
+    house.qualified(&id, ContactStatus::Reachable);
+    house.live(&["s1"], 25);
+    assert_eq!(qualifies(&house), before + 3, "and no more once it answers");
+    let noted =
+        |entry: &&LedgerEntry| entry.what == "qualify" && entry.detail.contains("did not answer");
+    assert_eq!(house.ledger.iter().filter(noted).count(), 1);
+}
+
+#[test]
+fn a_phone_whose_app_is_not_heard_or_says_it_is_not_registered_is_not_asked_again() {
+    let mut house = House::of(&["1001"]);
+    house.pass_seconds(20);
+    let id = house.log_in("1001", "s1", "d1");
+    house.pass_seconds(1);
+    let before = qualifies(&house);
+    house.link_closes("s1");
+    house.qualified(&id, ContactStatus::Unreachable);
+    house.pass_seconds(8);
+    house.heartbeat_with(
+        "s1",
+        Vitals {
+            registered: Some(false),
+            ..good_vitals()
+        },
+    );
+    house.link_opens("s1");
+    house.pass_seconds(1);
+    assert_eq!(qualifies(&house), before);
+}

@@ -172,6 +172,37 @@ fn s24_a_phone_that_does_not_go_keeps_its_new_owner_waiting_for_a_bounded_time()
 }
 
 #[test]
+fn s24_how_long_the_last_owner_was_away_is_no_age_of_the_new_ones() {
+    let mut house = with(Config::default());
+    let id = house.log_in("1001", "s1", "d1");
+    house.logout("s1");
+    house.unregister(&id);
+    house.pass_seconds(3600);
+    let away = house.view("1001").since_unix_ms;
+    house.see(Observation::People(vec![Person {
+        extension: ext("1001"),
+        owner: 2,
+    }]));
+    house.pass_seconds(60);
+    let view = house.view("1001");
+    assert_eq!(view.status, BoardStatus::Offline);
+    assert_eq!(house.reasons("1001"), ["reassigned"]);
+    let begun = house.now.unix_ms - 60_000;
+    assert_eq!(
+        (view.since_unix_ms, view.reasons[0].since_unix_ms),
+        (begun, begun)
+    );
+    assert!(away < begun);
+    let mut house = house.restarted(Config::default());
+    house.ami_up();
+    assert_eq!(
+        house.view("1001").since_unix_ms,
+        begun,
+        "after our restart too"
+    );
+}
+
+#[test]
 fn s26_an_extension_that_is_withdrawn_has_its_contacts_evicted() {
     let mut house = with(Config::default());
     let id = house.log_in("1001", "s1", "d1");

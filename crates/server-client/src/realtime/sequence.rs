@@ -113,6 +113,7 @@ mod tests {
                 sip_registered: false,
                 reasons: vec![],
                 since: 0,
+                pause: None,
                 sources: BTreeMap::new(),
                 devices: vec![],
             },

@@ -127,6 +127,7 @@ impl Asterisk {
             }
             // The driver's: it is said to the app.
             Ask::Reregister { .. } => {}
+            order @ Ask::Queues { .. } => repairs::carry_out_in_order(&link.client, &order),
             repair => {
                 tokio::spawn(repairs::carry_out(link.client.clone(), repair));
             }

@@ -1,6 +1,9 @@
 //! Each [`Write`] in SQL.
 
-use rollcall_alignment::{self as alignment, LedgerEntry, SessionRow, SessionState, UserRow};
+use rollcall_alignment::{
+    self as alignment, Extension, LedgerEntry, PauseRow, PauseWish, SessionRow, SessionState,
+    UserRow,
+};
 use rollcall_wire::http::Role;
 
 use super::{
@@ -41,6 +44,8 @@ async fn core(db: &mut Connection, mode: Mode, write: &alignment::Write) -> Resu
         alignment::Write::Contact(row) => contacts::put(db, mode, row).await,
         alignment::Write::ContactGone(id) => contacts::forget(db, mode, id).await,
         alignment::Write::Session(row) => put_session(db, row).await,
+        alignment::Write::Pause(row) => put_pause(db, &row.extension, Some(row)).await,
+        alignment::Write::PauseGone(extension) => put_pause(db, extension, None).await,
         alignment::Write::Ledger(entry) => append(db, entry).await,
     }
 }
@@ -181,6 +186,26 @@ async fn set_presence(db: &mut Connection, row: &UserRow) -> Result<(), Fault> {
     .bind(row.extension.as_str())
     .execute(db)
     .await?;
+    Ok(())
+}
+
+async fn put_pause(
+    db: &mut Connection,
+    extension: &Extension,
+    row: Option<&PauseRow>,
+) -> Result<(), Fault> {
+    let (word, reason) = match row.map(|row| &row.wish) {
+        None => (None, None),
+        Some(PauseWish::Paused(reason)) => (Some("paused"), Some(reason.as_str())),
+        Some(PauseWish::Ended(of)) => (Some("ended"), of.as_ref().map(|reason| reason.as_str())),
+    };
+    query("UPDATE users SET pause = ?1, pause_reason = ?2, pause_at = ?3 WHERE extension = ?4")
+        .bind(word)
+        .bind(reason)
+        .bind(row.map(|row| ms(row.since_unix_ms)))
+        .bind(extension.as_str())
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -61,6 +61,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005", "add_people_admin"),
     migration!(6, "0006", "index_ledger_by_time"),
     migration!(7, "0007", "create_instances"),
+    migration!(8, "0008", "add_pause_to_users"),
 ];
 
 /// A migration that was begun and may have been cut.

@@ -1,8 +1,8 @@
 //! What may be asked of the database.
 
 use rollcall_alignment::{
-    ContactRow, Decided, DeviceId, EndReason, Extension, LeaseKind, Person, Restored, SessionRow,
-    SessionState, UserRow,
+    ContactRow, Decided, DeviceId, EndReason, Extension, LeaseKind, PauseReason, PauseRow,
+    PauseWish, Person, Restored, SessionRow, SessionState, UserRow,
 };
 use rollcall_wire::http::Role;
 
@@ -62,17 +62,30 @@ impl Database {
             sessions: self.live_sessions().await?,
             contacts: self.contacts().await?,
             last_ends: self.last_ends().await?,
+            pauses: self.pauses().await?,
             decided: self.decided().await?,
         })
     }
 
-    /// The last decision about each extension that knew something.
+    /// What people want of pauses.
+    async fn pauses(&self) -> Result<Vec<PauseRow>, DbError> {
+        let rows = query(
+            "SELECT extension, pause, pause_reason, pause_at FROM users
+             WHERE pause IS NOT NULL AND extension IS NOT NULL ORDER BY extension",
+        )
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter().map(pause).collect()
+    }
+
+    /// The last decision about each extension that knew something. What was decided before its owner
+    /// came is of somebody else.
     async fn decided(&self) -> Result<Vec<Decided>, DbError> {
         let rows = query(
             "SELECT l.extension, l.at, l.detail FROM users u JOIN ledger l ON l.id = (
                  SELECT k.id FROM ledger k
                  WHERE k.extension = u.extension AND k.what = 'status_changed'
-                     AND k.detail NOT LIKE '%-> Unknown%'
+                     AND k.detail NOT LIKE '%-> Unknown%' AND k.at >= u.created_at
                  ORDER BY k.at DESC, k.id DESC LIMIT 1)",
         )
         .fetch_all(self.reads())
@@ -311,6 +324,22 @@ fn user(row: &Row) -> Result<UserRow, DbError> {
         extension: extension(row.try_get(0)?)?,
         online: row.try_get(1)?,
         sip_registered: row.try_get(2)?,
+    })
+}
+
+fn pause(row: &Row) -> Result<PauseRow, DbError> {
+    let bad = |error| DbError::Schema(format!("users.pause_reason {error}"));
+    let reason = row
+        .try_get::<Option<&str>>(2)?
+        .map(|word| PauseReason::new(word).map_err(bad))
+        .transpose()?;
+    Ok(PauseRow {
+        extension: extension(row.try_get(0)?)?,
+        wish: match (row.try_get::<&str>(1)?, reason) {
+            ("paused", Some(reason)) => PauseWish::Paused(reason),
+            (_, reason) => PauseWish::Ended(reason),
+        },
+        since_unix_ms: row.try_get::<Option<i64>>(3)?.map_or(0, unsigned),
     })
 }
 

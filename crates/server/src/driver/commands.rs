@@ -2,7 +2,7 @@
 
 use rollcall_alignment::{
     Answer, DeviceId, Extension, IdempotencyKey, Input, Intent, LinkId, NameError, Observation,
-    Person, Refusal as No, RequestId, SignIn, Vitals,
+    PauseIntent, PauseReason, Person, Refusal as No, RequestId, SignIn, Vitals,
 };
 use rollcall_wire::{board::Agent, realtime::DeviceHeartbeat};
 use tokio::sync::oneshot;
@@ -23,6 +23,7 @@ pub(super) enum Waiter {
         reply: oneshot::Sender<Result<Online, Refusal>>,
     },
     Logout(oneshot::Sender<Result<LoggedOut, Refusal>>),
+    Pause(oneshot::Sender<Result<Agent, Refusal>>),
     Proof(oneshot::Sender<Result<Option<Agent>, Refusal>>),
 }
 
@@ -58,13 +59,17 @@ impl Waiter {
                 };
                 drop(reply.send(Ok(LoggedOut { pending })));
             }
+            (Waiter::Pause(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
+            (Waiter::Pause(reply), Answer::Pause(view)) => {
+                drop(reply.send(Ok(views::agent(&view))));
+            }
             (Waiter::Proof(reply), Answer::Refused(no)) => drop(reply.send(Err(refusal(no)))),
             (Waiter::Proof(reply), Answer::Proof(view)) => {
                 drop(reply.send(Ok(view.map(|view| views::agent(&view)))));
             }
             // The core gives each intent its own kind of answer.
-            (Waiter::Online { .. }, Answer::SignedIn | Answer::Proof(_))
-            | (Waiter::Proof(_), _) => {}
+            (Waiter::Online { .. }, Answer::SignedIn | Answer::Proof(_) | Answer::Pause(_))
+            | (Waiter::Proof(_) | Waiter::Pause(_), _) => {}
         }
     }
 }
@@ -116,6 +121,16 @@ impl Driver {
             } => {
                 let intent = force_logout(&by, &extension, device_id.as_deref(), end_calls);
                 self.intend(intent, Waiter::Logout(reply), asterisk);
+            }
+            Command::Pause {
+                by,
+                extension,
+                reason,
+                key,
+                reply,
+            } => {
+                let intent = pause(&by, &extension, reason.as_deref(), key.as_deref());
+                self.intend(intent, Waiter::Pause(reply), asterisk);
             }
             Command::Prove { extension, reply } => {
                 let intent =
@@ -241,6 +256,20 @@ fn force_logout(
     })
 }
 
+fn pause(
+    by: &Session,
+    extension: &str,
+    reason: Option<&str>,
+    key: Option<&str>,
+) -> Result<Intent, NameError> {
+    Ok(Intent::Pause(PauseIntent {
+        extension: Extension::new(extension)?,
+        reason: reason.map(PauseReason::new).transpose()?,
+        by: core_id(by.id)?,
+        key: key.map(IdempotencyKey::new).transpose()?,
+    }))
+}
+
 fn session_extension(session: &Session) -> Option<Extension> {
     Extension::new(session.extension.as_deref()?).ok()
 }
@@ -292,6 +321,11 @@ fn refusal(no: No) -> Refusal {
             RefusalKind::Unavailable,
             None,
             Some("Try again in a few seconds."),
+        ),
+        No::NotSignedIn => (
+            RefusalKind::Conflict,
+            Some("extension"),
+            Some("Wait until somebody signs in with it."),
         ),
         No::KeyReused => (
             RefusalKind::Conflict,

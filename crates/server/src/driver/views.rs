@@ -18,6 +18,11 @@ pub(crate) fn agent(view: &AgentView) -> board::Agent {
         sip_registered: view.sip_registered,
         reasons: view.reasons.iter().map(reason).collect(),
         since: view.since_unix_ms,
+        pause: view.pause.as_ref().map(|pause| board::Pause {
+            reason: pause.reason.as_ref().map(ToString::to_string),
+            since: pause.since_unix_ms,
+            confirmed: pause.confirmed,
+        }),
         sources: view
             .sources
             .iter()
@@ -177,6 +182,7 @@ mod tests {
                 since_unix_ms: 5,
             }],
             since_unix_ms: 5,
+            pause: None,
             sources: Vec::new(),
             devices: contact.map(device).into_iter().collect(),
         }

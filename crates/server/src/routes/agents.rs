@@ -131,7 +131,7 @@ pub(super) async fn force_logout(
     .await
 }
 
-fn named(extension: String) -> Result<String, ApiError> {
+pub(super) fn named(extension: String) -> Result<String, ApiError> {
     check::extension(&extension).map_err(|why| ApiError::invalid("extension", why))?;
     Ok(extension)
 }

@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod error;
 mod health;
+mod pauses;
 mod people;
 mod refresh;
 mod replay;
@@ -79,6 +80,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route(explain::EXPLAIN, get(agents::explain))
         .route(explain::AVAILABLE, get(agents::available))
         .route(explain::FORCE_LOGOUT, post(agents::force_logout))
+        .route(explain::PAUSE, post(pauses::pause))
+        .route(explain::UNPAUSE, post(pauses::unpause))
         .route(explain::LEDGER, get(reports::ledger))
         .route(explain::SESSIONS, get(reports::sessions))
         .route(explain::DRIFT, get(reports::drift))

@@ -69,9 +69,16 @@ impl House {
 
     /// Ends the server and starts another on the same data.
     pub(crate) async fn reopen(self) -> Self {
+        self.reopen_with(|_| {}).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn reopen_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self { running, dir, .. } = self;
         running.shutdown().await;
-        let running = rollcall_server::start(config(dir.path())).await.unwrap();
+        let mut config = config(dir.path());
+        change(&mut config);
+        let running = rollcall_server::start(config).await.unwrap();
         let client = Client::new(&base_url(&running)).unwrap();
         Self {
             running,

@@ -36,6 +36,11 @@ pub(crate) fn broadcast(world: &mut World, broadcast: &Broadcast) {
         proved && view.reasons.is_empty(),
         "Available without R1: {view:?}"
     );
+    let wants_pause = view
+        .pause
+        .as_ref()
+        .is_some_and(|pause| pause.reason.is_some());
+    assert!(!wants_pause, "Available, and a pause is wanted: {view:?}");
 }
 
 /// R8 for one answer.
@@ -57,6 +62,14 @@ pub(crate) fn reply(world: &World, session: &SessionId, answer: &Answer) {
             matches!(state, Some(SessionState::Ended(_))),
             "a logout was acknowledged that is not saved: {state:?}"
         ),
+        Answer::Pause(view) => {
+            let wanted = view.pause.as_ref().and_then(|pause| pause.reason.clone());
+            let stored = world.db.pauses.get(&view.extension).map(|row| &row.wish);
+            assert!(
+                wanted.is_none() || stored == wanted.map(PauseWish::Paused).as_ref(),
+                "a pause was acknowledged that is not saved: {stored:?}"
+            );
+        }
         _ => {}
     }
 }
@@ -135,8 +148,19 @@ fn as_the_phones_are(world: &World, view: &AgentView) {
         .clone()
         .any(|app| app.will == Will::In && app.online && app.registered);
     let on_the_way = apps.any(|app| app.will == Will::In);
+    let wish = world.db.pauses.get(&view.extension).map(|row| &row.wish);
+    assert!(
+        !matches!(wish, Some(PauseWish::Ended(_))),
+        "the end of a pause is still wanted: {view:?}"
+    );
     if at_work {
-        assert_eq!(view.status, BoardStatus::Available, "{view:?}");
+        let paused = wish.is_some();
+        let expected = if paused {
+            BoardStatus::Paused
+        } else {
+            BoardStatus::Available
+        };
+        assert_eq!(view.status, expected, "{view:?}");
     } else if !on_the_way {
         assert_eq!(view.status, BoardStatus::Offline, "{view:?}");
     } else {

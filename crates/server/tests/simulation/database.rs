@@ -13,6 +13,7 @@ pub(crate) struct Database {
     users: BTreeMap<Extension, UserRow>,
     pub(crate) rows: BTreeMap<ContactId, ContactRow>,
     pub(crate) sessions: BTreeMap<SessionId, SessionRow>,
+    pub(crate) pauses: BTreeMap<Extension, PauseRow>,
     pub(crate) ledger: Vec<LedgerEntry>,
     ended_in_order: Vec<SessionId>,
 }
@@ -45,6 +46,11 @@ impl Database {
                         self.ended_in_order.push(row.id);
                     }
                 }
+                Write::Pause(row) if self.people.contains_key(&row.extension) => {
+                    self.pauses.insert(row.extension.clone(), row);
+                }
+                Write::Pause(_) => {}
+                Write::PauseGone(extension) => drop(self.pauses.remove(&extension)),
                 Write::Ledger(entry) => self.ledger.push(entry),
             }
         }
@@ -60,6 +66,7 @@ impl Database {
     pub(crate) fn remove_person(&mut self, extension: &Extension) {
         self.people.remove(extension);
         self.users.remove(extension);
+        self.pauses.remove(extension);
     }
 
     /// The row of somebody; none of an extension that nobody has.
@@ -108,6 +115,7 @@ impl Database {
             sessions: self.sessions.values().filter(lives).cloned().collect(),
             contacts: self.rows.values().cloned().collect(),
             last_ends: last_ends.into_iter().collect(),
+            pauses: self.pauses.values().cloned().collect(),
             decided: decided.into_values().collect(),
         }
     }

@@ -110,7 +110,10 @@ impl Fault {
             }
             24 => {
                 let extension = app.extension.clone();
-                *world.db.people.entry(extension).or_default() += 10;
+                let owner = world.db.people.get(&extension).copied().unwrap_or_default();
+                // Somebody else is somebody else's row: of the last one's nothing is left.
+                world.db.remove_person(&extension);
+                world.db.add_person(extension, owner + 10);
                 let people = world.db.persons();
                 world.see(Observation::People(people));
             }

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use rand::Rng;
 use rollcall_alignment::*;
 
 use crate::app::{App, Will};
 use crate::check;
 use crate::world::{Mail, SECOND, World};
+
+/// How likely somebody at work asks for a pause, or for its end, in a second.
+const PAUSES: f64 = 0.01;
 
 impl World {
     pub(crate) fn app_is_due(&mut self, place: usize) {
@@ -99,6 +103,10 @@ impl World {
             };
             self.post(latency, Mail::Beat(session.clone(), vitals));
         }
+        if self.apps[place].online && self.rng.random_bool(PAUSES) {
+            let begins = self.rng.random_bool(0.5);
+            self.post(latency, Mail::Pause(place, session.clone(), begins));
+        }
         let app = &self.apps[place];
         if app.registered && !app.online && app.tick.is_multiple_of(2) {
             let uri = app.ua.contact_uri();
@@ -147,7 +155,7 @@ impl World {
                     self.session_over(session);
                 }
             }
-            Answer::Refused(_) | Answer::Proof(_) => {}
+            Answer::Refused(_) | Answer::Proof(_) | Answer::Pause(_) => {}
         }
     }
 

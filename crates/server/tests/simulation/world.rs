@@ -28,6 +28,7 @@ pub(crate) enum Mail {
     SignIn(usize, SessionId),
     Online(usize, SessionId, String, bool),
     Logout(usize, SessionId, IdempotencyKey),
+    Pause(usize, SessionId, bool),
     Opened(SessionId, LinkId),
     Closed(SessionId, LinkId),
     Beat(SessionId, Vitals),
@@ -635,6 +636,15 @@ impl World {
                     key: Some(key),
                 };
                 self.intend(app, session, logout);
+            }
+            Mail::Pause(app, session, begins) => {
+                let pause = Intent::Pause(PauseIntent {
+                    extension: self.apps[app].extension.clone(),
+                    reason: begins.then(|| PauseReason::new("lunch").unwrap()),
+                    by: session.clone(),
+                    key: None,
+                });
+                self.intend(app, session, pause);
             }
             Mail::Opened(session, link) => self.see(Observation::LinkOpened { session, link }),
             Mail::Closed(session, link) => self.see(Observation::LinkClosed { session, link }),

@@ -19,6 +19,7 @@ import type { ContactStatus } from "../../generated/ContactStatus";
 import { text } from "../../text";
 import { reasonWords, tellingReasons } from "../../text/format";
 import css from "./AgentTable.module.css";
+import { pauseWords } from "../pause/PauseControl";
 import { deviceName, type Column as ColumnName, type Order, type Row } from "./board";
 
 const COLUMNS: readonly ColumnName[] = ["extension", "status", "reasons", "since", "device", "contact"];
@@ -89,8 +90,10 @@ export function AgentTable({ rows, order, onOrder, deserted, onClear, onChoose }
 }
 
 function Reasons({ row }: { row: Row }) {
+  const { status, pause } = row.agent;
   return (
     <ul className={css.reasons}>
+      {status === "Paused" && pause?.reason && <li>{pauseWords(pause.reason)}</li>}
       {tellingReasons(row.agent.status, row.agent.reasons).map((reason) => (
         <li key={reason.code}>{reasonWords(reason).what}</li>
       ))}

@@ -83,7 +83,11 @@ function Board({ view }: { view: DashboardView }) {
       <main className={css.body}>
         <AgentTable rows={shown} order={order} onOrder={setOrder} deserted={rows.length === 0} onClear={clear} onChoose={setChosen} />
       </main>
-      <Explain row={rows.find((row) => row.agent.extension === chosen)} onClose={() => setChosen(null)} />
+      <Explain
+        row={rows.find((row) => row.agent.extension === chosen)}
+        mayPause={view.role === "supervisor" || view.role === "admin"}
+        onClose={() => setChosen(null)}
+      />
     </div>
   );
 }

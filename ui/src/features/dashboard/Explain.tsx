@@ -13,9 +13,10 @@ import type { Explanation } from "../../generated/Explanation";
 import type { LedgerLine } from "../../generated/LedgerLine";
 import type { Term } from "../../generated/Term";
 import type { Verdict } from "../../generated/Verdict";
-import { usePlatform } from "../../platform";
+import { useCommand, usePlatform } from "../../platform";
 import { text } from "../../text";
 import { asError, duration, fieldOfMoment, moment, reasonWords } from "../../text/format";
+import { PauseControl } from "../pause/PauseControl";
 import type { Row } from "./board";
 import css from "./Explain.module.css";
 
@@ -24,11 +25,13 @@ const words = text.explain;
 interface ExplainProps {
   /** The row that was clicked; the drawer is closed without one. */
   row: Row | undefined;
+  /** Whoever looks may pause others. */
+  mayPause: boolean;
   onClose: () => void;
 }
 
 /** Why a row says what it says: asked of the server, now or for a past moment. */
-export function Explain({ row, onClose }: ExplainProps) {
+export function Explain({ row, mayPause, onClose }: ExplainProps) {
   return (
     <ModalOverlay className={css.overlay} isOpen={row !== undefined} onOpenChange={(open) => !open && onClose()} isDismissable>
       <Modal className={css.drawer}>
@@ -39,10 +42,26 @@ export function Explain({ row, onClose }: ExplainProps) {
             </Heading>
             <IconButton label={words.close} icon={<X aria-hidden />} size="small" onPress={onClose} />
           </div>
+          {row && mayPause && <Pausing key={`pause ${row.agent.extension}`} row={row} />}
           {row && <Answer key={row.agent.extension} row={row} />}
         </Dialog>
       </Modal>
     </ModalOverlay>
+  );
+}
+
+/** Nobody is paused who is not there, or of whom nothing is known. */
+function Pausing({ row }: { row: Row }) {
+  const command = useCommand();
+  const { extension, pause } = row.agent;
+  if (row.status === "Offline" || row.status === "Unknown") return null;
+  return (
+    <>
+      <PauseControl extension={extension} status={row.status} pause={pause} run={command.run} />
+      {command.error && (
+        <Notice severity="error" what={command.error.message} next={command.error.next} onDismiss={command.forget} />
+      )}
+    </>
   );
 }
 

@@ -1,3 +1,5 @@
+import type { ReactNode } from "react";
+
 import { Elapsed } from "../../design/Elapsed";
 import { StatusChip } from "../../design/StatusChip";
 import type { OwnState } from "../../generated/OwnState";
@@ -6,7 +8,7 @@ import { reasonWords, tellingReasons } from "../../text/format";
 import css from "./PhonePage.module.css";
 
 /** What the board says about this person, why, and what to do. */
-export function OwnStateCard({ own }: { own: OwnState }) {
+export function OwnStateCard({ own, children }: { own: OwnState; children?: ReactNode }) {
   const reasons = tellingReasons(own.status, own.reasons);
   return (
     <section className={css.state} aria-label={text.phone.yourState}>
@@ -30,6 +32,7 @@ export function OwnStateCard({ own }: { own: OwnState }) {
           })}
         </ul>
       )}
+      {children}
     </section>
   );
 }

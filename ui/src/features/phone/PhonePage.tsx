@@ -9,6 +9,7 @@ import type { Notice as NoticeView } from "../../generated/Notice";
 import type { PhoneScreen } from "../../generated/PhoneScreen";
 import { useCommand, usePlatform } from "../../platform";
 import { text } from "../../text";
+import { PauseControl } from "../pause/PauseControl";
 import { Calls } from "./Calls";
 import { Connections } from "./Connections";
 import { DialPad } from "./DialPad";
@@ -46,7 +47,15 @@ export function PhonePage({ screen, notices }: { screen: Screen; notices: Notice
         {hasPhone ? (
           <>
             <Calls calls={calls} muted={muted} run={command.run} />
-            <OwnStateCard own={own} />
+            <OwnStateCard own={own}>
+              <PauseControl
+                extension={user.extension ?? ""}
+                status={own.status}
+                pause={own.pause}
+                disabled={signingOut}
+                run={command.run}
+              />
+            </OwnStateCard>
             <DialPad compact={inCall} disabled={signingOut} />
           </>
         ) : (

@@ -263,6 +263,7 @@ fn snapshot() -> AgentsSnapshot {
             sip_registered: true,
             reasons: vec![],
             since: 5,
+            pause: None,
             sources: Default::default(),
             devices: vec![],
         }],

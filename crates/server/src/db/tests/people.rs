@@ -234,6 +234,8 @@ pub(super) async fn the_last_state_that_was_known_is_read_back_with_its_age(scen
             line("1001", 10, "agent_online", "Unknown -> Paused"),
             line("1002", 4, decided, "none -> Unknown because: ami_lost"),
             line("1003", 4, decided, "none -> Offline"),
+            // Of whoever had the extension before its owner came.
+            line("1002", 0, decided, "none -> Offline because: logged_out"),
         ])
         .await;
     let read = scene.database.restore().await.unwrap().decided;
