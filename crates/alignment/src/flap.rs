@@ -14,7 +14,8 @@ pub(crate) struct Flaps {
 }
 
 impl Flaps {
-    /// The decision is another than before. What we lost sight of ourselves is nobody's coming and going (R9).
+    /// The decision is another than before. What we lost sight of ourselves (R9), and a pause that somebody asked for,
+    /// is nobody's coming and going.
     pub(crate) fn decided(
         &mut self,
         before: BoardStatus,
@@ -26,8 +27,8 @@ impl Flaps {
             after.status,
             BoardStatus::NotAvailable | BoardStatus::Unknown
         );
-        let ours = after.reasons.iter().any(|reason| is_ours(reason.code));
-        if before != BoardStatus::Available || !lost || ours {
+        let others = after.reasons.iter().any(|reason| !is_theirs(reason.code));
+        if before != BoardStatus::Available || !lost || others {
             return;
         }
         self.dips.push_back(now);
@@ -44,11 +45,18 @@ impl Flaps {
     }
 }
 
-/// Whether a reason speaks of the server and its sources, not of the agent's phone or app.
-fn is_ours(code: ReasonCode) -> bool {
+/// Whether a reason speaks of the agent's phone or app, not of the server and its sources or of what people asked.
+fn is_theirs(code: ReasonCode) -> bool {
     use ReasonCode::*;
-    matches!(
+    !matches!(
         code,
-        AmiLost | AmiSyncing | DatabaseLost | NotSaved | ServerRestarted | ServerSuspect
+        AmiLost
+            | AmiSyncing
+            | DatabaseLost
+            | NotSaved
+            | ServerRestarted
+            | ServerSuspect
+            | PauseAsked
+            | PauseEndAsked
     )
 }

@@ -377,3 +377,16 @@ fn a_paused_agent_on_a_call_is_on_a_call_and_paused_after_it() {
     house.call_ends("1001");
     assert_eq!(house.status("1001"), BoardStatus::Paused);
 }
+
+#[test]
+fn s32_who_pauses_often_does_not_flap() {
+    let mut house = House::of(&["1001"]);
+    at_work(&mut house);
+    for _ in 0..6 {
+        house.pause("1001", Some("break"), "s1");
+        assert_eq!(house.status("1001"), BoardStatus::Paused);
+        house.pause("1001", None, "s1");
+        house.pass_seconds(1);
+        assert_eq!(house.status("1001"), BoardStatus::Available);
+    }
+}
