@@ -16,7 +16,7 @@ pub const AVAILABLE: &str = "/api/agents/{extension}/available";
 pub const FORCE_LOGOUT: &str = "/api/agents/{extension}/logout";
 /// `POST`: pauses an agent ([`Pause`]); answered with [`Paused`]. Agents themselves, supervisors everybody.
 pub const PAUSE: &str = "/api/agents/{extension}/pause";
-/// `POST`, without a body: ends what people paused of an agent; answered with [`Paused`]. As [`PAUSE`].
+/// `POST` ([`Unpause`], or no body): ends what people paused of an agent; answered with [`Paused`]. As [`PAUSE`].
 pub const UNPAUSE: &str = "/api/agents/{extension}/unpause";
 /// `GET`: [`Ledger`], or CSV with `?format=csv`. Supervisors.
 pub const LEDGER: &str = "/api/ledger";
@@ -152,6 +152,11 @@ pub struct Pause {
     /// Why, as a code (see [`crate::check::pause_reason`]); Asterisk's queues are told it.
     pub reason: String,
 }
+
+/// The optional body of [`UNPAUSE`]: nothing is told by it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unpause {}
 
 /// The answer to [`PAUSE`] and [`UNPAUSE`]: what is wanted is on record, and the queues follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -61,6 +61,12 @@ impl Core {
             slot.agent.last_end = Some(EndReason::Reassigned);
             slot.agent.decided_before = None;
             slot.decided = None;
+            // Nor is anything of the last one said of the new, whose row in the table is another.
+            if let Some(published) = &mut slot.published {
+                (published.online, published.sip_registered) = (false, false);
+                published.pause = None;
+                published.devices.clear();
+            }
             self.dirty.insert(extension);
         }
     }

@@ -6,12 +6,12 @@ use axum::{
     Json,
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
 use rollcall_wire::{
     check,
-    explain::{PAUSE, Pause, Paused, UNPAUSE},
+    explain::{PAUSE, Pause, Paused, UNPAUSE, Unpause},
 };
 use tracing::info;
 
@@ -46,15 +46,11 @@ pub(super) async fn unpause(
     body: Body,
 ) -> Result<Response, ApiError> {
     let asked = Asked::read(&edge, extension, headers, body).await?;
-    let nothing = |_: &HeaderMap, bytes: &[u8]| {
-        if bytes.is_empty() {
-            return Ok(None);
+    let nothing = |headers: &HeaderMap, bytes: &[u8]| {
+        if !bytes.is_empty() {
+            let Unpause {} = body::parse(headers, bytes)?;
         }
-        Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_value",
-            "The end of a pause takes no body.",
-        ))
+        Ok(None)
     };
     answer(edge, asked, UNPAUSE, nothing).await
 }

@@ -1,7 +1,8 @@
 //! People, their sessions and their tokens.
 
 use rollcall_alignment::{
-    BoardStatus, DeviceId, EndReason, LeaseKind, LedgerEntry, LedgerKind, SessionRow, SessionState,
+    BoardStatus, DeviceId, EndReason, LeaseKind, LedgerEntry, LedgerKind, PauseReason, PauseRow,
+    PauseWish, SessionRow, SessionState,
 };
 
 use super::*;
@@ -245,4 +246,42 @@ pub(super) async fn the_last_state_that_was_known_is_read_back_with_its_age(scen
     assert_eq!((only.extension.as_str(), only.at_unix_ms), ("1001", 9));
     assert_eq!(only.decision.status, BoardStatus::Available);
     assert_eq!(only.decision.since_unix_ms, Some(7));
+}
+
+pub(super) async fn what_is_wanted_of_a_pause_is_read_back_and_goes_with_its_owner(scene: Scene) {
+    scene
+        .commit(vec![user("ann", "1001"), user("bob", "1002")])
+        .await;
+    let lunch = || PauseReason::new("lunch").unwrap();
+    let row = |extension: &str, wish| PauseRow {
+        extension: Extension::new(extension).unwrap(),
+        wish,
+        since_unix_ms: 7,
+    };
+    let put = |row: &PauseRow| Write::Core(alignment::Write::Pause(row.clone()));
+    for wish in [
+        PauseWish::Paused(lunch()),
+        PauseWish::Ended(None),
+        PauseWish::Ended(Some(lunch())),
+    ] {
+        let row = row("1001", wish);
+        scene.commit(vec![put(&row)]).await;
+        assert_eq!(scene.database.restore().await.unwrap().pauses, [row]);
+    }
+    let gone = alignment::Write::PauseGone(Extension::new("1001").unwrap());
+    let other = row("1002", PauseWish::Paused(lunch()));
+    let nobodys = row("1009", PauseWish::Paused(lunch()));
+    scene
+        .commit(vec![Write::Core(gone), put(&other), put(&nobodys)])
+        .await;
+    assert_eq!(scene.database.restore().await.unwrap().pauses, [other]);
+    let removed = Write::RemovePerson {
+        username: "bob".into(),
+    };
+    let disabled = Write::ChangePerson {
+        username: "bob".into(),
+        change: PersonChange::Disable { at: 9 },
+    };
+    scene.commit(vec![disabled, removed]).await;
+    assert_eq!(scene.database.restore().await.unwrap().pauses, []);
 }
