@@ -89,38 +89,6 @@ async fn what_is_wrong_with_addresses_of_record_is_found_and_gone_once_it_is_men
 }
 
 #[tokio::test]
-async fn an_address_of_record_that_keeps_a_restarted_app_out_is_found_where_one_device_is_the_policy()
- {
-    let options = Options {
-        devices: Some("takeover"),
-        ..Options::default()
-    };
-    let mut scene = Scene::start_with(Mode::Mirror, Settings::default(), options).await;
-    let line = Line {
-        file: "pjsip.conf",
-        right: "max_contacts = 5",
-        wrong: "max_contacts = 1\nremove_existing = no",
-        by: By::Reload("module reload res_pjsip.so"),
-    };
-    let finding = Finding {
-        check: "remove_existing",
-        level: "problem",
-        found: "cannot register until its old contact expires",
-        fix: "remove_existing=yes",
-    };
-    found_and_mended(&mut scene, &line, &finding).await;
-    // Mended as the fix says, and not by more contacts: with one device that is as good.
-    put(
-        &mut scene,
-        &line,
-        "max_contacts = 5",
-        "max_contacts = 1\nremove_existing = yes",
-    )
-    .await;
-    assert!(!is_found(&scene, &finding), "one contact, which makes room");
-}
-
-#[tokio::test]
 async fn what_is_wrong_with_names_clocks_and_permissions_is_found_and_gone_once_it_is_mended() {
     let mut scene = mirror().await;
     let cases = [

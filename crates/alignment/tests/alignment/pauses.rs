@@ -14,11 +14,13 @@ fn at_work(house: &mut House) {
 }
 
 fn orders(house: &House) -> Vec<&QueueOrder> {
-    let order = |ask| match ask {
-        &Ask::Queues { ref order, .. } => Some(order),
-        _ => None,
-    };
-    house.asks.iter().filter_map(order).collect()
+    let mut orders = Vec::new();
+    for ask in &house.asks {
+        if let Ask::Queues { order, .. } = ask {
+            orders.push(order);
+        }
+    }
+    orders
 }
 
 fn pause(reason: &str) -> QueueOrder {

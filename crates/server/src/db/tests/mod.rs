@@ -77,7 +77,7 @@ behaviours! {
         a_refresh_token_is_traded_once,
         the_newest_end_of_an_extension_is_the_one_that_counts,
         the_last_state_that_was_known_is_read_back_with_its_age,
-        what_is_wanted_of_a_pause_is_read_back_and_goes_with_its_owner;
+        what_is_wanted_of_a_pause_is_read_back_until_nothing_is;
     contacts:
         the_mirror_is_read_back_as_it_was_written,
         a_row_of_the_mirror_in_another_spelling_gives_way_to_ours,
