@@ -147,6 +147,27 @@ async fn whatever_a_client_says_the_board_goes_on() {
 }
 
 #[tokio::test]
+async fn a_message_with_binary_parts_ends_its_connection_whether_signed_in_or_not() {
+    let house = House::open().await;
+    let token = house.sign_in("supervisor").await.tokens.sip;
+    let announced = r#"451-["x",{"_placeholder":true,"num":0}]"#;
+    for hello in [None, Some(format!("40{}", json!({ "token": token })))] {
+        let mut socket = Socket::open(&house, None).await;
+        if let Some(hello) = hello {
+            socket.say(hello).await;
+            assert!(socket.hear().await.starts_with("40{"));
+            assert_eq!(socket.event().await.0, "agents:snapshot");
+        }
+        socket.say(announced).await;
+        assert_eq!(socket.hear().await, "closed");
+    }
+    let mut socket = Socket::open(&house, None).await;
+    let part = Message::binary(vec![0; 1_024]);
+    socket.0.send(part).await.unwrap();
+    assert_eq!(socket.hear().await, "closed", "a part of nothing");
+}
+
+#[tokio::test]
 async fn a_heartbeat_of_its_own_device_begins_a_lease() {
     let house = House::open().await;
     let token = house.sign_in("agent1001").await.tokens.sip;

@@ -10,7 +10,7 @@ mod polls;
 
 use std::{sync::Arc, time::Duration};
 
-use socketioxide::{SocketIo, handler::ConnectHandler as _, layer::SocketIoLayer};
+use socketioxide::{ParserConfig, SocketIo, handler::ConnectHandler as _, layer::SocketIoLayer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +52,13 @@ pub(crate) fn edge(
         .ws_max_message_size(PAYLOAD)
         .ws_max_frame_size(PAYLOAD)
         .max_buffer_size(BUFFER)
+        // No message of ours has a binary part. Those of one message would be kept up to 10 MB, and
+        // that before a token is judged: one that announces any ends its connection.
+        .with_parser(
+            ParserConfig::common()
+                .max_incoming_binaries(0)
+                .max_incoming_binary_buf_size(0),
+        )
         .with_state(desk)
         .build_layer();
     io.ns("/", connect::welcome.with(connect::admit));
