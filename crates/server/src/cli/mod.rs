@@ -155,7 +155,7 @@ async fn serve(config: &ConfigFile, ready_json: bool) -> anyhow::Result<()> {
 /// Touches nothing and reaches for nobody: it can be asked beside a server that runs.
 fn check(config: &ConfigFile) -> anyhow::Result<()> {
     let loaded = config.load()?;
-    EnvFilter::try_new(&loaded.log.filter).context("log.filter")?;
+    filter(&loaded.log)?;
     for line in loaded.examine()? {
         println!("{line}");
     }
@@ -233,7 +233,7 @@ async fn doctor(config: &Config, json: bool) -> anyhow::Result<()> {
 }
 
 fn log_to_stderr(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.filter).context("log.filter")?;
+    let filter = filter(config)?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -242,6 +242,15 @@ fn log_to_stderr(config: &LogConfig) -> anyhow::Result<()> {
         LogFormat::Json => logs.json().init(),
     }
     Ok(())
+}
+
+/// What is logged. Whatever is asked for, nothing of those who tell every message whole: tokens are in them.
+fn filter(config: &LogConfig) -> anyhow::Result<EnvFilter> {
+    let mut filter = EnvFilter::try_new(&config.filter).context("log.filter")?;
+    for target in ["engineioxide", "socketioxide", "tungstenite"] {
+        filter = filter.add_directive(format!("{target}=off").parse()?);
+    }
+    Ok(filter)
 }
 
 /// Ends at the first TERM or INT; watched from before the start, so that none is missed.
