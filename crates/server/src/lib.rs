@@ -39,6 +39,6 @@ mod tls;
 pub use config::Config;
 pub use db::{BackupError, backup, restore};
 pub use instance::InstanceError;
-pub use people::{Actor, NewPerson, Office, PersonError, add_person, prepare};
+pub use people::{Actor, NewPasswords, NewPerson, Office, PersonError, add_person, prepare};
 pub use running::{Running, StartError, start};
 pub use tls::TlsError;

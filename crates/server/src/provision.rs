@@ -77,6 +77,43 @@ pub async fn follow(office: &Office, config: &Config, by: &Actor) -> Result<(), 
     Ok(())
 }
 
+/// Removes somebody who is disabled and signed out everywhere. Where rows are kept, their endpoint
+/// stays, closed by a password that nobody knows.
+pub async fn remove(
+    office: &Office,
+    config: &Config,
+    username: &str,
+    by: &Actor,
+) -> Result<(), ProvisionError> {
+    let closed = match is_realtime(config) {
+        true => closed(office, config, username).await?,
+        false => None,
+    };
+    Ok(office.remove(username, closed, by).await?)
+}
+
+async fn closed(
+    office: &Office,
+    config: &Config,
+    username: &str,
+) -> Result<Option<Write>, PersonError> {
+    let found = office.database().credentials(username).await?;
+    let Some((username, extension)) =
+        found.and_then(|found| Some((found.username, found.extension?)))
+    else {
+        return Ok(None);
+    };
+    let owner = PhoneOwner {
+        username,
+        extension,
+        sealed: None,
+        disabled: true,
+    };
+    let settings = Arc::new(config.provision.clone());
+    let endpoint = endpoint(office.seal(), &owner, &settings)?;
+    Ok(Some(Write::Provision(endpoint)))
+}
+
 /// Puts everybody's rows in order, where rows are kept: in portions, so that whoever signs in
 /// meanwhile waits for one of them at most. Answers how many. Cut, it is done again at the next start.
 pub async fn realtime(

@@ -4,6 +4,7 @@ mod common;
 
 use common::{House, PASSWORD, PATIENCE, SIP_PASSWORD, login, person, watch};
 use reqwest::{Method, StatusCode};
+use rollcall_server::config::Mode;
 use rollcall_server_client::RealtimeEvent;
 use rollcall_wire::{
     http::{LoginRequest, Role},
@@ -367,4 +368,98 @@ async fn somebody_who_is_not_there_is_said_so() {
         nothing,
         (StatusCode::BAD_REQUEST, "missing_field".to_owned())
     );
+}
+
+/// Asks for what is refused, and sees that nothing came of it.
+async fn refused_whole(house: &House, token: &str, asked: &[(Method, &str, Value, u16)]) {
+    for (method, path, body, wanted) in asked {
+        let before = (house.tables().await, auths(house).await);
+        let (status, said) = ask(house, token, method.clone(), path, body.clone()).await;
+        assert_eq!(status.as_u16(), *wanted, "{method} {path} {body}: {said}");
+        let after = (house.tables().await, auths(house).await);
+        assert_eq!(after, before, "{method} {path} {body}");
+    }
+}
+
+async fn auths(house: &House) -> Vec<Vec<(String, String)>> {
+    let there = "SELECT CAST(COUNT(*) AS TEXT) AS n FROM sqlite_master WHERE name = 'ps_auths'";
+    match common::query(house.dir.path(), there).await[0][0]
+        .1
+        .as_str()
+    {
+        "0" => Vec::new(),
+        _ => common::query(house.dir.path(), "SELECT id, password FROM ps_auths").await,
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_in_part_is_refused_whole() {
+    let (house, token) = administered().await;
+    house.sign_in("agent1001").await;
+    let reset = "/api/people/agent1001/password";
+    let bad_sip = json!({"password": "a better one", "sipPassword": "a\r\nb"});
+    let short = json!({"password": "short", "sipPassword": "a good one"});
+    let both = json!({"password": "a better one", "sipPassword": "a good one"});
+    let last = json!({"role": "admin", "disabled": true});
+    let nobody = "/api/people/nobody/password";
+    refused_whole(
+        &house,
+        &token,
+        &[
+            (Method::POST, reset, bad_sip, 400),
+            (Method::POST, reset, short, 400),
+            (Method::POST, nobody, both.clone(), 404),
+            (Method::PATCH, "/api/people/admin", last, 409),
+            (Method::DELETE, "/api/people/agent1001", json!({}), 409),
+            (Method::DELETE, "/api/people/nobody", json!({}), 404),
+        ],
+    )
+    .await;
+    // What is so already changes nothing, and is no act.
+    let (same, enabled) = (json!({"role": "agent"}), json!({"disabled": false}));
+    let who = "/api/people/agent1001";
+    refused_whole(
+        &house,
+        &token,
+        &[
+            (Method::PATCH, who, same, 200),
+            (Method::PATCH, who, enabled, 200),
+        ],
+    )
+    .await;
+    let (status, _) = ask(&house, &token, Method::POST, reset, both).await;
+    assert_eq!(status, 200);
+    let session = house.client.login(&with("agent1001", "a better one")).await;
+    assert_eq!(session.unwrap().user.pjsip.unwrap().password, "a good one");
+}
+
+#[tokio::test]
+async fn removing_who_is_active_changes_nothing_where_rows_are_kept_for_asterisk_either() {
+    let house = House::open_with(|config| {
+        config.mode = Mode::Shared;
+        config.provision.realtime = true;
+    })
+    .await;
+    let admin = person("admin", None, Role::Admin);
+    house.running.add_person(admin).await.unwrap();
+    let token = house.sign_in("admin").await.tokens.sip;
+    house.sign_in("agent1001").await;
+    let who = "/api/people/agent1001";
+    refused_whole(&house, &token, &[(Method::DELETE, who, json!({}), 409)]).await;
+    // Who is disabled, and was never signed in, goes; their endpoint stays, and is closed.
+    let password = async || {
+        let of = "SELECT password FROM ps_auths WHERE id = '1002'";
+        common::query(house.dir.path(), of).await
+    };
+    let other = "/api/people/agent1002";
+    let disabled = json!({"disabled": true});
+    let (status, _) = ask(&house, &token, Method::PATCH, other, disabled).await;
+    assert_eq!(status, 200);
+    let closed = password().await;
+    assert_ne!(closed[0][0].1, SIP_PASSWORD);
+    let (status, _) = ask(&house, &token, Method::DELETE, other, json!({})).await;
+    assert_eq!(status, 200);
+    let after = password().await;
+    assert!(after.len() == 1 && after != closed, "{after:?}");
+    assert_ne!(after[0][0].1, SIP_PASSWORD);
 }

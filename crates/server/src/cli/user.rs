@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use rollcall_server::{Actor, NewPerson, Office, config::Secret, provision};
+use rollcall_server::{Actor, NewPasswords, NewPerson, Office, config::Secret, provision};
 use rollcall_wire::http::Role;
 
 use super::ConfigFile;
@@ -155,13 +155,8 @@ pub(super) async fn run(command: UserCommand) -> anyhow::Result<()> {
         } => password(who, sip, password_env.as_deref()).await,
         UserCommand::Remove(who) => {
             let office = who.office().await?;
-            if provision::is_realtime(&who.config.load()?) {
-                // Their endpoint stays, closed by a password that nobody knows.
-                let by = Actor::command_line();
-                office.disable(&who.username, &by).await?;
-                who.phones_follow(&office).await?;
-            }
-            office.remove(&who.username, &Actor::command_line()).await?;
+            let (config, by) = (who.config.load()?, Actor::command_line());
+            provision::remove(&office, &config, &who.username, &by).await?;
             who.done(office, "is removed").await
         }
     }
@@ -271,15 +266,23 @@ async fn import(config: &ConfigFile, file: &std::path::Path, dry_run: bool) -> a
 async fn password(who: Named, sip: bool, variable: Option<&str>) -> anyhow::Result<()> {
     let office = who.office().await?;
     let by = Actor::command_line();
+    let what = if sip { "SIP password" } else { "password" };
+    let secret = Some(secret(variable, what)?);
+    let passwords = match sip {
+        true => NewPasswords {
+            sip: secret,
+            ..NewPasswords::default()
+        },
+        false => NewPasswords {
+            password: secret,
+            ..NewPasswords::default()
+        },
+    };
+    office.reset(&who.username, passwords, &by).await?;
     if sip {
-        let secret = secret(variable, "SIP password")?;
-        office.set_sip_password(&who.username, &secret, &by).await?;
         who.phones_follow(&office).await?;
-        return who.done(office, "has a new SIP password").await;
     }
-    let secret = secret(variable, "password")?;
-    office.reset_password(&who.username, secret, &by).await?;
-    who.done(office, "has a new password").await
+    who.done(office, &format!("has a new {what}")).await
 }
 
 fn secret(variable: Option<&str>, what: &str) -> anyhow::Result<Secret> {

@@ -19,7 +19,11 @@ use crate::{auth::SessionId, config::Mode};
 pub(super) async fn execute(db: &mut Connection, mode: Mode, write: &Write) -> Result<(), Fault> {
     match write {
         Write::AddUser(user) => add_user(db, user).await,
-        Write::ChangePerson { username, change } => people::change(db, username, change).await,
+        Write::ChangePerson {
+            username,
+            change,
+            note,
+        } => people::change(db, username, change, note).await,
         Write::RemovePerson { username } => people::remove(db, username).await,
         Write::Provision(endpoint) => provision::put(db, endpoint).await,
         Write::Audit(entry) => people::append_audit(db, entry).await,
@@ -73,17 +77,19 @@ async fn start_session(db: &mut Connection, new: &NewSession) -> Result<(), Faul
         .await?;
     let started = query(
         "INSERT INTO sessions (id, user_id, device_id, bound, state, lease, started_at)
-         SELECT ?1, id, ?2, ?3, 'signed_in', 'none', ?4 FROM users WHERE id = ?5 AND disabled_at IS NULL",
+         SELECT ?1, id, ?2, ?3, 'signed_in', 'none', ?4 FROM users
+         WHERE id = ?5 AND disabled_at IS NULL AND password_hash = ?6",
     )
     .bind(new.id.to_string())
     .bind(&new.device_id)
     .bind(new.bound)
     .bind(ms(new.at))
     .bind(new.user_id)
+    .bind(new.judged.expose())
     .execute(&mut *db)
     .await?;
     if started == 0 {
-        return Err(WriteError::NotThere("the account".into()).into());
+        return Err(people::why_not(db, new.user_id).await?.into());
     }
     put_tokens(db, new.id, &new.tokens).await?;
     match &new.sip {

@@ -40,7 +40,8 @@ pub use provision::SipGrant;
 pub use read::Credentials;
 pub(crate) use read::Traded;
 pub use write::{
-    KeptAnswer, KeyHash, NewSession, NewUser, PersonChange, Rotation, TokenHash, TokenPair, Write,
+    KeptAnswer, KeyHash, NewSession, NewUser, OwnPassword, PersonChange, Rotation, TokenHash,
+    TokenPair, Write,
 };
 pub use writer::WriteError;
 

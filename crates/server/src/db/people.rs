@@ -10,7 +10,7 @@ use super::{
     dialect::{Connection, query},
     execute::{ms, role_from_word, role_word},
     read::unsigned,
-    write::PersonChange,
+    write::{OwnPassword, PersonChange},
     writer::{Fault, WriteError},
 };
 use crate::auth::SessionId;
@@ -38,6 +38,7 @@ pub(super) async fn change(
     db: &mut Connection,
     username: &str,
     change: &PersonChange,
+    note: &AuditEntry,
 ) -> Result<(), Fault> {
     let before = found(db, username).await?;
     match change {
@@ -45,8 +46,12 @@ pub(super) async fn change(
         PersonChange::Role(role) => set_role(db, before.id, *role).await?,
         PersonChange::Disable { .. } if before.disabled => return Ok(()),
         PersonChange::Disable { at } => set_disabled(db, before.id, Some(*at)).await?,
-        PersonChange::Enable => return set_disabled(db, before.id, None).await,
-        PersonChange::Password { hash, .. } => {
+        PersonChange::Enable if !before.disabled => return Ok(()),
+        PersonChange::Enable => set_disabled(db, before.id, None).await?,
+        PersonChange::Password { hash, own } => {
+            if let Some(own) = own {
+                still_holds(db, before.id, own).await?;
+            }
             query("UPDATE users SET password_hash = ?1 WHERE id = ?2")
                 .bind(hash)
                 .bind(before.id)
@@ -65,10 +70,45 @@ pub(super) async fn change(
         return Err(WriteError::LastAdmin.into());
     }
     let kept = match change {
-        PersonChange::Password { keep, .. } => *keep,
+        PersonChange::Password { own, .. } => own.as_ref().map(|own| own.session),
         _ => None,
     };
-    end_tokens(db, before.id, kept).await
+    // Who may sign in again has no tokens that could end.
+    end_tokens(db, before.id, kept).await?;
+    append_audit(db, note).await
+}
+
+/// Why somebody whose password was right a moment ago may not sign in any more.
+pub(super) async fn why_not(db: &mut Connection, id: i64) -> Result<WriteError, Fault> {
+    let active = query("SELECT id FROM users WHERE id = ?1 AND disabled_at IS NULL")
+        .bind(id)
+        .fetch_optional(db)
+        .await?;
+    Ok(match active {
+        Some(_) => WriteError::Superseded,
+        None => WriteError::NotThere("the account".into()),
+    })
+}
+
+/// That the old password is still the one that was judged, and the session one that can still be
+/// spoken for: an administrator's reset, disabling or demotion meanwhile is not undone by its owner.
+async fn still_holds(db: &mut Connection, id: i64, own: &OwnPassword) -> Result<(), Fault> {
+    let held = query(
+        "SELECT users.id FROM users JOIN sessions ON sessions.user_id = users.id
+         WHERE users.id = ?1 AND users.password_hash = ?2 AND users.disabled_at IS NULL
+           AND sessions.id = ?3 AND sessions.ended_at IS NULL
+           AND EXISTS (SELECT 1 FROM tokens
+                       WHERE session_id = ?3 AND kind = 'refresh' AND used_at IS NULL)",
+    )
+    .bind(id)
+    .bind(own.judged.expose())
+    .bind(own.session.to_string())
+    .fetch_optional(db)
+    .await?;
+    match held {
+        Some(_) => Ok(()),
+        None => Err(WriteError::Superseded.into()),
+    }
 }
 
 /// Takes somebody out who is disabled and of whom no session lives.

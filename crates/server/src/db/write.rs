@@ -3,7 +3,7 @@
 use rollcall_wire::http::Role;
 
 use super::{instances::Presence, people::AuditEntry, provision::SipGrant};
-use crate::{auth::SessionId, provision::Endpoint};
+use crate::{auth::SessionId, config::Secret, provision::Endpoint};
 
 /// One change. A list of them given to [`super::Database::commit`] is one transaction.
 ///
@@ -18,6 +18,8 @@ pub enum Write {
         username: String,
         /// How.
         change: PersonChange,
+        /// What the audit log says of it, unless nothing is changed by it.
+        note: AuditEntry,
     },
     /// Somebody who is disabled goes for good.
     RemovePerson {
@@ -28,7 +30,7 @@ pub enum Write {
     Provision(Endpoint),
     /// A privileged act is noted, in the transaction that does it.
     Audit(AuditEntry),
-    /// A device session begins, with its first tokens.
+    /// A device session begins, with its first tokens. Superseded when the password is another now.
     StartSession(NewSession),
     /// A refresh token is traded. Conflicts when it was used before.
     RotateTokens(Rotation),
@@ -95,11 +97,20 @@ pub enum PersonChange {
     Password {
         /// Its PHC string.
         hash: String,
-        /// The session that goes on all the same: that of who changes their own.
-        keep: Option<SessionId>,
+        /// Set where it is their own doing.
+        own: Option<OwnPassword>,
     },
     /// Their phones register with another password; sealed.
     SipSecret(Vec<u8>),
+}
+
+/// On what grounds somebody changes their own password. Superseded, should they hold no more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnPassword {
+    /// The session that asks; it goes on when their others end.
+    pub session: SessionId,
+    /// The PHC string that the old password was found right by.
+    pub judged: Secret,
 }
 
 impl std::fmt::Debug for PersonChange {
@@ -121,6 +132,9 @@ pub struct NewSession {
     pub id: SessionId,
     /// Whose.
     pub user_id: i64,
+    /// The PHC string that the password was found right by: the session starts only while that is
+    /// the account's.
+    pub judged: Secret,
     /// On which device.
     pub device_id: String,
     /// Whether its tokens are good together with the device's name only.

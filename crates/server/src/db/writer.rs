@@ -41,6 +41,9 @@ pub enum WriteError {
     /// There is nobody of that name.
     #[error("there is nobody called {0}")]
     NotThere(String),
+    /// The password that was judged has been replaced, or the session that asked has ended.
+    #[error("the password has been changed, or the session has ended, since it was judged")]
+    Superseded,
     /// It would leave nobody who may administer.
     #[error("the last administrator stays one: make another first")]
     LastAdmin,

@@ -57,7 +57,8 @@ impl Office {
                 Some(&person.username),
                 role_word(person.role),
             );
-            writes.extend([Write::AddUser(self.prepare(person).await?), note]);
+            let person = self.prepare(person).await?;
+            writes.extend([Write::AddUser(person), Write::Audit(note)]);
         }
         self.commit(writes).await?;
         Ok(Imported {

@@ -19,13 +19,13 @@ use thiserror::Error;
 use crate::{
     Config,
     auth::{
-        SealError, SessionId,
+        SealError,
         passwords::{PasswordError, Passwords},
         seal::Seal,
     },
     clock,
     config::Secret,
-    db::{AuditEntry, Database, DbError, NewUser, PersonChange, Write, WriteError},
+    db::{AuditEntry, Database, DbError, NewUser, OwnPassword, PersonChange, Write, WriteError},
 };
 
 /// Somebody to add.
@@ -41,6 +41,15 @@ pub struct NewPerson {
     pub password: Secret,
     /// The password the phone registers with; wanted with an extension.
     pub sip_password: Option<Secret>,
+}
+
+/// What to reset of somebody.
+#[derive(Clone, Debug, Default)]
+pub struct NewPasswords {
+    /// The password to sign in with.
+    pub password: Option<Secret>,
+    /// The password the phone registers with.
+    pub sip: Option<Secret>,
 }
 
 /// Why people are not changed. Nothing of the change is there.
@@ -60,6 +69,9 @@ pub enum PersonError {
     /// There is nobody of that name.
     #[error("there is nobody called {0}")]
     Unknown(String),
+    /// What allowed the change holds no more: the password is another by now, or the session over.
+    #[error("the old password has been changed, or the session has ended, meanwhile")]
+    Superseded,
     /// It would leave nobody who may administer.
     #[error("the last administrator stays one: make another first")]
     LastAdmin,
@@ -117,20 +129,21 @@ impl Actor {
         }
     }
 
+    /// A line of the audit log.
     pub(crate) fn did(
         &self,
         action: &'static str,
         target: Option<&str>,
         detail: impl Into<String>,
-    ) -> Write {
-        Write::Audit(AuditEntry {
+    ) -> AuditEntry {
+        AuditEntry {
             at: clock::now_ms(),
             actor: self.name.clone(),
             address: self.address.map(|address| address.to_string()),
             action,
             target: target.map(Into::into),
             detail: detail.into(),
-        })
+        }
     }
 }
 
@@ -190,7 +203,8 @@ impl Office {
         check_person(&person)?;
         let user = self.prepare(person).await?;
         let note = by.did("person_added", Some(&user.username), described(&user));
-        self.commit(vec![Write::AddUser(user), note]).await
+        self.commit(vec![Write::AddUser(user), Write::Audit(note)])
+            .await
     }
 
     /// Gives somebody another role; their sessions end.
@@ -200,76 +214,113 @@ impl Office {
         role: Role,
         by: &Actor,
     ) -> Result<(), PersonError> {
-        let words = role_word(role);
-        self.change(username, PersonChange::Role(role), "role_set", words, by)
-            .await
+        self.alter(username, Some(role), None, by).await
     }
 
     /// Lets somebody sign in no more, and ends their sessions.
     pub async fn disable(&self, username: &str, by: &Actor) -> Result<(), PersonError> {
-        let change = PersonChange::Disable {
-            at: clock::now_ms(),
-        };
-        self.change(username, change, "person_disabled", "", by)
-            .await
+        self.alter(username, None, Some(true), by).await
     }
 
     /// Lets somebody sign in again.
     pub async fn enable(&self, username: &str, by: &Actor) -> Result<(), PersonError> {
-        self.change(username, PersonChange::Enable, "person_enabled", "", by)
-            .await
+        self.alter(username, None, Some(false), by).await
     }
 
-    /// Removes somebody who is disabled and signed out everywhere.
-    pub async fn remove(&self, username: &str, by: &Actor) -> Result<(), PersonError> {
-        let username = username.to_owned();
-        let note = by.did("person_removed", Some(&username), "");
-        self.commit(vec![Write::RemovePerson { username }, note])
-            .await
-    }
-
-    /// Gives somebody a new password, whatever the old one was; their sessions end.
-    pub async fn reset_password(
+    /// Changes what is named of somebody, all of it or nothing. What is so already is no act.
+    pub(crate) async fn alter(
         &self,
         username: &str,
-        password: Secret,
+        role: Option<Role>,
+        disabled: Option<bool>,
         by: &Actor,
     ) -> Result<(), PersonError> {
-        self.set_password(username, password, None, "password_reset", by)
+        let role = role.map(|role| {
+            let note = by.did("role_set", Some(username), role_word(role));
+            changed(username, PersonChange::Role(role), note)
+        });
+        let disabled = disabled.map(|disabled| {
+            let (change, action) = match disabled {
+                true => (
+                    PersonChange::Disable {
+                        at: clock::now_ms(),
+                    },
+                    "person_disabled",
+                ),
+                false => (PersonChange::Enable, "person_enabled"),
+            };
+            changed(username, change, by.did(action, Some(username), ""))
+        });
+        self.commit(role.into_iter().chain(disabled).collect())
             .await
     }
 
-    /// Gives somebody a new password; their other sessions end. That they know the old one is for
-    /// the caller to see to.
-    pub(crate) async fn change_own_password(
+    /// Removes somebody who is disabled and signed out everywhere; `with` is done in the same transaction.
+    pub(crate) async fn remove(
         &self,
         username: &str,
-        password: Secret,
-        keep: SessionId,
+        with: Option<Write>,
         by: &Actor,
     ) -> Result<(), PersonError> {
-        self.set_password(username, password, Some(keep), "password_changed", by)
-            .await
+        let note = by.did("person_removed", Some(username), "");
+        let remove = Write::RemovePerson {
+            username: username.to_owned(),
+        };
+        let writes = [remove, Write::Audit(note)].into_iter().chain(with);
+        self.commit(writes.collect()).await
     }
 
-    /// Tells with which password somebody's phones register; their sessions end, so that the apps
-    /// hear of it when they sign in again.
-    pub async fn set_sip_password(
+    /// Gives somebody new passwords, whatever the old ones were, all that are named or none; their
+    /// sessions end, so that the apps hear of a new SIP password when they sign in again.
+    pub async fn reset(
         &self,
         username: &str,
-        password: &Secret,
+        passwords: NewPasswords,
         by: &Actor,
     ) -> Result<(), PersonError> {
-        valid("sip password", check::password(password.expose()))?;
-        // Sealed for the name as it is stored.
+        let NewPasswords { password, sip } = passwords;
+        if let Some(password) = &password {
+            valid("password", check::new_password(password.expose()))?;
+        }
+        if let Some(sip) = &sip {
+            valid("sip password", check::password(sip.expose()))?;
+        }
+        // Sealed for the name as it is stored; and nobody's password is not worth hashing.
         let found = self.database.credentials(username).await?;
         let owner = found
             .ok_or_else(|| PersonError::Unknown(username.into()))?
             .username;
-        let sealed = self.seal.seal(&owner, password)?;
-        let change = PersonChange::SipSecret(sealed);
-        self.change(username, change, "sip_password_set", "", by)
-            .await
+        let mut writes = Vec::new();
+        if let Some(password) = password {
+            let hash = self.passwords.hash(password).await?;
+            let note = by.did("password_reset", Some(username), "");
+            let change = PersonChange::Password { hash, own: None };
+            writes.push(changed(username, change, note));
+        }
+        if let Some(sip) = sip {
+            let note = by.did("sip_password_set", Some(username), "");
+            let change = PersonChange::SipSecret(self.seal.seal(&owner, &sip)?);
+            writes.push(changed(username, change, note));
+        }
+        self.commit(writes).await
+    }
+
+    /// Gives somebody a new password; their other sessions end. That they know the old one is for
+    /// the caller to see to; that it is still theirs by then is seen to here.
+    pub(crate) async fn change_own_password(
+        &self,
+        username: &str,
+        password: Secret,
+        own: OwnPassword,
+        by: &Actor,
+    ) -> Result<(), PersonError> {
+        valid("password", check::new_password(password.expose()))?;
+        let change = PersonChange::Password {
+            hash: self.passwords.hash(password).await?,
+            own: Some(own),
+        };
+        let note = by.did("password_changed", Some(username), "");
+        self.commit(vec![changed(username, change, note)]).await
     }
 
     /// Notes a privileged act that changes nothing in the database.
@@ -279,35 +330,8 @@ impl Office {
         detail: String,
         by: &Actor,
     ) -> Result<(), PersonError> {
-        self.commit(vec![by.did(action, None, detail)]).await
-    }
-
-    async fn set_password(
-        &self,
-        username: &str,
-        password: Secret,
-        keep: Option<SessionId>,
-        action: &'static str,
-        by: &Actor,
-    ) -> Result<(), PersonError> {
-        valid("password", check::new_password(password.expose()))?;
-        let hash = self.passwords.hash(password).await?;
-        let change = PersonChange::Password { hash, keep };
-        self.change(username, change, action, "", by).await
-    }
-
-    async fn change(
-        &self,
-        username: &str,
-        change: PersonChange,
-        action: &'static str,
-        detail: &str,
-        by: &Actor,
-    ) -> Result<(), PersonError> {
-        let note = by.did(action, Some(username), detail);
-        let username = username.to_owned();
-        self.commit(vec![Write::ChangePerson { username, change }, note])
-            .await
+        let note = by.did(action, None, detail);
+        self.commit(vec![Write::Audit(note)]).await
     }
 
     /// Hashes and seals what is kept of somebody whose values are checked.
@@ -334,6 +358,7 @@ impl Office {
             .map_err(|error| match error {
                 WriteError::Conflict(what) => PersonError::Taken(what),
                 WriteError::NotThere(name) => PersonError::Unknown(name),
+                WriteError::Superseded => PersonError::Superseded,
                 WriteError::LastAdmin => PersonError::LastAdmin,
                 WriteError::StillActive => PersonError::StillActive,
                 WriteError::Down(_) => PersonError::Write(error.to_string()),
@@ -362,6 +387,14 @@ pub async fn add_person(config: &Config, person: NewPerson) -> Result<(), Person
 pub async fn prepare(config: &Config) -> Result<(), DbError> {
     Database::open(config).await?.close().await;
     Ok(())
+}
+
+fn changed(username: &str, change: PersonChange, note: AuditEntry) -> Write {
+    Write::ChangePerson {
+        username: username.to_owned(),
+        change,
+        note,
+    }
 }
 
 fn described(user: &NewUser) -> String {

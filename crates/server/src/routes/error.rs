@@ -179,6 +179,7 @@ impl From<WriteError> for ApiError {
             WriteError::NotThere(_) => {
                 Self::unauthorized("invalid_token", "The session has ended, or never was.")
             }
+            WriteError::Superseded => super::users::wrong_credentials(),
             // Asked by `Office` alone, which has words of its own for them.
             WriteError::LastAdmin | WriteError::StillActive => {
                 Self::new(StatusCode::CONFLICT, "conflict", error.to_string())

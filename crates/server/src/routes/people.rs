@@ -18,8 +18,9 @@ use super::{ApiError, Edge, body, client, signed, users};
 use crate::{
     auth::Session,
     config::Secret,
+    db::OwnPassword,
     expiry,
-    people::{Actor, NewPerson, PersonError},
+    people::{Actor, NewPasswords, NewPerson, PersonError},
     provision::{self, ProvisionError},
 };
 
@@ -80,14 +81,9 @@ pub(super) async fn change(
     }
     users::whole(async move {
         let office = &edge.office;
-        if let Some(role) = request.role {
-            office.set_role(&username, role, &by).await?;
-        }
-        match request.disabled {
-            Some(true) => office.disable(&username, &by).await?,
-            Some(false) => office.enable(&username, &by).await?,
-            None => {}
-        }
+        office
+            .alter(&username, request.role, request.disabled, &by)
+            .await?;
         if request.disabled.is_some() {
             provision::follow(office, &edge.config, &by).await?;
         }
@@ -110,12 +106,7 @@ pub(super) async fn remove(
         &*signed::admin(&edge, &headers).await?,
     );
     users::whole(async move {
-        if provision::is_realtime(&edge.config) {
-            // Their endpoint stays, closed by a password that nobody knows.
-            edge.office.disable(&username, &by).await?;
-            provision::follow(&edge.office, &edge.config, &by).await?;
-        }
-        edge.office.remove(&username, &by).await?;
+        provision::remove(&edge.office, &edge.config, &username, &by).await?;
         announce(&edge).await?;
         Ok(done())
     })
@@ -131,21 +122,18 @@ pub(super) async fn reset_password(
     body: Body,
 ) -> Answer {
     let (by, request) = asked::<ResetPassword>(&edge, peer, &headers, body).await?;
-    let (password, sip) = (request.password, request.sip_password);
-    if password.is_none() && sip.is_none() {
+    let passwords = NewPasswords {
+        password: request.password.map(Secret::new),
+        sip: request.sip_password.map(Secret::new),
+    };
+    if passwords.password.is_none() && passwords.sip.is_none() {
         return Err(nothing_named("password or sipPassword"));
     }
     users::whole(async move {
-        if let Some(password) = password {
-            let password = Secret::new(password);
-            edge.office.reset_password(&username, password, &by).await?;
-        }
-        if let Some(sip) = sip {
-            let sip = Secret::new(sip);
-            edge.office.set_sip_password(&username, &sip, &by).await?;
-            if provision::is_realtime(&edge.config) {
-                provision::realtime(&edge.office, &edge.config, &by).await?;
-            }
+        let of_phones = passwords.sip.is_some();
+        edge.office.reset(&username, passwords, &by).await?;
+        if of_phones {
+            provision::follow(&edge.office, &edge.config, &by).await?;
         }
         ended(&edge).await
     })
@@ -183,7 +171,7 @@ pub(super) async fn change_own(
     let request: ChangePassword = body::parse(&headers, &bytes)?;
     let by = actor(&edge, peer, &headers, &session);
     let from = client::address(peer, &headers, &edge.config.trusted);
-    users::judge(
+    let judged = users::judge(
         &edge,
         &session.username,
         request.password,
@@ -193,8 +181,12 @@ pub(super) async fn change_own(
     .await?;
     users::whole(async move {
         let password = Secret::new(request.new_password);
+        let own = OwnPassword {
+            session: session.id,
+            judged: Secret::new(judged.password_hash),
+        };
         edge.office
-            .change_own_password(&session.username, password, session.id, &by)
+            .change_own_password(&session.username, password, own, &by)
             .await?;
         ended(&edge).await
     })
@@ -273,6 +265,7 @@ impl From<PersonError> for ApiError {
             PersonError::Unknown(_) => {
                 Self::new(StatusCode::NOT_FOUND, "unknown_person", sentence(&error))
             }
+            PersonError::Superseded => users::wrong_credentials(),
             PersonError::LastAdmin => {
                 conflict("last_admin", "Make somebody else an administrator first.")
             }

@@ -164,14 +164,16 @@ async fn verify(edge: &Edge, username: &str, password: String) -> Result<Credent
     let found = edge.database.credentials(username).await?;
     let hash = found.as_ref().map(|found| found.password_hash.clone());
     let right = edge.passwords.verify(hash, Secret::new(password)).await?;
-    found.filter(|_| right).ok_or_else(|| {
-        ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "wrong_credentials",
-            "The user name or the password is not right.",
-        )
-        .next("Check both and try again; an administrator can set a new password.")
-    })
+    found.filter(|_| right).ok_or_else(wrong_credentials)
+}
+
+pub(super) fn wrong_credentials() -> ApiError {
+    ApiError::new(
+        StatusCode::UNAUTHORIZED,
+        "wrong_credentials",
+        "The user name or the password is not right.",
+    )
+    .next("Check both and try again; an administrator can set a new password.")
 }
 
 /// Where somebody signs in.
@@ -224,6 +226,7 @@ async fn open_session(
     let start = NewSession {
         id: session.id,
         user_id: session.user_id,
+        judged: Secret::new(credentials.password_hash),
         device_id: session.device_id.clone(),
         bound: session.bound,
         at: now,
@@ -234,8 +237,9 @@ async fn open_session(
         .commit(vec![Write::StartSession(start)])
         .await
         .map_err(|error| match error {
-            // Disabled or removed since the password was judged.
+            // Disabled, removed or given another password since this one was judged.
             WriteError::NotThere(_) => disabled(),
+            WriteError::Superseded => wrong_credentials(),
             error => error.into(),
         })?;
     let session = Arc::new(session);

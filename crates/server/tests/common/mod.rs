@@ -216,7 +216,8 @@ async fn tables(dir: &Path) -> BTreeMap<String, Vec<String>> {
     let tables = [
         (
             "users",
-            "SELECT id, username, extension, role, online, sipRegistered FROM users",
+            "SELECT id, username, extension, role, online, sipRegistered, password_hash, hex(sip_secret), disabled_at
+             FROM users",
         ),
         (
             "sessions",
@@ -226,6 +227,7 @@ async fn tables(dir: &Path) -> BTreeMap<String, Vec<String>> {
             "tokens",
             "SELECT hex(hash), session_id, kind, expires_at, used_at FROM tokens",
         ),
+        ("audit", "SELECT id, actor, action, target, detail FROM audit"),
         ("ps_contacts", "SELECT id, uri, status FROM ps_contacts"),
     ];
     for (name, sql) in tables {

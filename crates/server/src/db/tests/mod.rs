@@ -73,6 +73,8 @@ behaviours! {
     people:
         a_name_is_one_persons_whatever_its_case,
         the_last_administrator_stays_one,
+        a_sign_in_that_was_judged_before_a_reset_opens_no_session,
+        a_change_of_ones_own_password_does_not_undo_what_was_done_meanwhile,
         a_session_lives_from_login_to_logout,
         a_refresh_token_is_traded_once,
         the_newest_end_of_an_extension_is_the_one_that_counts,

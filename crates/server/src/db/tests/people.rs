@@ -21,19 +21,42 @@ fn tokens(of: u8) -> TokenPair {
 
 async fn sign_in(scene: &Scene, of: u8) -> SessionId {
     let person = scene.database.credentials("ann").await.unwrap().unwrap();
-    let id = SessionId::from_u128(of.into());
-    scene
-        .commit(vec![Write::StartSession(NewSession {
-            id,
-            user_id: person.user_id,
-            device_id: "device-1".into(),
-            bound: false,
-            sip: None,
-            at: u64::from(of),
-            tokens: tokens(of),
-        })])
-        .await;
-    id
+    scene.commit(vec![start(&person, of)]).await;
+    SessionId::from_u128(of.into())
+}
+
+/// A session of somebody whose password was right.
+fn start(person: &Credentials, of: u8) -> Write {
+    Write::StartSession(NewSession {
+        id: SessionId::from_u128(of.into()),
+        user_id: person.user_id,
+        judged: Secret::new(person.password_hash.as_str()),
+        device_id: "device-1".into(),
+        bound: false,
+        sip: None,
+        at: u64::from(of),
+        tokens: tokens(of),
+    })
+}
+
+fn change(username: &str, change: PersonChange) -> Write {
+    Write::ChangePerson {
+        username: username.into(),
+        change,
+        note: AuditEntry {
+            at: 8,
+            actor: "boss".into(),
+            address: None,
+            action: "changed",
+            target: Some(username.into()),
+            detail: String::new(),
+        },
+    }
+}
+
+fn password(hash: &str, own: Option<OwnPassword>) -> Write {
+    let hash = hash.into();
+    change("ann", PersonChange::Password { hash, own })
 }
 
 fn session_row(id: SessionId, state: SessionState) -> Write {
@@ -61,10 +84,6 @@ pub(super) async fn a_name_is_one_persons_whatever_its_case(scene: Scene) {
 }
 
 pub(super) async fn the_last_administrator_stays_one(scene: Scene) {
-    let change = |username: &str, change| Write::ChangePerson {
-        username: username.into(),
-        change,
-    };
     scene
         .commit(vec![user("ann", "1001"), user("bob", "1002")])
         .await;
@@ -74,24 +93,79 @@ pub(super) async fn the_last_administrator_stays_one(scene: Scene) {
     let last = change("ann", PersonChange::Disable { at: 7 });
     let refused = scene.database.commit(vec![last.clone()]).await;
     assert!(matches!(refused, Err(WriteError::LastAdmin)), "{refused:?}");
-    let audit = Write::Audit(AuditEntry {
-        at: 8,
-        actor: "ann".into(),
-        address: None,
-        action: "disable",
-        target: Some("ann".into()),
-        detail: "{}".into(),
-    });
     let admin = change("bob", PersonChange::Role(Role::Admin));
-    scene.commit(vec![admin, last, audit]).await;
+    scene.commit(vec![admin.clone(), last.clone()]).await;
     let people = scene.database.everybody().await.unwrap();
     assert_eq!(people.iter().filter(|person| person.disabled).count(), 1);
-    assert_eq!(scene.database.acts(10).await.unwrap().len(), 1);
+    assert_eq!(scene.database.acts(10).await.unwrap().len(), 3);
+    // What is so already is no act.
+    scene.commit(vec![admin, last]).await;
+    scene
+        .commit(vec![change("bob", PersonChange::Enable)])
+        .await;
+    assert_eq!(scene.database.acts(10).await.unwrap().len(), 3);
     let gone = Write::RemovePerson {
         username: "ann".into(),
     };
     scene.commit(vec![gone]).await;
     assert_eq!(scene.database.everybody().await.unwrap().len(), 1);
+}
+
+pub(super) async fn a_sign_in_that_was_judged_before_a_reset_opens_no_session(scene: Scene) {
+    scene.commit(vec![user("ann", "1001")]).await;
+    let before = scene.database.credentials("ann").await.unwrap().unwrap();
+    scene.commit(vec![password("another", None)]).await;
+    let late = scene.database.commit(vec![start(&before, 1)]).await;
+    assert!(matches!(late, Err(WriteError::Superseded)), "{late:?}");
+    assert_eq!(scene.count("SELECT COUNT(*) FROM sessions").await, 0);
+    assert_eq!(scene.count("SELECT COUNT(*) FROM tokens").await, 0);
+    sign_in(&scene, 2).await;
+    let gone = change("ann", PersonChange::Disable { at: 3 });
+    let after = scene.database.credentials("ann").await.unwrap().unwrap();
+    scene.commit(vec![gone]).await;
+    let disabled = scene.database.commit(vec![start(&after, 3)]).await;
+    assert!(
+        matches!(disabled, Err(WriteError::NotThere(_))),
+        "{disabled:?}"
+    );
+}
+
+pub(super) async fn a_change_of_ones_own_password_does_not_undo_what_was_done_meanwhile(
+    scene: Scene,
+) {
+    scene.commit(vec![user("ann", "1001")]).await;
+    let session = sign_in(&scene, 1).await;
+    let own = |judged: &str| {
+        Some(OwnPassword {
+            session,
+            judged: Secret::new(judged),
+        })
+    };
+    let refused = async |write: Write| {
+        let outcome = scene.database.commit(vec![write]).await;
+        assert!(
+            matches!(outcome, Err(WriteError::Superseded)),
+            "{outcome:?}"
+        );
+    };
+    let hash = async || {
+        let ann = scene.database.credentials("ann").await.unwrap().unwrap();
+        ann.password_hash
+    };
+    // By its owner, who stays signed in where that was asked and nowhere else.
+    sign_in(&scene, 2).await;
+    scene.commit(vec![password("own", own("x"))]).await;
+    assert_eq!(hash().await, "own");
+    let lives = scene.database.session_of_access(&[1; 32], 5).await;
+    assert_eq!(lives.unwrap().map(|found| found.id), Some(session));
+    let other = scene.database.session_of_access(&[2; 32], 5).await;
+    assert!(other.unwrap().is_none());
+    // Judged by a password that is another by now.
+    refused(password("late", own("x"))).await;
+    // The session was taken away meanwhile, with the password left as it was.
+    scene.commit(vec![password("reset", None)]).await;
+    refused(password("late", own("reset"))).await;
+    assert_eq!(hash().await, "reset");
 }
 
 pub(super) async fn a_session_lives_from_login_to_logout(scene: Scene) {
