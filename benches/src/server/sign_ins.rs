@@ -54,15 +54,21 @@ pub(crate) fn measure(target: &Target, signed_in: usize, people: usize) -> Resul
         });
     }
     drop(done);
-    let (mut meanwhile, mut times) = (Vec::new(), Vec::new());
+    let (mut meanwhile, mut times, mut refused) = (Vec::new(), Vec::new(), [0; 2]);
     while times.len() < count {
         meanwhile.push(probe.change()?);
         for time in all_in.try_iter() {
-            times.push(time?);
+            let (time, [guessers, busy]) = time?;
+            times.push(time);
+            refused = [refused[0] + guessers, refused[1] + busy];
         }
     }
     let last = times.iter().max().map_or(0.0, Duration::as_secs_f64);
     println!("{count} sign-ins at once, each with its password: the last was in after {last:.1} s");
+    println!(
+        "told to come back meanwhile: {} times as a guesser (429), {} times as too many (503)",
+        refused[0], refused[1]
+    );
     println!(
         "a change, from its request to the dashboard, p99: {:.1} ms before ({} changes), {:.1} ms meanwhile ({})",
         load::p99(before.clone()),
@@ -86,16 +92,24 @@ fn wait_for_the_snapshot(board: &Board) -> Result<()> {
     Ok(())
 }
 
-/// When somebody was in; who is told to come back later does.
-fn one(address: std::net::SocketAddr, username: &str, begun: Instant) -> Result<Duration> {
+/// When somebody was in, and how often they were answered 429 and 503 before; who is told to come back later does.
+fn one(
+    address: std::net::SocketAddr,
+    username: &str,
+    begun: Instant,
+) -> Result<(Duration, [usize; 2])> {
     let body = serde_json::json!({
         "username": username, "password": super::programs::PASSWORD, "deviceId": format!("device-{username}"),
     });
+    let mut refused = [0; 2];
     loop {
         let mut line = Line::open(address)?;
         match line.post("/api/users/login", None, &body.to_string())? {
-            (200, _) => return Ok(begun.elapsed()),
-            (429 | 503, _) => thread::sleep(Duration::from_millis(500)),
+            (200, _) => return Ok((begun.elapsed(), refused)),
+            (status @ (429 | 503), _) => {
+                refused[usize::from(status == 503)] += 1;
+                thread::sleep(Duration::from_millis(500));
+            }
             (status, _) => return Err(format!("{username}: signing in is answered {status}")),
         }
     }

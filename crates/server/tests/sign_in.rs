@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use common::{House, PASSWORD, SIP_PASSWORD, login};
 use reqwest::StatusCode;
+use rollcall_e2e::waiting::eventually;
 use rollcall_server_client::ClientError;
 use rollcall_wire::http::{AgentLogoutRequest, LoginRequest, Role};
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 fn refused(error: &ClientError) -> (u16, &str) {
     match error {
@@ -98,6 +100,83 @@ async fn guessing_is_answered_429_with_the_time_to_wait_and_hashes_nothing() {
     assert_eq!(body["code"], "too_many_attempts");
     // Another account from the same place is not held back.
     house.sign_in("agent1002").await;
+}
+
+#[tokio::test]
+async fn five_hundred_who_sign_in_at_once_from_one_address_are_not_taken_for_guessers() {
+    let house = House::open().await;
+    common::cheapen(house.dir.path()).await;
+    common::copy_agents(house.dir.path(), 2_000..2_500).await;
+    let without_phones =
+        "UPDATE users SET extension = NULL, sip_secret = NULL WHERE extension >= '2000'";
+    common::execute(house.dir.path(), without_phones).await;
+    let asked: Vec<_> = (2_000..2_500)
+        .map(|number| {
+            let (client, request) = (house.client.clone(), login(&format!("agent{number}")));
+            tokio::spawn(async move { client.login(&request).await.map(drop) })
+        })
+        .collect();
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_the_password_is_judged_has_guessed_nothing() {
+    let house = House::open_with(|config| {
+        config.auth.failures_allowed = 2;
+        config.auth.hash_threads = 1;
+    })
+    .await;
+    let body = serde_json::to_vec(&login("agent1001")).unwrap();
+    let head = format!(
+        "POST /api/users/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(house.running.http_addr()).await.unwrap();
+        let request = [head.as_bytes(), &body].concat();
+        stream.write_all(&request).await.unwrap();
+    }
+    eventually("they are gone", common::PATIENCE, async || {
+        let figures = house.running.metrics().render().unwrap();
+        match figures.contains("rollcall_connections 0\n") {
+            true => Ok(()),
+            false => Err(figures),
+        }
+    })
+    .await;
+    house.sign_in("agent1001").await;
+}
+
+#[tokio::test]
+async fn a_name_that_works_at_an_address_is_not_told_to_who_guesses_there() {
+    let house = House::open_with(|config| {
+        config.auth.failures_allowed = 3;
+        config.auth.address_failures_allowed = 3;
+        config.auth.lockout_ms = 600_000;
+    })
+    .await;
+    house.sign_in("agent1001").await;
+    let wrong = async |username: &str| {
+        let request = LoginRequest {
+            password: "wrong".into(),
+            ..login(username)
+        };
+        let error = house.client.login(&request).await.unwrap_err();
+        let (status, code) = refused(&error);
+        (status, code.to_owned())
+    };
+    for number in 0..3 {
+        let sprayed = wrong(&format!("nobody{number}")).await;
+        assert_eq!(sprayed, (401, "wrong_credentials".to_owned()));
+    }
+    let held = (429, "too_many_attempts".to_owned());
+    for _ in 0..2 {
+        assert_eq!(wrong("nobody9").await, held);
+        assert_eq!(wrong("agent1001").await, held);
+    }
+    house.sign_in("agent1001").await;
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Passwords: argon2id at OWASP's parameters, on threads of their own behind a bounded queue. The threads give way to all
 //! others, so that who signs in keeps nobody's state from the board.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use argon2::{
@@ -38,6 +41,8 @@ pub(crate) struct Passwords {
     queue: usize,
     /// A hash of nobody's password: unknown names cost the same time as known ones.
     decoy: Arc<str>,
+    /// How long the last check took, µs.
+    last: Arc<AtomicU64>,
 }
 
 /// Why a password was not hashed or checked.
@@ -62,25 +67,40 @@ impl Passwords {
             waiting: Arc::default(),
             queue: queue.saturating_add(threads),
             decoy: decoy.into(),
+            last: Arc::default(),
         })
     }
 
     /// Whether `password` is the one behind `hash`; without a hash the answer is no, as late.
     pub(crate) async fn verify(
         &self,
+        turn: Turn,
         hash: Option<String>,
         password: Secret,
     ) -> Result<bool, PasswordError> {
-        let held = self.turn().await?;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.to_string());
+        let last = Arc::clone(&self.last);
         // A client that hangs up cannot stop a hash under way: place and permit go with the thread,
         // or hanging up again and again would start ever more of them.
         let verified = self.threads.run(move || {
-            let _held = held;
-            Ok(verify_now(&hash, password.expose())? && known)
+            let _held = turn;
+            let begun = Instant::now();
+            let right = verify_now(&hash, password.expose())? && known;
+            let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            last.store(took, Ordering::Relaxed);
+            Ok(right)
         });
         verified.await
+    }
+
+    /// Takes as long as [`Self::verify`] does, and hashes nothing: who is refused without being
+    /// judged is not told by that from who was.
+    pub(crate) async fn pretend(&self) -> Result<(), PasswordError> {
+        drop(self.turn().await?);
+        let took = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        tokio::time::sleep(took).await;
+        Ok(())
     }
 
     /// Hashes a new password.
@@ -94,14 +114,23 @@ impl Passwords {
     }
 
     /// Waits for a thread, in a queue that has an end.
-    async fn turn(&self) -> Result<(Place, OwnedSemaphorePermit), PasswordError> {
+    pub(crate) async fn turn(&self) -> Result<Turn, PasswordError> {
         let place = Place::take(&self.waiting, self.queue)?;
         let permit = Arc::clone(&self.turns)
             .acquire_owned()
             .await
             .map_err(|_| PasswordError::Busy)?;
-        Ok((place, permit))
+        Ok(Turn {
+            _place: place,
+            _permit: permit,
+        })
     }
+}
+
+/// A thread's time, for one hash.
+pub(crate) struct Turn {
+    _place: Place,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// One place among those who wait; given back however the wait ends.
@@ -195,14 +224,23 @@ fn verify_now(hash: &str, password: &str) -> Result<bool, PasswordError> {
 mod tests {
     use super::*;
 
+    async fn verify(
+        passwords: &Passwords,
+        hash: Option<String>,
+        word: &str,
+    ) -> Result<bool, PasswordError> {
+        let turn = passwords.turn().await?;
+        passwords.verify(turn, hash, Secret::new(word)).await
+    }
+
     #[tokio::test]
     async fn a_password_is_checked_against_its_own_hash_only() {
         let passwords = Passwords::new(1, 1).await.unwrap();
         let stored = passwords.hash(Secret::new("right")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        let verify = |word: &str| passwords.verify(Some(stored.clone()), Secret::new(word));
-        assert!(verify("right").await.unwrap());
-        assert!(!verify("wrong").await.unwrap());
+        let judged = async |word: &str| verify(&passwords, Some(stored.clone()), word).await;
+        assert!(judged("right").await.unwrap());
+        assert!(!judged("wrong").await.unwrap());
     }
 
     #[tokio::test]
@@ -216,9 +254,7 @@ mod tests {
         };
         let somebodys = passwords.hash(Secret::new("x")).await.unwrap();
         assert_eq!(cost(&passwords.decoy), cost(&somebodys));
-        let right = passwords
-            .verify(None, Secret::new("nobody has this password"))
-            .await;
+        let right = verify(&passwords, None, "nobody has this password").await;
         assert!(!right.unwrap());
     }
 
@@ -231,7 +267,7 @@ mod tests {
             let (release, held) = std::sync::mpsc::channel::<()>();
             let threads = passwords.threads.0.as_ref().unwrap();
             let thread = threads.spawn_blocking(move || held.recv());
-            let mut asked = Box::pin(passwords.verify(None, Secret::new("x")));
+            let mut asked = Box::pin(verify(&passwords, None, "x"));
             std::future::poll_fn(|cx| {
                 assert!(asked.as_mut().poll(cx).is_pending());
                 std::task::Poll::Ready(())
@@ -242,7 +278,7 @@ mod tests {
             assert_eq!(passwords.waiting.load(Ordering::Acquire), 1);
             release.send(()).unwrap();
             thread.await.unwrap().unwrap();
-            assert!(!passwords.verify(None, Secret::new("x")).await.unwrap());
+            assert!(!verify(&passwords, None, "x").await.unwrap());
             assert_eq!(passwords.waiting.load(Ordering::Acquire), 0);
         });
     }
@@ -265,18 +301,18 @@ mod tests {
         let held = passwords.turns.clone().acquire_owned().await.unwrap();
         let waits = |_| {
             let passwords = passwords.clone();
-            tokio::spawn(async move { passwords.verify(None, Secret::new("x")).await })
+            tokio::spawn(async move { verify(&passwords, None, "x").await })
         };
         let tasks: Vec<_> = (0..2).map(waits).collect();
         while passwords.waiting.load(Ordering::Acquire) < 2 {
             tokio::task::yield_now().await;
         }
-        let refused = passwords.verify(None, Secret::new("x")).await;
+        let refused = verify(&passwords, None, "x").await;
         assert!(matches!(refused, Err(PasswordError::Busy)));
         drop(held);
         for task in tasks {
             assert!(!task.await.unwrap().unwrap());
         }
-        assert!(!passwords.verify(None, Secret::new("x")).await.unwrap());
+        assert!(!verify(&passwords, None, "x").await.unwrap());
     }
 }

@@ -26,7 +26,11 @@ use uuid::Uuid;
 
 use super::{ApiError, Edge, body, client, replay, signed};
 use crate::{
-    auth::{Session, SessionId, tokens},
+    auth::{
+        Session, SessionId,
+        guesses::{Attempt, Held},
+        tokens,
+    },
     clock,
     config::Secret,
     core_link::DeviceNotice,
@@ -149,22 +153,46 @@ pub(super) async fn judge(
     from: IpAddr,
     now: Instant,
 ) -> Result<Credentials, ApiError> {
-    edge.guesses.attempt(username, from, now).map_err(wait)?;
-    let judged = verify(edge, username, password).await;
-    match &judged {
-        Ok(_) => edge.guesses.forget(username, from, now),
-        // It was never judged, so it was no guess.
-        Err(error) if error.is_ours() => edge.guesses.take_back(username, from, now),
-        Err(_) => {}
-    }
-    judged
+    let attempt = match edge.guesses.attempt(username, from, now) {
+        Ok(attempt) => attempt,
+        Err(held) => return Err(hold(edge, held).await),
+    };
+    // Dropped with the request, should the client hang up.
+    verify(edge, attempt, username, password).await
 }
 
-async fn verify(edge: &Edge, username: &str, password: String) -> Result<Credentials, ApiError> {
+async fn verify(
+    edge: &Edge,
+    mut attempt: Attempt<'_>,
+    username: &str,
+    password: String,
+) -> Result<Credentials, ApiError> {
+    let turn = edge.passwords.turn().await?;
+    if let Err(held) = attempt.begin(Instant::now()) {
+        drop((turn, attempt));
+        return Err(hold(edge, held).await);
+    }
     let found = edge.database.credentials(username).await?;
     let hash = found.as_ref().map(|found| found.password_hash.clone());
-    let right = edge.passwords.verify(hash, Secret::new(password)).await?;
-    found.filter(|_| right).ok_or_else(wrong_credentials)
+    let password = Secret::new(password);
+    let right = edge.passwords.verify(turn, hash, password).await?;
+    match found.filter(|_| right) {
+        Some(credentials) => {
+            attempt.right(Instant::now());
+            Ok(credentials)
+        }
+        None => Err(attempt.wrong().map_or_else(wrong_credentials, wait)),
+    }
+}
+
+/// Whoever is refused for what others tried there is refused as late as who is judged.
+async fn hold(edge: &Edge, held: Held) -> ApiError {
+    if held.spent
+        && let Err(busy) = edge.passwords.pretend().await
+    {
+        return busy.into();
+    }
+    wait(held.wait)
 }
 
 pub(super) fn wrong_credentials() -> ApiError {
