@@ -219,6 +219,9 @@ impl Refusal {
 pub enum DeviceNotice {
     /// Its session is over; its connections are closed after this.
     SessionEnded(SessionEnded),
+    /// Nobody can speak for its session any more, which goes on for its call alone: its connections
+    /// see no more of the board.
+    Revoked,
     /// Please REGISTER again.
     Reregister,
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
+    core_link::DeviceNotice,
     routes::{Edge, end_own},
 };
 
@@ -90,6 +91,8 @@ pub(crate) async fn sweep(edge: &Edge) {
     };
     for session in lapsed {
         if session.extension.is_some() {
+            // A call keeps the session from its end, and nobody's look at the board.
+            edge.core.tell(session.id, DeviceNotice::Revoked);
             edge.core.expired(session.id).await;
             continue;
         }

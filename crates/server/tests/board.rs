@@ -5,7 +5,7 @@ mod common;
 use common::{House, next, until, watch};
 use rollcall_server::{core_link::DeviceNotice, events::Event};
 use rollcall_server_client::{Realtime, RealtimeEvent};
-use rollcall_wire::board::BoardStatus;
+use rollcall_wire::{board::BoardStatus, http::Role, realtime::SessionEnded};
 
 #[tokio::test]
 async fn a_connection_hears_the_snapshot_and_then_every_change() {
@@ -49,6 +49,43 @@ async fn a_connection_that_comes_later_starts_where_the_board_stands() {
         .find(|agent| agent.extension == "1001");
     assert!(known.expect("1001 is on the board").online);
     assert!(snapshot.seq > 0);
+}
+
+#[tokio::test]
+async fn who_lost_their_tokens_sees_no_more_of_the_board_though_a_call_keeps_the_session() {
+    let house = House::open().await;
+    let chief = common::person("chief", Some("1003"), Role::Supervisor);
+    house.running.add_person(chief).await.unwrap();
+    let token = house.sign_in("chief").await.tokens.sip;
+    let session = "SELECT id FROM sessions";
+    let session = common::query(house.dir.path(), session).await[0][0]
+        .1
+        .parse()
+        .unwrap();
+    let (_revoked, mut heard, _) = watch(&house.client, &token).await;
+    let supervisor = house.sign_in("supervisor").await.tokens.sip;
+    let (_watching, mut board, _) = watch(&house.client, &supervisor).await;
+    let core = house.running.core();
+    core.tell(session, DeviceNotice::Revoked);
+    let agent = house.sign_in("agent1001").await.tokens.sip;
+    house.online(&agent).await;
+    until(&mut board, |status| {
+        status.agent.extension == "1001" && status.agent.online
+    })
+    .await;
+    let over = SessionEnded {
+        reason: "forced".into(),
+        message: "over".into(),
+    };
+    core.tell(session, DeviceNotice::SessionEnded(over));
+    // In between nothing of 1001's.
+    loop {
+        match next(&mut heard).await {
+            RealtimeEvent::SessionEnded(_) => break,
+            RealtimeEvent::Status(status) => assert_ne!(status.agent.extension, "1001"),
+            other => panic!("the end was awaited, and {other:?} came"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -83,6 +83,10 @@ struct Sender {
     ends_missed: bool,
 }
 
+/// The session's tokens are gone, though its end waits for a call's.
+#[derive(Clone, Copy, Debug)]
+struct Revoked;
+
 /// When a connection was last sent a snapshot.
 #[derive(Clone, Copy, Debug)]
 struct Served(Instant);
@@ -125,6 +129,9 @@ impl Sender {
             let Some(session) = socket.extensions.get::<Arc<Session>>() else {
                 continue;
             };
+            if socket.extensions.get::<Revoked>().is_some() {
+                continue;
+            }
             if self.may_have_a_snapshot(&socket) {
                 self.send_snapshot(&socket, &session);
             } else {
@@ -144,12 +151,14 @@ impl Sender {
         let Some(socket) = self.io.get_socket(join.socket) else {
             return;
         };
+        if socket.extensions.get::<Revoked>().is_some() {
+            return;
+        }
         if !self.may_have_a_snapshot(&socket) || !self.send_snapshot(&socket, &join.session) {
             self.owed.insert(join.socket, join);
             return;
         }
         join.served();
-        socket.join(device_room(join.session.id));
         match Audience::of(&join.session) {
             Audience::Supervisor => socket.join(SUPERVISORS),
             Audience::Agent { own: None } => socket.join(AGENTS),
@@ -245,9 +254,18 @@ impl Sender {
 
     async fn tell(&self, session: SessionId, notice: DeviceNotice) {
         let room = self.io.to(device_room(session));
+        if notice == DeviceNotice::Revoked {
+            for socket in room.sockets() {
+                socket.extensions.insert(Revoked);
+                socket.leave_all();
+                socket.join(device_room(session));
+            }
+            return;
+        }
         let result = match &notice {
             DeviceNotice::Reregister => room.emit(DEVICE_REREGISTER, &serde_json::json!({})).await,
             DeviceNotice::SessionEnded(ended) => room.emit(SESSION_ENDED, ended).await,
+            DeviceNotice::Revoked => Ok(()),
         };
         if let Err(error) = result {
             tracing::debug!(%error, "a device could not be told");
@@ -258,7 +276,8 @@ impl Sender {
     }
 }
 
-fn device_room(session: SessionId) -> String {
+/// Where a session's connections are told what concerns it.
+pub(super) fn device_room(session: SessionId) -> String {
     format!("device:{session}")
 }
 

@@ -22,7 +22,7 @@ use socketioxide::{
 };
 use tokio::sync::mpsc;
 
-use super::Polls;
+use super::{Polls, board::device_room};
 use crate::{
     auth::{Session, tokens},
     core_link::ConnectionId,
@@ -138,6 +138,7 @@ async fn judge(socket: &SocketRef, desk: &Desk, auth: Option<Auth>) -> Result<()
     match admit_bearer(&desk.edge, &bearer).await {
         Ok(Some(session)) => {
             socket.extensions.insert(Arc::new(session));
+            socket.extensions.insert(Admitted(bearer));
             Ok(())
         }
         Ok(None) => Err(INVALID),
@@ -158,6 +159,12 @@ pub(super) async fn welcome(socket: SocketRef, io: SocketIo, State(desk): State<
         let _ = socket.disconnect();
         return;
     };
+    // Whatever ends the session from here on finds this connection; what ended it before is seen.
+    socket.join(device_room(session.id));
+    if !is_still_admitted(&socket, &desk).await {
+        let _ = socket.disconnect();
+        return;
+    }
     let connection = desk.next.fetch_add(1, Ordering::Relaxed);
     if session.extension.is_some() {
         desk.edge
@@ -179,6 +186,17 @@ pub(super) async fn welcome(socket: SocketRef, io: SocketIo, State(desk): State<
         // Too many at once: the client comes back after its own pause.
         let _ = socket.disconnect();
     }
+}
+
+/// What a connection was admitted by.
+#[derive(Clone)]
+struct Admitted(Bearer);
+
+async fn is_still_admitted(socket: &SocketRef, desk: &Desk) -> bool {
+    let Some(Admitted(bearer)) = socket.extensions.get::<Admitted>() else {
+        return false;
+    };
+    matches!(admit_bearer(&desk.edge, &bearer).await, Ok(Some(_)))
 }
 
 fn listen(socket: &SocketRef, desk: &Desk, join: &Join, connection: ConnectionId) {

@@ -17,6 +17,7 @@ use super::{ApiError, Edge, body, replay, signed, users};
 use crate::{
     auth::{Session, seal, tokens},
     clock,
+    core_link::DeviceNotice,
     db::{KeptAnswer, KeyHash, Rotation, TokenHash, Traded, Write},
 };
 
@@ -111,6 +112,7 @@ async fn revoke(edge: &Edge, session: &Session) -> Result<(), ApiError> {
     if session.extension.is_none() {
         return users::end_own(edge, session, "forced_out", "forced", WORDS).await;
     }
+    edge.core.tell(session.id, DeviceNotice::Revoked);
     edge.core.expired(session.id).await;
     users::end_row(edge, session, "forced_out").await
 }
