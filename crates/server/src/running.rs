@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
-    auth::{SealError, guesses::Guesses, passwords::Passwords, seal::Seal},
+    auth::{guesses::Guesses, passwords::Passwords},
     core_link::{self, CoreHandle},
     db::{Database, DbError},
     driver, events, expiry,
@@ -41,9 +41,9 @@ pub enum StartError {
     /// It cannot be told from other servers.
     #[error(transparent)]
     Instance(#[from] InstanceError),
-    /// The key file cannot be used.
+    /// SIP passwords cannot be opened, or the key they are to be sealed with not be made.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Seal(#[from] crate::PersonError),
     /// The configuration asks for what is not there.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -80,7 +80,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let config = Arc::new(config);
     let metrics = Metrics::default();
     let database = Database::open_counted(&config, metrics.commits()).await?;
-    let seal = Seal::open(&config.data_dir)?;
+    let seal = crate::people::seal(&config, &database).await?;
     let tls = config.tls.as_ref().map(Tls::open).transpose()?;
     let (folder, place) = Place::of(&config, &database)?;
     place.take().await;

@@ -288,3 +288,64 @@ fn check_names_what_is_wrong_and_touches_nothing() {
     assert!(!words(&good).contains("hush"));
     assert!(!admin.dir.path().join("data").exists());
 }
+
+#[test]
+fn check_refuses_what_a_start_would_refuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::KeyPair::generate().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let certificate = file("certificate.pem", &made.cert.pem());
+    let key = file("key.pem", &made.signing_key.serialize_pem());
+    let foreign = file("foreign.pem", &other.serialize_pem());
+    let nowhere = dir.path().join("nowhere.pem");
+    let tls = |key: &Path| format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+    let database = "[database]\nurl = \"postgres://rollcall@127.0.0.1/rollcall\"\n";
+    for (text, named) in [
+        (tls(&nowhere), "nowhere.pem"),
+        (tls(&certificate), "holds no"),
+        (tls(&foreign), "certificate and its key"),
+        (
+            format!("{database}password_file = {nowhere:?}\n"),
+            "nowhere.pem",
+        ),
+        (format!("{database}password_env = \"NOT_SET\"\n"), "NOT_SET"),
+    ] {
+        let refused = Admin::new(&text).command(&["check"]).output().unwrap();
+        assert!(!refused.status.success(), "{text}");
+        assert!(words(&refused).contains(named), "{}", words(&refused));
+    }
+    let good = Admin::new(&tls(&key)).command(&["check"]).output().unwrap();
+    assert!(good.status.success(), "{}", words(&good));
+}
+
+#[test]
+fn a_lost_key_is_not_replaced_while_secrets_are_sealed_with_it() {
+    let admin = Admin::new("");
+    assert!(admin.add_agent().status.success());
+    let key = admin.dir.path().join("data/sealing.key");
+    let kept = std::fs::read(&key).unwrap();
+    for lost in [None, Some(vec![7; 32])] {
+        std::fs::remove_file(&key).unwrap();
+        if let Some(other) = &lost {
+            std::fs::write(&key, other).unwrap();
+        }
+        for words_of in [&["serve"][..], &["user", "list"]] {
+            let refused = admin.command(words_of).output().unwrap();
+            let said = words(&refused);
+            assert!(!refused.status.success(), "{said}");
+            assert!(
+                said.contains("sealing.key") && said.contains("backup"),
+                "{said}"
+            );
+        }
+        assert_eq!(std::fs::read(&key).ok(), lost);
+        std::fs::write(&key, &kept).unwrap();
+    }
+    let listed = admin.command(&["user", "list"]).output().unwrap();
+    assert!(listed.status.success(), "{}", words(&listed));
+}

@@ -39,6 +39,16 @@ pub enum SealError {
         /// Why.
         error: io::Error,
     },
+    /// There is none, and something is sealed with it already.
+    #[error(
+        "the key file {0} is not there, and the SIP passwords in the database are sealed with it: bring it back from its backup"
+    )]
+    Lost(PathBuf),
+    /// What is sealed already does not open with it.
+    #[error(
+        "the key file {0} is not the one that the SIP passwords in the database are sealed with: bring that one back from its backup"
+    )]
+    Another(PathBuf),
     /// Sealed with another key, for somebody else, or damaged.
     #[error("a sealed secret does not open with this key file")]
     Damaged,
@@ -64,6 +74,20 @@ impl Seal {
         XChaCha20Poly1305::new_from_slice(&key)
             .map(Self)
             .map_err(|_| fail(io::Error::other("it does not hold 32 bytes")))
+    }
+
+    /// The same where a secret is sealed already, for `owner`: a key that is lost is not replaced by
+    /// one that opens nothing.
+    pub(crate) fn reopen(data_dir: &Path, owner: &str, sealed: &[u8]) -> Result<Self, SealError> {
+        let path = data_dir.join(KEY_FILE);
+        if !path.exists() {
+            return Err(SealError::Lost(path));
+        }
+        let seal = Self::open(data_dir)?;
+        match seal.unseal(owner, sealed) {
+            Ok(_) => Ok(seal),
+            Err(_) => Err(SealError::Another(path)),
+        }
     }
 
     /// Seals `secret` for `owner`; it opens for nobody else.

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::{Config, ConfigError, Mode};
+use crate::tls::Tls;
 
 impl Config {
-    /// What it would do, line by line; an error where it could not start for want of a secret.
+    /// What it would do, line by line; an error where it could not start for want of a secret
+    /// or a certificate.
     /// Reads files, and neither makes nor changes any.
     pub fn examine(&self) -> Result<Vec<String>, ConfigError> {
         let mut lines = vec![
@@ -17,6 +19,13 @@ impl Config {
                 Mode::Claims => "records what the apps claim, and proves none of it".to_owned(),
             },
         ];
+        self.database.password()?;
+        lines.extend(self.database.password_file.as_deref().and_then(exposed));
+        if let Some(files) = &self.tls {
+            Tls::open(files).map_err(|error| ConfigError::Invalid(format!("[tls] {error}")))?;
+            lines.push("speaks TLS".to_owned());
+            lines.extend(exposed(&files.key));
+        }
         match &self.ami {
             Some(ami) => {
                 ami.resolve_secret()?;

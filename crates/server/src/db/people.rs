@@ -234,6 +234,17 @@ impl Database {
             .collect()
     }
 
+    /// Somebody, and their SIP password as it is sealed; none if nothing is sealed yet.
+    pub(crate) async fn a_sealed_secret(&self) -> Result<Option<(String, Vec<u8>)>, DbError> {
+        let row = query(
+            "SELECT username, sip_secret FROM users WHERE sip_secret IS NOT NULL ORDER BY id LIMIT 1",
+        )
+        .fetch_optional(self.reads())
+        .await?;
+        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .transpose()
+    }
+
     /// The latest acts of the audit log, the latest first.
     pub(crate) async fn acts(&self, most: u32) -> Result<Vec<Act>, DbError> {
         let rows = query(

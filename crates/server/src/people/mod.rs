@@ -168,11 +168,8 @@ impl Office {
     pub async fn open(config: &Config) -> Result<Self, PersonError> {
         let database = Database::open(config).await?;
         let passwords = Passwords::new(config.auth.hash_threads, config.auth.hash_queue).await?;
-        Ok(Self::new(
-            database,
-            Seal::open(&config.data_dir)?,
-            passwords,
-        ))
+        let seal = seal(config, &database).await?;
+        Ok(Self::new(database, seal, passwords))
     }
 
     pub(crate) fn database(&self) -> &Database {
@@ -373,6 +370,16 @@ impl From<PasswordError> for PersonError {
             PasswordError::Broken(words) => Self::Hash(words),
         }
     }
+}
+
+/// What SIP passwords are sealed with: the key of those that are there, or a new one.
+pub(crate) async fn seal(config: &Config, database: &Database) -> Result<Seal, PersonError> {
+    let sealed = database.a_sealed_secret().await?;
+    let seal = match sealed {
+        Some((owner, sealed)) => Seal::reopen(&config.data_dir, &owner, &sealed),
+        None => Seal::open(&config.data_dir),
+    };
+    Ok(seal?)
 }
 
 /// Opens (and makes, if need be) the database of a configuration, adds a person and closes it.

@@ -6,7 +6,7 @@ use rollcall_alignment::{
 };
 
 use super::*;
-use crate::auth::SessionId;
+use crate::{auth::SessionId, config::Secret};
 
 const LATER: u64 = 1_000_000;
 

@@ -163,7 +163,7 @@ pub(super) async fn a_backup_brought_back_elsewhere_holds_the_same(scene: Scene)
     let session = NewSession {
         id: crate::auth::SessionId::from_u128(7),
         user_id: bob.user_id,
-        judged: Secret::new(bob.password_hash),
+        judged: crate::config::Secret::new(bob.password_hash),
         device_id: "device-1".into(),
         bound: false,
         at: 5,
