@@ -376,6 +376,40 @@ mod tests {
         }
     }
 
+    /// What a section knows is what its error offers for a key that it does not know.
+    #[test]
+    fn the_documented_example_names_every_key_of_every_section() {
+        let text = include_str!("../../../../packaging/server.toml");
+        let (mut keys, mut missing) = (0, Vec::<String>::new());
+        for section in KEYS {
+            let asked = Toml::string(&format!("[{section}]\nno_such_key = 1"));
+            let error = Figment::from(asked).extract::<Config>().unwrap_err();
+            let Kind::UnknownField(_, known) = &error.kind else {
+                continue;
+            };
+            let heading = format!("[{section}]");
+            let documented: String = text
+                .lines()
+                .skip_while(|line| line.trim_start_matches(['#', ' ']) != heading)
+                .skip(1)
+                .take_while(|line| !line.trim_start_matches(['#', ' ']).starts_with('['))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            for key in *known {
+                let named = documented.contains(&format!("{key} = "));
+                keys += 1;
+                if !named {
+                    missing.push(format!("[{section}] {key}"));
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+        assert!(
+            keys > KEYS.len(),
+            "{keys} keys: the errors are read wrongly"
+        );
+    }
+
     #[test]
     fn the_documented_example_shows_the_defaults() {
         let text = include_str!("../../../../packaging/server.toml");
