@@ -128,7 +128,7 @@ pub async fn realtime(
     }
     let count = endpoints.len();
     let detail = format!("{count} endpoints in ps_endpoints");
-    office.note("provisioned", detail, by).await?;
+    office.note("provisioned", None, detail, by).await?;
     Ok(count)
 }
 
@@ -149,7 +149,7 @@ pub async fn file(
         error,
     })?;
     let detail = format!("{} endpoints in {}", endpoints.len(), path.display());
-    office.note("provisioned", detail, by).await?;
+    office.note("provisioned", None, detail, by).await?;
     Ok(endpoints.len())
 }
 

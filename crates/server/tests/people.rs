@@ -463,3 +463,23 @@ async fn removing_who_is_active_changes_nothing_where_rows_are_kept_for_asterisk
     assert!(after.len() == 1 && after != closed, "{after:?}");
     assert_ne!(after[0][0].1, SIP_PASSWORD);
 }
+
+#[tokio::test]
+async fn a_forced_logout_is_in_the_audit_log_with_who_did_it_to_whom() {
+    let (house, token) = administered().await;
+    let agent = house.sign_in("agent1001").await.tokens.sip;
+    house.online(&agent).await;
+    let path = "/api/agents/1001/logout";
+    let (status, _) = ask(&house, &token, Method::POST, path, json!({})).await;
+    assert_eq!(status, 200);
+    let forced = acts(&house, &token)
+        .await
+        .into_iter()
+        .find(|act| act.action == "forced_logout")
+        .expect("it is in the audit log");
+    assert_eq!(
+        (forced.actor.as_str(), forced.target.as_deref()),
+        ("admin", Some("1001"))
+    );
+    assert_eq!(forced.address.as_deref(), Some("127.0.0.1"));
+}

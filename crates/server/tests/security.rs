@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +15,10 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use reqwest::{Certificate, Method, StatusCode, header::HeaderMap};
 use rollcall_server::config::TlsConfig;
 use rollcall_server_client::{Client, Realtime, RealtimeEvent};
-use rollcall_wire::http::{ErrorBody, Role};
+use rollcall_wire::{
+    http::{self, ErrorBody, Role},
+    people,
+};
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
@@ -177,6 +181,35 @@ async fn the_openapi_document_names_every_endpoint_and_no_other() {
     named.sort();
     tried.sort();
     assert_eq!(named, tried);
+}
+
+/// A body refuses a field that it does not know, and says which ones it does.
+#[test]
+fn the_openapi_document_names_every_field_of_every_body() {
+    fn fields<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
+        let unknown = serde_json::from_str::<T>(r#"{"noSuchField": 1}"#).err();
+        let words = unknown.expect("it is refused").to_string();
+        let expected = words.split("expected").nth(1).unwrap_or_default();
+        let quoted = expected.split('`').skip(1).step_by(2);
+        quoted.map(str::to_owned).collect()
+    }
+    let document: Value = serde_json::from_str(include_str!("../src/routes/openapi.json")).unwrap();
+    for (name, known) in [
+        ("Login", fields::<http::LoginRequest>()),
+        ("Refresh", fields::<http::RefreshRequest>()),
+        ("Online", fields::<http::AgentOnlineRequest>()),
+        ("Logout", fields::<http::AgentLogoutRequest>()),
+        ("AddPerson", fields::<people::AddPerson>()),
+        ("ChangePerson", fields::<people::ChangePerson>()),
+        ("ResetPassword", fields::<people::ResetPassword>()),
+        ("ChangePassword", fields::<people::ChangePassword>()),
+        ("Import", fields::<people::ImportPeople>()),
+    ] {
+        let schema = &document["components"]["schemas"][name]["properties"];
+        let documented: BTreeSet<String> = schema.as_object().unwrap().keys().cloned().collect();
+        assert!(!known.is_empty(), "{name}");
+        assert_eq!(documented, known, "{name}");
+    }
 }
 
 #[tokio::test]

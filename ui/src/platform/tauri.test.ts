@@ -39,6 +39,7 @@ async function askForEverything(app: Platform) {
   await app.openDashboard();
   await app.takeOver();
   await app.explain("1001", 7);
+  await app.pause("1002", "lunch");
 }
 
 describe("the app behind the windows", () => {
@@ -57,6 +58,7 @@ describe("the app behind the windows", () => {
       hang_up: { call: 3 },
       set_muted: { muted: true },
       explain: { extension: "1001", at: 7 },
+      pause: { extension: "1002", reason: "lunch" },
     });
   });
 

@@ -320,14 +320,15 @@ impl Office {
         self.commit(vec![changed(username, change, note)]).await
     }
 
-    /// Notes a privileged act that changes nothing in the database.
+    /// Notes a privileged act that changes no person's row; `target` is whom or what it is done to.
     pub async fn note(
         &self,
         action: &'static str,
+        target: Option<&str>,
         detail: String,
         by: &Actor,
     ) -> Result<(), PersonError> {
-        let note = by.did(action, None, detail);
+        let note = by.did(action, target, detail);
         self.commit(vec![Write::Audit(note)]).await
     }
 

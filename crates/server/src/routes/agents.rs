@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use axum::{
     Json,
     body::Body,
-    extract::{Path, Query, State},
+    extract::{ConnectInfo, Path, Query, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
@@ -22,7 +23,7 @@ use rollcall_wire::{
 use serde::Deserialize;
 use tracing::info;
 
-use super::{ApiError, Edge, body, signed, users};
+use super::{ApiError, Edge, body, people, signed, users};
 use crate::{
     auth::Session,
     clock,
@@ -94,6 +95,7 @@ pub(super) async fn available(
 /// `POST /api/agents/{extension}/logout`.
 pub(super) async fn force_logout(
     State(edge): State<Arc<Edge>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(extension): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -110,8 +112,10 @@ pub(super) async fn force_logout(
     if let Some(device) = &request.device_id {
         check::device_id(device).map_err(|why| ApiError::invalid("deviceId", why))?;
     }
+    let actor = people::actor(&edge, peer, &headers, &session);
     users::whole(async move {
         let by: Arc<Session> = session;
+        let device = request.device_id.clone().unwrap_or_default();
         let ended = edge
             .core
             .force_logout(
@@ -120,6 +124,9 @@ pub(super) async fn force_logout(
                 request.device_id,
                 request.end_calls,
             )
+            .await?;
+        edge.office
+            .note("forced_logout", Some(&extension), device, &actor)
             .await?;
         info!(extension, pending = ?ended.pending, end_calls = request.end_calls, "forced logout answered");
         Ok(Json(AgentLogoutResponse {

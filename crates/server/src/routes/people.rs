@@ -207,7 +207,13 @@ async fn asked<T: DeserializeOwned>(
     Ok((actor(edge, peer, headers, &session), request))
 }
 
-fn actor(edge: &Edge, peer: SocketAddr, headers: &HeaderMap, session: &Session) -> Actor {
+/// Who asks, for the audit log.
+pub(super) fn actor(
+    edge: &Edge,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    session: &Session,
+) -> Actor {
     let from = client::address(peer, headers, &edge.config.trusted);
     Actor::user(&session.username, from)
 }

@@ -40,7 +40,7 @@ export function PauseControl({ extension, status, pause, disabled, run }: PauseC
           ))}
         </ButtonMenu>
       )}
-      <p className={css.said} role="status">
+      <p className={css.said} aria-live="polite">
         {said(pause)}
       </p>
     </div>
