@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -23,9 +23,14 @@ pub struct Program {
     child: Child,
     out: Lines,
     err: Lines,
+    /// They end when nobody can write to the pipes any more.
+    readers: [Option<JoinHandle<()>>; 2],
     /// Goes only after the program has gone.
     _folder: Option<Arc<TempDir>>,
 }
+
+/// How long the last words of a program that has ended may take to be read; a child that outlives it may hold its pipes.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What a process holds, as the kernel counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,13 +105,17 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let out = child.stdout.take().map(collect).unwrap_or_default();
-        let err = child.stderr.take().map(collect).unwrap_or_default();
+        let (out, err) = (Lines::default(), Lines::default());
+        let readers = [
+            child.stdout.take().map(|pipe| collect(pipe, &out)),
+            child.stderr.take().map(|pipe| collect(pipe, &err)),
+        ];
         Program {
             name,
             child,
             out,
             err,
+            readers,
             _folder: None,
         }
     }
@@ -177,19 +186,25 @@ impl Program {
         self.event(name, time).await
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself, and until its last words are read.
     ///
     /// # Panics
     ///
     /// If it does not in time.
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
         let what = format!("{} ends", self.name);
-        eventually(&what, within, async || match self.child.try_wait() {
+        let status = eventually(&what, within, async || match self.child.try_wait() {
             Ok(Some(status)) => Ok(status),
             Ok(None) => Err("it still runs".to_owned()),
             Err(error) => Err(error.to_string()),
         })
-        .await
+        .await;
+        let deadline = Instant::now() + LAST_WORDS;
+        let unread = |reader: &JoinHandle<()>| !reader.is_finished();
+        while self.readers.iter().flatten().any(unread) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        status
     }
 
     /// Asks it to end (TERM) and waits until it has.
@@ -285,15 +300,13 @@ impl fmt::Debug for Program {
     }
 }
 
-fn collect(source: impl Read + Send + 'static) -> Lines {
-    let lines = Lines::default();
-    let sink = Arc::clone(&lines);
+fn collect(source: impl Read + Send + 'static, lines: &Lines) -> JoinHandle<()> {
+    let sink = Arc::clone(lines);
     thread::spawn(move || {
         for line in BufReader::new(source).lines().map_while(Result::ok) {
             locked(&sink).push(line);
         }
-    });
-    lines
+    })
 }
 
 fn locked(lines: &Lines) -> MutexGuard<'_, Vec<String>> {
