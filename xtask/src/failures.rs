@@ -1,5 +1,5 @@
-//! What failing tests said, gathered from a test runner's log, so that the last lines of a run say why and not only
-//! which: whoever reads a shortened log of another machine has nothing else.
+//! What failing tests and compilers said, gathered from a step's log, so that the last lines of a run say why and not
+//! only which: whoever reads a shortened log of another machine has nothing else.
 
 /// Words of one panic that are kept; a condition's last sight of a whole table can be long.
 const WORDS: usize = 900;
@@ -7,6 +7,8 @@ const WORDS: usize = 900;
 const PANICS: usize = 12;
 /// Lines of one panic's message that are kept.
 const LINES: usize = 8;
+/// Lines of one compiler's error that are kept.
+const ERROR_LINES: usize = 20;
 
 /// Each panic in `log` once, with the test's thread and place, in the order they came.
 pub(crate) fn panics(log: &str) -> Vec<String> {
@@ -35,6 +37,45 @@ pub(crate) fn panics(log: &str) -> Vec<String> {
     found
 }
 
+/// Each error of a compiler, a linter or a linker in `log` once, up to the empty line after it.
+pub(crate) fn errors(log: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut lines = log.lines();
+    while let Some(line) = lines.next() {
+        if !is_an_error(line) {
+            continue;
+        }
+        let block: Vec<&str> = std::iter::once(line)
+            .chain(lines.by_ref().take_while(|line| !line.trim().is_empty()))
+            .take(ERROR_LINES)
+            .collect();
+        let kept: String = block.join("\n").chars().take(WORDS).collect();
+        if !found.contains(&kept) && found.len() < PANICS {
+            found.push(kept);
+        }
+    }
+    found
+}
+
+/// rustc's and cargo's `error: ..` and `error[E0000]: ..`, and a disk that is full, whoever says it.
+fn is_an_error(line: &str) -> bool {
+    line.starts_with("error:")
+        || line.starts_with("error[")
+        || line.contains("No space left on device")
+}
+
+/// Whether the line says only that cargo goes on: hundreds of them stand around one error.
+pub(crate) fn is_progress(line: &str) -> bool {
+    [
+        "   Compiling ",
+        "    Checking ",
+        "  Downloaded ",
+        " Downloading ",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
+}
+
 /// `thread 'name' (1234) panicked at ...` without the number.
 fn without_thread_id(line: &str) -> String {
     match (line.find("' ("), line.find(") panicked at")) {
@@ -53,7 +94,23 @@ fn ends_a_message(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{WORDS, panics};
+    use super::{WORDS, errors, is_progress, panics};
+
+    #[test]
+    fn each_error_of_a_compiler_is_told_once_and_progress_is_left_out() {
+        let log = "    Checking a v1\nerror: unused import: `b`\n --> a.rs:1:5\n  |\n\n    Checking c v1\n\
+            error: unused import: `b`\n --> a.rs:1:5\n  |\n\nwarning: build failed\n\
+            LLVM ERROR: IO failure on output stream: No space left on device\n";
+        assert_eq!(
+            errors(log),
+            [
+                "error: unused import: `b`\n --> a.rs:1:5\n  |",
+                "LLVM ERROR: IO failure on output stream: No space left on device"
+            ]
+        );
+        assert!(is_progress("    Checking a v1"));
+        assert!(!is_progress("error: unused import: `b`"));
+    }
 
     #[test]
     fn each_panic_is_told_once_with_its_place_and_its_message() {

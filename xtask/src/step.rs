@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Result, workspace};
+use crate::{Result, failures, workspace};
 
 /// How often a running step says that it still runs.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
@@ -34,8 +34,9 @@ pub(crate) fn run(name: &str, command: &mut Command) -> Result<Done> {
     if done.passed {
         Ok(done)
     } else {
+        let errors = failures::errors(&text(&done.log)).join("\n\n");
         Err(format!(
-            "{name} failed; everything it said is in {}",
+            "{name} failed; everything it said is in {}\n\n{errors}",
             done.log.display()
         ))
     }
@@ -122,7 +123,8 @@ fn log_file(name: &str) -> Result<PathBuf> {
     Ok(folder.join(format!("{number:02}-{}.log", slug.trim_matches('-'))))
 }
 
-fn text(log: &Path) -> String {
+/// All of a step's log, as far as it can be read.
+pub(crate) fn text(log: &Path) -> String {
     fs::read(log)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
@@ -140,6 +142,9 @@ fn last_line(log: &Path) -> String {
 
 fn tail(log: &Path) -> String {
     let text = text(log);
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !failures::is_progress(line))
+        .collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }

@@ -4,8 +4,6 @@
 //! at the end says what each took, and what did not run and why.
 
 use std::cell::RefCell;
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -96,7 +94,7 @@ impl Session<'_> {
             clippy
                 .args(compile::EVERYTHING)
                 .args(["--", "-D", "warnings"]);
-            self.row("clippy", |_| check("lint with clippy", &mut clippy))?;
+            self.row("clippy", |s| s.lint(&mut clippy))?;
         }
         if self.wants("unit") {
             self.row("unit", |s| s.unit())?;
@@ -149,6 +147,16 @@ impl Session<'_> {
             )?;
         }
         Ok(())
+    }
+
+    fn lint(&self, clippy: &mut Command) -> Result<Verdict> {
+        let done = step::attempt("lint with clippy", clippy)?;
+        if done.passed {
+            return Ok(Verdict::Passed);
+        }
+        let said = failures::errors(&step::text(&done.log));
+        self.said.borrow_mut().extend(said);
+        Ok(Verdict::Failed)
     }
 
     /// The tests of all rooms and those in their documentation.
@@ -206,8 +214,10 @@ impl Session<'_> {
         }
         let done = step::attempt(name, &mut command)?;
         if !done.passed {
-            let said = failures::panics(&text(&done.log));
-            self.said.borrow_mut().extend(said);
+            let log = step::text(&done.log);
+            let mut said = self.said.borrow_mut();
+            said.extend(failures::errors(&log));
+            said.extend(failures::panics(&log));
         }
         Ok(counted(&done, closing_line))
     }
@@ -306,7 +316,7 @@ fn deny() -> Result<Verdict> {
         "check for known vulnerabilities",
         &mut asked(&["advisories"]),
     )?;
-    let unreachable = text(&advisories.log).contains("failed to fetch advisory database");
+    let unreachable = step::text(&advisories.log).contains("failed to fetch advisory database");
     match (advisories.passed, unreachable) {
         (true, _) => Ok(verdict),
         (false, true) => {
@@ -316,7 +326,7 @@ fn deny() -> Result<Verdict> {
             Ok(verdict)
         }
         (false, false) => {
-            println!("{}", text(&advisories.log));
+            println!("{}", step::text(&advisories.log));
             Ok(Verdict::Failed)
         }
     }
@@ -341,7 +351,7 @@ fn sum(verdicts: &[Verdict]) -> Verdict {
 /// Reads a test runner's closing lines, which hold `marker`. A runner that failed without naming a failed test (it did
 /// not compile, say) has failed all the same.
 fn counted(done: &Done, marker: &str) -> Verdict {
-    let (passed, failed) = count(&text(&done.log), marker);
+    let (passed, failed) = count(&step::text(&done.log), marker);
     if !done.passed && failed == 0 {
         Verdict::Failed
     } else {
@@ -365,12 +375,6 @@ fn count(text: &str, marker: &str) -> (u32, u32) {
         }
     }
     (passed, failed)
-}
-
-fn text(log: &Path) -> String {
-    fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
