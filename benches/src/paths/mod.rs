@@ -87,6 +87,7 @@ struct Heard {
 
 /// Prints the table, or only its rows of `loss` percent.
 pub(crate) fn measure(seed: u64, loss: Option<u64>) -> Result<()> {
+    let weathers = wanted(loss)?;
     let speech = Speech::read()?;
     println!(
         "PESQ of {} prompts through Asterisk 22, {:.0} s a call, seed {seed}; wide band, narrow band where the callee has PCMU\n",
@@ -107,8 +108,7 @@ pub(crate) fn measure(seed: u64, loss: Option<u64>) -> Result<()> {
         ..Settings::default()
     };
     let asterisk = runtime.block_on(Asterisk::start(settings));
-    let wanted = |weather: &Weather| loss.is_none_or(|percent| weather.is_of(percent));
-    for weather in WEATHERS.into_iter().filter(wanted) {
+    for weather in weathers {
         let place = Place::new(&asterisk, &speech, weather, seed)?;
         let calls = CALLS.map(|call| place.call(call));
         let [one, two, three] = calls;
@@ -123,6 +123,22 @@ pub(crate) fn measure(seed: u64, loss: Option<u64>) -> Result<()> {
          callee does not learn of losses behind Asterisk. baresip with in-band FEC; the first prompt is not scored."
     );
     Ok(())
+}
+
+/// All of them, or those of `loss` percent.
+fn wanted(loss: Option<u64>) -> Result<Vec<Weather>> {
+    let is_wanted = |weather: &Weather| loss.is_none_or(|percent| weather.is_of(percent));
+    let wanted: Vec<Weather> = WEATHERS.into_iter().filter(is_wanted).collect();
+    match loss {
+        Some(percent) if wanted.is_empty() => {
+            let there: Vec<String> = WEATHERS.iter().map(Weather::to_string).collect();
+            Err(format!(
+                "no row loses {percent} %; there are: {}",
+                there.join(", ")
+            ))
+        }
+        _ => Ok(wanted),
+    }
 }
 
 fn row(weather: Weather, call: &Call, [to, from]: &[Heard; 2]) {

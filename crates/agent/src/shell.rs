@@ -226,41 +226,49 @@ impl<S: Server, P: Phone> Shell<S, P> {
         self.day.handle(now(), Input::Command(id, command));
     }
 
-    /// Asked in the name of the session that is linked; the page that asks shows the answer, nobody keeps it.
+    /// The page that asks shows the answer, nobody keeps it.
     fn explain(
         &mut self,
         question: Question,
         answer: oneshot::Sender<Result<Explanation, ErrorBody>>,
         tasks: &mut JoinSet<()>,
     ) {
-        let linked = self.running.link.as_ref().map(|link| link.session);
-        let Some((server, token, _)) = linked.and_then(|session| self.access(session)) else {
-            let _ = answer.send(Err(problem::not_signed_in()));
-            return;
-        };
-        let api = Arc::clone(&self.server);
-        tasks.spawn(async move {
-            let explained = api.explain(server, token, question).await;
-            let _ = answer.send(explained.map_err(|failure| failure.error));
+        self.ask_in_its_name(answer, tasks, |api, server, token| async move {
+            api.explain(server, token, question).await
         });
     }
 
-    /// As [`Self::explain`]: what comes of it is the board's to show.
+    /// What comes of it is the board's to show.
     fn pause(
         &mut self,
         pause: Pause,
         answer: oneshot::Sender<Result<(), ErrorBody>>,
         tasks: &mut JoinSet<()>,
     ) {
+        self.ask_in_its_name(answer, tasks, |api, server, token| async move {
+            api.pause(server, token, pause, Uuid::new_v4()).await
+        });
+    }
+
+    /// Asks the server something in the name of the session that is linked.
+    fn ask_in_its_name<T, F>(
+        &mut self,
+        answer: oneshot::Sender<Result<T, ErrorBody>>,
+        tasks: &mut JoinSet<()>,
+        ask: impl FnOnce(Arc<S>, String, Secret) -> F,
+    ) where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
         let linked = self.running.link.as_ref().map(|link| link.session);
         let Some((server, token, _)) = linked.and_then(|session| self.access(session)) else {
             let _ = answer.send(Err(problem::not_signed_in()));
             return;
         };
-        let api = Arc::clone(&self.server);
+        let asked = ask(Arc::clone(&self.server), server, token);
         tasks.spawn(async move {
-            let asked = api.pause(server, token, pause, Uuid::new_v4()).await;
-            let _ = answer.send(asked.map_err(|failure| failure.error));
+            let answered = asked.await;
+            let _ = answer.send(answered.map_err(|failure| failure.error));
         });
     }
 

@@ -61,14 +61,20 @@ fn rings_here(world: &mut World) -> (CallId, CallId) {
     (theirs, ours)
 }
 
+/// A call of the phone's that rings at the PBX: its name here and there.
+fn rings_there(world: &mut World, offer: &str) -> (CallId, CallId) {
+    let ours = world.call(PHONE, offer);
+    let (theirs, _) = world.expect_incoming(PBX);
+    let (pbx, now) = world.ua(PBX);
+    pbx.ring(now, theirs, None);
+    world.run(SECOND);
+    (ours, theirs)
+}
+
 #[test]
 fn a_call_that_rings_elsewhere_is_made_anew_under_its_name_and_the_one_before_is_cancelled() {
     let mut world = World::perfect();
-    let call = world.call(PHONE, "v=0 from 5070");
-    let (first, _) = world.expect_incoming(PBX);
-    let (pbx, now) = world.ua(PBX);
-    pbx.ring(now, first, None);
-    world.run(SECOND);
+    let (call, first) = rings_there(&mut world, "v=0 from 5070");
     move_phone(&mut world);
     let (phone, now) = world.ua(PHONE);
     assert!(phone.call_again(now, call, Bytes::from_static(b"v=0 from 5071")));
@@ -104,11 +110,7 @@ fn a_call_that_rings_elsewhere_is_made_anew_under_its_name_and_the_one_before_is
 #[test]
 fn a_call_that_was_answered_while_the_phone_moved_is_ended_there_and_made_anew() {
     let mut world = World::perfect();
-    let call = world.call(PHONE, "v=0 offer");
-    let (first, _) = world.expect_incoming(PBX);
-    let (pbx, now) = world.ua(PBX);
-    pbx.ring(now, first, None);
-    world.run(SECOND);
+    let (call, first) = rings_there(&mut world, "v=0 offer");
     world.agents[PHONE].0 = address(5071);
     let (pbx, now) = world.ua(PBX);
     pbx.answer(now, first, Bytes::from_static(b"v=0 answer"));

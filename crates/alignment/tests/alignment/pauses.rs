@@ -242,26 +242,14 @@ fn a_restarted_app_finds_its_pause_again() {
 fn a_pause_outranks_a_drain_and_outlives_it() {
     let mut house = House::of(&["1001"]);
     at_work(&mut house);
-    house.heartbeat_with(
-        "s1",
-        Vitals {
-            microphone_ok: false,
-            ..good_vitals()
-        },
-    );
+    house.heartbeat_without_microphone("s1");
     assert_eq!(house.queue_pause("1001"), Some("rollcall: no_audio_device"));
     house.pause("1001", Some("lunch"), "s1");
     assert_eq!(house.queue_pause("1001"), Some("lunch"));
     house.heartbeat("s1");
     house.pass_seconds(1);
     assert_eq!(house.queue_pause("1001"), Some("lunch"));
-    house.heartbeat_with(
-        "s1",
-        Vitals {
-            microphone_ok: false,
-            ..good_vitals()
-        },
-    );
+    house.heartbeat_without_microphone("s1");
     house.pause("1001", None, "s1");
     house.pass_seconds(1);
     assert_eq!(house.queue_pause("1001"), Some("rollcall: no_audio_device"));

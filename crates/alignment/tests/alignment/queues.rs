@@ -63,13 +63,7 @@ fn s03_a_laptop_that_says_goodbye_on_suspend_is_drained_at_its_leases_end_and_it
     house.heartbeat("s1");
     let id = house.register("1001", "1001-s1", Some("d1"));
     house.qualified(&id, ContactStatus::Reachable);
-    house.heartbeat_with(
-        "s1",
-        Vitals {
-            microphone_ok: false,
-            ..good_vitals()
-        },
-    );
+    house.heartbeat_without_microphone("s1");
     house.pass_seconds(1);
     assert_eq!(
         house.reasons("1001"),
@@ -146,13 +140,7 @@ fn s18_who_leaves_after_a_call_is_passed_over_meanwhile() {
 fn s31_without_a_microphone_an_agent_is_drained() {
     let mut house = House::of(&["1001"]);
     at_work(&mut house);
-    house.heartbeat_with(
-        "s1",
-        Vitals {
-            microphone_ok: false,
-            ..good_vitals()
-        },
-    );
+    house.heartbeat_without_microphone("s1");
     assert_eq!(house.queue_pause("1001"), Some("rollcall: no_audio_device"));
     house.heartbeat("s1");
     assert_eq!(house.queue_pause("1001"), None);

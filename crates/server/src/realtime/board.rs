@@ -254,18 +254,17 @@ impl Sender {
 
     async fn tell(&self, session: SessionId, notice: DeviceNotice) {
         let room = self.io.to(device_room(session));
-        if notice == DeviceNotice::Revoked {
-            for socket in room.sockets() {
-                socket.extensions.insert(Revoked);
-                socket.leave_all();
-                socket.join(device_room(session));
-            }
-            return;
-        }
         let result = match &notice {
+            DeviceNotice::Revoked => {
+                for socket in room.sockets() {
+                    socket.extensions.insert(Revoked);
+                    socket.leave_all();
+                    socket.join(device_room(session));
+                }
+                return;
+            }
             DeviceNotice::Reregister => room.emit(DEVICE_REREGISTER, &serde_json::json!({})).await,
             DeviceNotice::SessionEnded(ended) => room.emit(SESSION_ENDED, ended).await,
-            DeviceNotice::Revoked => Ok(()),
         };
         if let Err(error) = result {
             tracing::debug!(%error, "a device could not be told");
