@@ -23,6 +23,7 @@ const FAILS: Record<string, string> = {
   app_lost: "lease",
   no_audio_device: "sound",
   paused: "not_paused",
+  draining: "not_draining",
   logged_out: "session",
   logout_pending: "session",
   not_qualified: "reachable",
@@ -35,6 +36,7 @@ const NEEDED: Record<string, string> = {
   app_lost: "The app has to run and reach the server.",
   no_audio_device: "A microphone and a speaker have to be connected.",
   paused: "The pause has to end.",
+  draining: "The queues have to take the agent back, which the server has asked for.",
   logged_out: "The agent has to sign in.",
 };
 

@@ -146,7 +146,8 @@ export const everybody = (): Agent[] => [
   }),
   agent("1009", "Unverified", { contactStatus: "NonQualified", reasons: [reason("not_qualified")] }),
   agent("1010", "Available", { since: ago(95 * MINUTE) }),
-  agent("1011", "Offline", { since: ago(30 * 60 * MINUTE), reasons: [reason("logged_out")] }),
+  // Back after its app was lost: the phone is proved again, and the queues have not taken the agent back yet.
+  agent("1011", "NotAvailable", { since: ago(2 * SECOND), reasons: [{ ...reason("draining"), since: ago(2 * SECOND) }] }),
   agent("1012", "LoggingOut", { reasons: [reason("logout_pending")] }),
 ];
 
