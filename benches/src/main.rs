@@ -36,7 +36,7 @@ rollcall-bench paths [--seed N] [--loss N]       PESQ through Asterisk over a lo
                                                  or only at that percentage
 rollcall-bench pauses [--seed N]                 what is sent while nobody speaks, by the noise of the room
 rollcall-bench processing [--seed N]             echo, and who speaks at the same time, in a synthetic room
-rollcall-bench soak [--hours N] [--seed N]       a day of calls on virtual time, and what memory it takes
+rollcall-bench soak [--hours N] [--seed N]       a day of calls: what memory, sockets and tasks it leaves
 ";
 
 /// What went wrong, in words for the person at the terminal.

@@ -67,10 +67,22 @@ impl Baresip {
     ///
     /// If Asterisk knows no such extension.
     pub fn of(extension: &str, asterisk: &Asterisk, codec: Codec, spoken: &Path) -> Baresip {
+        let password = asterisk.password_of(extension);
+        Baresip::at(extension, &asterisk.sip(), password, codec, spoken)
+    }
+
+    /// The same at any registrar, by its address.
+    pub fn at(
+        extension: &str,
+        registrar: &str,
+        password: &str,
+        codec: Codec,
+        spoken: &Path,
+    ) -> Baresip {
         Baresip {
             extension: extension.to_owned(),
-            registrar: asterisk.sip(),
-            password: asterisk.password_of(extension).to_owned(),
+            registrar: registrar.to_owned(),
+            password: password.to_owned(),
             codec,
             spoken: spoken.to_owned(),
             answers: false,

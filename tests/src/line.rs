@@ -133,6 +133,21 @@ impl Line {
         .await;
     }
 
+    /// Waits until the phone says that there is no device for either side.
+    pub async fn has_no_device(&self) {
+        eventually("it is said that there is no device", SLOWLY, async || {
+            let events = self.phone.program.events();
+            let mut told = events.iter();
+            match told.any(|event| {
+                event["event"] == "audio_problem" && event["code"] == "no_audio_device"
+            }) {
+                true => Ok(()),
+                false => Err(format!("{} events", events.len())),
+            }
+        })
+        .await;
+    }
+
     /// The longest time between two packets so far, and how many there were.
     pub fn longest_gap(&mut self) -> (Duration, usize) {
         self.collect();

@@ -177,6 +177,22 @@ impl Pulse {
         self.hurry(["spk.monitor"]);
     }
 
+    /// Pulls everything out: the sound server runs on, and has no device at all, nor a default.
+    pub async fn unplug_everything(&self) {
+        for word in ["source_name=mic ", "sink_name=micfeed ", "sink_name=spk "] {
+            self.unload(word).await;
+        }
+    }
+
+    /// Puts everything back, and makes it the default again.
+    pub async fn plug_everything_in(&mut self) {
+        let feed = self.feed_module();
+        self.load(&feed).await;
+        self.plug_microphone_in().await;
+        self.plug_speaker_in().await;
+        self.hurry(["mic"]);
+    }
+
     /// Plugs in a headset beside what there is: loudspeaker `headset`, microphone `headmic`. The default stays.
     pub async fn plug_headset_in(&mut self) {
         for module in Self::HEADSET {

@@ -79,6 +79,23 @@ async fn a_chosen_headset_that_is_pulled_out_is_stood_in_for_and_taken_up_again(
     never_paused(&mut line);
 }
 
+#[tokio::test]
+async fn without_any_default_device_the_call_goes_on_and_the_first_one_is_taken_up() {
+    let (mut pulse, folder) = (Pulse::start().await, folder());
+    let voice = tone(&folder);
+    let mut line = Line::through(&pulse, AS_IT_IS).await;
+    line.sends(false).await;
+
+    pulse.unplug_everything().await;
+    line.has_no_device().await;
+    line.sends(false).await;
+    pulse.plug_everything_in().await;
+    line.works(true, true).await;
+    let _speaking = pulse.speak(&voice.spoken);
+    line.sends(true).await;
+    never_paused(&mut line);
+}
+
 fn never_paused(line: &mut Line) {
     let (longest, packets) = line.longest_gap();
     println!("{packets} packets, the longest time between two {longest:?}");

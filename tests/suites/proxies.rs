@@ -1,10 +1,12 @@
 //! Phones behind Kamailio 5.6: a registrar that can be reached through a proxy at the edge only (Path), and calls that go
 //! through both (Record-Route).
 
+use rollcall_e2e::baresip::Codec;
 use rollcall_e2e::kamailio::PASSWORD;
 use rollcall_e2e::phone::{Phone, Running};
+use rollcall_e2e::sound::{Heard, Voice, folder};
 use rollcall_e2e::waiting::PROMPTLY;
-use rollcall_e2e::{Kamailio, eventually};
+use rollcall_e2e::{Baresip, Kamailio, eventually};
 
 async fn registered(kamailio: &Kamailio, extension: &str) -> Running {
     let phone = Phone::at(extension, &kamailio.sip(), PASSWORD)
@@ -73,6 +75,37 @@ async fn what_a_proxy_refuses_is_told_and_a_caller_may_give_up() {
     let stranger = Phone::at("1003", &kamailio.sip(), "wrong").start();
     let failed = stranger.event("registration_failed").await;
     assert_eq!(failed["code"], "wrong_credentials", "{failed}");
+}
+
+/// Debian's Asterisk knows no AES-GCM; between phones that nothing in between decrypts for, the first of our offer is taken.
+#[tokio::test]
+async fn baresip_and_we_hear_each_other_encrypted_with_aes_gcm() {
+    let (kamailio, folder) = (Kamailio::start().await, folder());
+    let ours = Voice::new(&folder, "ours", 440.0);
+    let theirs = Voice::sampled(&folder, "theirs", 660.0, Codec::Pcmu.rate());
+    let address = kamailio.sip();
+    let mut baresip = Baresip::at("1003", &address, PASSWORD, Codec::Pcmu, &theirs.spoken)
+        .encrypting()
+        .answering()
+        .start()
+        .await;
+    let mut phone = Phone::at("1001", &address, PASSWORD)
+        .codecs("pcmu")
+        .encrypting("required")
+        .speaking(&ours.spoken, &ours.heard)
+        .dialling("1003")
+        .start();
+    phone.event("answered").await;
+    ours.grows_to(3.0).await;
+    baresip.command("hangup", "").await;
+    phone.event("ended").await;
+    let record = phone.event("quality").await;
+    assert_eq!(record["encrypted"], true, "{record}");
+    assert!(phone.program.terminate().await.success());
+    ours.recorded().is_a_tone_of(660.0, 0.05);
+    Heard::in_file(&baresip.heard().await).is_a_tone_of(440.0, 0.05);
+    let said = baresip.program.lines().concat() + &baresip.program.complaints().concat();
+    assert!(said.contains("cryptosuite=AEAD_AES_256_GCM"), "{said}");
 }
 
 async fn reaches(phone: &Running, event: &str, times: usize) {

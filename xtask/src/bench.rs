@@ -90,11 +90,10 @@ fn quality(words: &[&str]) -> Result<()> {
     run(words, &[("ROLLCALL_PESQ_PYTHON", &pesq()?)])
 }
 
-/// A day of calls on virtual time.
+/// A day of calls: their sound on virtual time, their signalling to a phone.
 fn soak(words: &[&str]) -> Result<()> {
     packages::ensure(&[packages::BUILD])?;
-    let release = workspace::target().join("release");
-    run(words, &[("ROLLCALL_BIN_DIR", &release)])
+    run(words, &[("ROLLCALL_BIN_DIR", &phone_for_release()?)])
 }
 
 /// Every fault for real, as often as it is told: what agreeing took, written to `docs/time-to-agree.md`.

@@ -45,7 +45,7 @@ cargo xtask bench server           agent-online beside a Node service, and 500 s
 cargo xtask bench attacks          what attackers get of the server; writes docs/attacks.md
 cargo xtask bench agree [--rounds N]
                                    every fault beside Asterisk 22, N times; writes docs/time-to-agree.md
-cargo xtask bench soak             a day of calls on virtual time, and what memory it takes
+cargo xtask bench soak             a day of calls: what memory, sockets and tasks it leaves
 cargo xtask soak [--seeds N] [--seconds N]
                                    play the tests named soak with many more seeds than the test command does, then
                                    fuzz every target with AddressSanitizer (`soak fuzz`: only that)

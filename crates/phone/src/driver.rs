@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rollcall_sip::{Event, Failure, Refusals, RegistrationEvent};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -641,6 +642,7 @@ impl Driver {
             speaker_ok: pulse.speaker_ok(),
             registered: self.registered,
             calls: self.lines.len(),
+            tasks: Handle::current().metrics().num_alive_tasks() + pulse.tasks(),
             refused: self.refused_so_far(),
         };
         if self.available.is_some() {

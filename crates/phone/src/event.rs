@@ -279,6 +279,8 @@ pub struct Vitals {
     pub registered: bool,
     /// Calls that are going on.
     pub calls: usize,
+    /// Tasks that live in the engine: as many at rest after a thousand calls as after one.
+    pub tasks: usize,
     /// What was refused since the engine's start.
     pub refused: Refused,
 }

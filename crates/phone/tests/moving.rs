@@ -99,6 +99,11 @@ async fn a_call_that_is_up_follows_the_phone_to_another_address_and_is_heard_fro
     assert!(!has_ended(&phone), "{:#?}", phone.told);
     phone.engine.send(PhoneCommand::Hangup(call));
     assert_eq!(phone.ended().await.kind, EndKind::Local);
+    let changes = |event: &PhoneEvent| match event {
+        PhoneEvent::Quality { quality, .. } => Some(quality.network_changes),
+        _ => None,
+    };
+    assert_eq!(phone.expect(changes).await, 1, "it is in the call's record");
 }
 
 #[tokio::test]

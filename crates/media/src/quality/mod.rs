@@ -31,6 +31,8 @@ pub struct Quality {
     pub scores: Vec<(Duration, f64)>,
     /// How often the other side's packets began to come from another address: its network changed.
     pub source_changes: u64,
+    /// How often our own address became another one while there was sound: our network changed.
+    pub network_changes: u64,
     /// How often its stream began anew (SSRC, or numbers that jumped).
     pub restarts: u64,
     /// Whether the sound was encrypted (SRTP) from the first moment to the last: a call that was in the open for a while,

@@ -177,6 +177,7 @@ impl Session {
             record.sent.loss = Some(share.min(1.0));
         }
         record.source_changes = counters.source_changes;
+        record.network_changes = counters.rebound;
         record.restarts = counters.restarts;
         record.encrypted = !self.was_open;
         record

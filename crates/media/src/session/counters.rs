@@ -60,6 +60,8 @@ pub struct Counters {
     pub suspect: u64,
     /// How often the packets began to come from another address.
     pub source_changes: u64,
+    /// How often our own socket became another one.
+    pub rebound: u64,
     /// How often the stream began anew: another SSRC, or numbers that jumped.
     pub restarts: u64,
     /// Samples at 48 kHz left out so as to play sooner.

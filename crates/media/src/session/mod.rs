@@ -250,6 +250,11 @@ impl Session {
         Ok(())
     }
 
+    /// Our own socket is another one from now on: the network changed under us.
+    pub fn rebound(&mut self) {
+        self.counters.rebound += 1;
+    }
+
     /// A telephone event: told at once, not when its turn to be played comes.
     fn hear_key(&mut self, now: Instant, packet: &Received<'_>) {
         let heard = self

@@ -3,6 +3,7 @@
 use std::cell::{RefCell, RefMut};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rollcall_media::FRAME;
@@ -12,8 +13,8 @@ use rollcall_media::session::{Config, Session, Transmit};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-use super::CallDevices;
 use super::clock::MediaClock;
+use super::{CallDevices, Pulse};
 use crate::ports::MediaSockets;
 
 /// Larger than any RTP packet we expect on Ethernet.
@@ -26,6 +27,7 @@ pub(super) struct Line {
     session: Rc<RefCell<Session>>,
     sockets: Sockets,
     clock: MediaClock,
+    pulse: Arc<Pulse>,
     /// What came from the other side in this turn.
     pub(super) heard: Vec<f32>,
     pub(super) devices: CallDevices,
@@ -44,6 +46,7 @@ impl Sockets {
         sockets: MediaSockets,
         session: &Rc<RefCell<Session>>,
         clock: &MediaClock,
+        pulse: &Arc<Pulse>,
     ) -> Result<Sockets, String> {
         let socket = |socket| UdpSocket::from_std(socket).map(Rc::new);
         let rtp = socket(sockets.rtp).map_err(|error| error.to_string())?;
@@ -51,7 +54,11 @@ impl Sockets {
         let rtcp = sockets.rtcp.and_then(|rtcp| socket(rtcp).ok());
         let read = |socket: &Rc<UdpSocket>, take: Take| {
             let (socket, session) = (Rc::clone(socket), Rc::clone(session));
-            tokio::task::spawn_local(read(socket, session, clock.clone(), take))
+            let (clock, alive) = (clock.clone(), pulse.enter());
+            tokio::task::spawn_local(async move {
+                let _alive = alive;
+                read(socket, session, clock, take).await;
+            })
         };
         let mut readers = vec![read(&rtp, Session::handle_packet)];
         readers.extend(
@@ -76,15 +83,17 @@ impl Line {
         sockets: MediaSockets,
         negotiated: Negotiated,
         clock: MediaClock,
+        pulse: Arc<Pulse>,
     ) -> Result<Line, String> {
         let config = Config::new(negotiated, &mut rand::rng());
         let session = Session::new(config).map_err(|error| error.to_string())?;
         let session = Rc::new(RefCell::new(session));
-        let sockets = Sockets::open(sockets, &session, &clock)?;
+        let sockets = Sockets::open(sockets, &session, &clock, &pulse)?;
         Ok(Line {
             session,
             sockets,
             clock,
+            pulse,
             heard: vec![0.0; FRAME],
             devices: CallDevices::default(),
         })
@@ -92,7 +101,8 @@ impl Line {
 
     /// Goes on with other sockets; what was on its way to the old ones is lost.
     pub(super) fn rebind(&mut self, sockets: MediaSockets) -> Result<(), String> {
-        self.sockets = Sockets::open(sockets, &self.session, &self.clock)?;
+        self.sockets = Sockets::open(sockets, &self.session, &self.clock, &self.pulse)?;
+        self.session().rebound();
         Ok(())
     }
 

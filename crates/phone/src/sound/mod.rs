@@ -15,7 +15,7 @@ mod line;
 mod mix;
 mod thread;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -139,7 +139,18 @@ pub(crate) struct Pulse {
     turned_ms: AtomicU64,
     microphone_ok: AtomicBool,
     speaker_ok: AtomicBool,
+    tasks: AtomicUsize,
     rtp_refusals: Mutex<RtpRefusals>,
+}
+
+/// One task of the media thread, for as long as it lives.
+#[derive(Debug)]
+struct Alive(Arc<Pulse>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.tasks.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Pulse {
@@ -150,6 +161,7 @@ impl Pulse {
             turned_ms: AtomicU64::new(0),
             microphone_ok: AtomicBool::new(false),
             speaker_ok: AtomicBool::new(false),
+            tasks: AtomicUsize::new(0),
             rtp_refusals: Mutex::new(RtpRefusals::default()),
         }
     }
@@ -160,6 +172,17 @@ impl Pulse {
         let after = u64::try_from(after).unwrap_or(u64::MAX);
         self.turned_ms.store(after, Ordering::Relaxed);
         self.tick.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A task begins to live.
+    fn enter(self: &Arc<Self>) -> Alive {
+        self.tasks.fetch_add(1, Ordering::Relaxed);
+        Alive(Arc::clone(self))
+    }
+
+    /// The media thread's tasks that live, itself not among them.
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
     }
 
     /// Age of the last turn; before the first, how long it has been awaited.

@@ -128,7 +128,7 @@ impl Thread {
     }
 
     fn start(&mut self, call: CallId, sockets: MediaSockets, negotiated: Negotiated) {
-        match Line::open(sockets, negotiated, self.clock.clone()) {
+        match Line::open(sockets, negotiated, self.clock.clone(), self.pulse.clone()) {
             Ok(mut line) => {
                 if self.lines.is_empty() {
                     self.forget_room();

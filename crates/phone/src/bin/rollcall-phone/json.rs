@@ -236,8 +236,8 @@ fn quality_object(call: CallRef, quality: &Quality) -> Value {
         "round_trip": quality.round_trip.map(|trip| seconds(trip.last)),
         "most_round_trip": quality.round_trip.map(|trip| seconds(trip.most)),
         "mos": quality.mos.map(|score| score.last), "least_mos": quality.mos.map(|score| score.least),
-        "scores": scores, "source_changes": quality.source_changes, "restarts": quality.restarts,
-        "encrypted": quality.encrypted,
+        "scores": scores, "source_changes": quality.source_changes,
+        "network_changes": quality.network_changes, "restarts": quality.restarts, "encrypted": quality.encrypted,
     })
 }
 
@@ -273,7 +273,7 @@ fn vitals_object(vitals: &Vitals) -> Value {
         "event": "vitals", "tick": vitals.tick, "sip_loop_late": vitals.sip_loop_late.as_secs_f64(),
         "audio_loop_age": vitals.audio_loop_age.as_secs_f64(), "microphone_ok": vitals.microphone_ok,
         "speaker_ok": vitals.speaker_ok, "registered": vitals.registered, "calls": vitals.calls,
-        "refused": { "sip": sip, "rtp": rtp },
+        "tasks": vitals.tasks, "refused": { "sip": sip, "rtp": rtp },
     })
 }
 
