@@ -126,9 +126,7 @@ impl Engine {
     fn vitals(&self) -> Vec<u64> {
         let events = self.phone.program.events();
         let vitals = events.iter().filter(|event| event["event"] == "vitals");
-        vitals
-            .filter_map(|event| event["tasks"].as_u64())
-            .collect()
+        vitals.filter_map(|event| event["tasks"].as_u64()).collect()
     }
 }
 

@@ -22,6 +22,7 @@ pub const PASSWORD: &str = "secret-at-the-registrar";
 #[derive(Debug)]
 pub struct Kamailio {
     edge: Port,
+    core: Port,
     programs: [Program; 2],
     _folder: TempDir,
 }
@@ -57,6 +58,7 @@ impl Kamailio {
         }
         Kamailio {
             edge,
+            core,
             programs,
             _folder: folder,
         }
@@ -65,6 +67,11 @@ impl Kamailio {
     /// `127.0.0.1:PORT` of the edge.
     pub fn sip(&self) -> String {
         format!("127.0.0.1:{}", self.edge.number())
+    }
+
+    /// `127.0.0.1:PORT` of the registrar itself, for phones that know nothing of Path.
+    pub fn registrar(&self) -> String {
+        format!("127.0.0.1:{}", self.core.number())
     }
 
     /// What both have complained about.

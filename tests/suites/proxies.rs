@@ -83,13 +83,13 @@ async fn baresip_and_we_hear_each_other_encrypted_with_aes_gcm() {
     let (kamailio, folder) = (Kamailio::start().await, folder());
     let ours = Voice::new(&folder, "ours", 440.0);
     let theirs = Voice::sampled(&folder, "theirs", 660.0, Codec::Pcmu.rate());
-    let address = kamailio.sip();
-    let mut baresip = Baresip::at("1003", &address, PASSWORD, Codec::Pcmu, &theirs.spoken)
+    let registrar = kamailio.registrar();
+    let mut baresip = Baresip::at("1003", &registrar, PASSWORD, Codec::Pcmu, &theirs.spoken)
         .encrypting()
         .answering()
         .start()
         .await;
-    let mut phone = Phone::at("1001", &address, PASSWORD)
+    let mut phone = Phone::at("1001", &kamailio.sip(), PASSWORD)
         .codecs("pcmu")
         .encrypting("required")
         .speaking(&ours.spoken, &ours.heard)

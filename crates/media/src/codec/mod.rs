@@ -9,6 +9,7 @@ mod g711;
 mod g722;
 mod opus;
 mod opus_packet;
+mod shape;
 
 use std::fmt;
 use std::str::FromStr;

@@ -42,6 +42,11 @@ const DECODER_COMPLEXITY: u8 = 5;
 /// buffer waits for.
 const DRED_FRAMES: u8 = 12;
 
+/// From this percentage of loss on, several packets in a row go missing so often that what restores more than one of them is
+/// worth more of the bits; libopus gives deep redundancy its share by the loss that it is told, so it is told some more.
+const IN_A_ROW: u8 = 15;
+const TOLD_MORE: u8 = 10;
+
 /// Below this percentage of loss, redundancy costs more than it brings.
 const WORTH_IT: u8 = 1;
 
@@ -117,7 +122,11 @@ impl Encoder for OpusEncoder {
             .set_bitrate(Bitrate::Value(self.limit(bitrate)))?;
         self.encoder.set_inband_fec(fec)?;
         self.encoder.set_dred_duration(frames)?;
-        Ok(self.encoder.set_packet_loss(percent.min(100))?)
+        let told = match percent {
+            IN_A_ROW.. => percent.saturating_add(TOLD_MORE),
+            percent => percent,
+        };
+        Ok(self.encoder.set_packet_loss(told.min(100))?)
     }
 }
 
