@@ -235,6 +235,7 @@ fn vitals(tick: u64) -> PhoneEvent {
         speaker_ok: true,
         registered: true,
         calls: 0,
+        tasks: 1,
         refused: rollcall_phone::Refused::default(),
     })
 }
