@@ -13,6 +13,16 @@ pub enum PauseWish {
     Ended(Option<PauseReason>),
 }
 
+impl PauseWish {
+    /// Whether a pause for this reason is to end.
+    pub(crate) fn ends(&self, reason: &str) -> bool {
+        match self {
+            Self::Paused(_) => false,
+            Self::Ended(of) => of.as_ref().is_none_or(|of| of.as_str() == reason),
+        }
+    }
+}
+
 /// A wish as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PauseRow {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::names::{Extension, PauseReason};
 use crate::output::QueueOrder;
+use crate::pause::PauseWish;
 
 /// How the reason of a pause begins that this product made itself (R10, drain).
 pub const DRAIN_REASON: &str = "rollcall: ";
@@ -140,11 +141,16 @@ impl Memberships {
         self.before_restart = (!before.is_empty()).then_some(before);
     }
 
-    /// After a restart: the places, and the pauses of people, that Asterisk did not keep.
-    pub(crate) fn forgotten(&mut self) -> Vec<Membership> {
+    /// After a restart: the places, and the pauses of people, that Asterisk did not keep. A pause whose end was asked
+    /// meanwhile is none of them: it has ended as was wanted.
+    pub(crate) fn forgotten(&mut self, wish: Option<&PauseWish>) -> Vec<Membership> {
         let before = self.before_restart.take().unwrap_or_default();
         before
             .into_iter()
+            .map(|was| Membership {
+                paused: was.paused && !wish.is_some_and(|wish| wish.ends(&was.reason)),
+                ..was
+            })
             .filter(|was| {
                 self.members
                     .get(&was.queue)

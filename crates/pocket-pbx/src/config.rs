@@ -20,6 +20,8 @@ pub struct Config {
     pub manager: Manager,
     /// Who may register and be called.
     pub people: Vec<Person>,
+    /// Queues whose members can be paused; none by default.
+    pub queues: Vec<Queue>,
     /// `systemname`: appears in events and unique ids.
     pub system_name: String,
     /// The policy of every address of record.
@@ -50,6 +52,17 @@ pub struct Person {
     pub password: Secret,
     /// Name shown to whom they call.
     pub display_name: String,
+}
+
+/// A queue, for its members' pauses: nobody can call it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Its name, of letters, digits, `-` and `_`.
+    pub name: String,
+    /// The extensions that are in it from the start.
+    #[serde(default)]
+    pub members: Vec<String>,
 }
 
 impl Person {
@@ -141,6 +154,7 @@ impl Config {
             rtp: local,
             manager,
             people,
+            queues: Vec::new(),
             system_name: "pocket".to_owned(),
             aor: AorPolicy::default(),
             contact_expiration_check_interval: Duration::from_secs(10),
@@ -170,43 +184,69 @@ impl Config {
 
     /// Refuses what could not work or could not be told apart on the wire.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |message: String| Err(ConfigError::Invalid(message));
+        self.check_people()
+            .and_then(|()| self.check_queues())
+            .and_then(|()| self.check_settings())
+            .map_err(ConfigError::Invalid)
+    }
+
+    fn check_people(&self) -> Result<(), String> {
         for (index, person) in self.people.iter().enumerate() {
             let extension = &person.extension;
             if extension.is_empty() || !extension.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                return invalid(format!(
+                return Err(format!(
                     "the extension {extension:?} is not made of letters and digits"
                 ));
             }
-            if self
-                .people
-                .iter()
-                .skip(index + 1)
-                .any(|other| other.extension == *extension)
-            {
-                return invalid(format!("the extension {extension} appears twice"));
+            let mut later = self.people.iter().skip(index + 1);
+            if later.any(|other| other.extension == *extension) {
+                return Err(format!("the extension {extension} appears twice"));
             }
-            if person
-                .display_name
-                .contains(|c: char| c.is_control() || c == '"' || c == '\\')
-            {
-                return invalid(format!(
+            let is_unquotable = |c: char| c.is_control() || c == '"' || c == '\\';
+            if person.display_name.contains(is_unquotable) {
+                return Err(format!(
                     "the display name of {extension} holds a quote or a control character"
                 ));
             }
         }
+        Ok(())
+    }
+
+    fn check_queues(&self) -> Result<(), String> {
+        let is_known = |member: &String| {
+            let mut people = self.people.iter();
+            people.any(|person| person.extension == *member)
+        };
+        for (index, Queue { name, members }) in self.queues.iter().enumerate() {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            if name.is_empty() || !name.bytes().all(fits) {
+                return Err(format!(
+                    "the queue {name:?} is not named with letters, digits, - and _"
+                ));
+            }
+            let mut later = self.queues.iter().skip(index + 1);
+            if later.any(|other| other.name == *name) {
+                return Err(format!("the queue {name} appears twice"));
+            }
+            if let Some(member) = members.iter().find(|member| !is_known(member)) {
+                return Err(format!(
+                    "the queue {name} has the member {member}, and no such person is there"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_settings(&self) -> Result<(), String> {
+        let wrong = |what: &str| Err(what.to_owned());
         if self.sip.ip().is_unspecified() || self.rtp.is_unspecified() {
-            return invalid(
-                "sip and rtp need the address that phones are to send to, not 0.0.0.0".to_owned(),
-            );
+            return wrong("sip and rtp need the address that phones are to send to, not 0.0.0.0");
         }
         if self.aor.max_contacts == 0 || self.aor.minimum_expiration > self.aor.maximum_expiration {
-            return invalid(
-                "max_contacts is 0, or minimum_expiration is above maximum_expiration".to_owned(),
-            );
+            return wrong("max_contacts is 0, or minimum_expiration is above maximum_expiration");
         }
         if !(0.1..=60.0).contains(&self.aor.qualify_timeout) {
-            return invalid("qualify_timeout is not between 0.1 and 60 seconds".to_owned());
+            return wrong("qualify_timeout is not between 0.1 and 60 seconds");
         }
         Ok(())
     }
@@ -226,6 +266,8 @@ struct ConfigFile {
     #[serde(default)]
     aor: AorPolicy,
     people: Vec<PersonFile>,
+    #[serde(default)]
+    queues: Vec<Queue>,
 }
 
 #[derive(Deserialize)]
@@ -259,6 +301,7 @@ impl ConfigFile {
         config.sip = self.sip;
         config.ami = self.ami;
         config.aor = self.aor;
+        config.queues = self.queues;
         if let Some(name) = self.system_name {
             config.system_name = name;
         }

@@ -49,7 +49,8 @@ impl Core {
             if slot.agent.queues.list(of_agent, asked) || slot.agent.pause.is_some() {
                 self.dirty.insert(extension.clone());
             }
-            for forgotten in slot.agent.queues.forgotten() {
+            let wish = slot.agent.pause.as_ref().map(|pause| &pause.wish);
+            for forgotten in slot.agent.queues.forgotten(wish) {
                 let detail = format!("queue {}: Asterisk forgot it", forgotten.queue);
                 let what = if forgotten.paused {
                     "restore_pause"

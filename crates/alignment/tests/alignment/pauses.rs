@@ -311,6 +311,28 @@ fn r5_out_of_sight_a_pause_is_neither_shown_nor_confirmed_and_is_asked_on_return
 }
 
 #[test]
+fn s08_a_pause_whose_end_was_asked_while_asterisk_was_away_is_not_restored() {
+    let mut house = House::of(&["1001"]);
+    at_work(&mut house);
+    house.pause("1001", Some("lunch"), "s1");
+    house.pass_seconds(1);
+    house.ami_lost();
+    house.pass_seconds(8);
+    house.pause("1001", None, "s1");
+    house.members.clear();
+    house.queue("1001", None);
+    house.answers_lists = false;
+    house.ami_up();
+    house.see(Observation::Booted {
+        up_for: Duration::from_secs(3),
+    });
+    let asked_at = house.last_resync();
+    house.answer_lists(asked_at);
+    house.pass_seconds(1);
+    assert_eq!(house.queue_pause("1001"), None);
+}
+
+#[test]
 fn s08_after_asterisks_restart_a_pause_is_asked_of_it_again() {
     let mut house = House::of(&["1001"]);
     at_work(&mut house);

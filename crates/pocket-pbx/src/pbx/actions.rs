@@ -36,21 +36,15 @@ impl Pbx {
             "devicestatelist" => self.show_device_states(request),
             "extensionstatelist" => self.show_extension_states(request),
             "coreshowchannels" => self.show_channels(now, request),
-            "queuestatus" => request.list(
-                "Queue status will follow",
-                Vec::new(),
-                "QueueStatusComplete",
-            ),
+            "queuestatus" => self.show_queues(request),
             "coresettings" => vec![self.core_settings(request)],
             "pjsipqualify" => vec![self.qualify_endpoint(now, request)],
             "dbget" => self.get(now, request),
             "dbput" => vec![self.put(now, request)],
             "hangup" => vec![self.hang_up_channel(now, request)],
-            "queuepause" => vec![request.error("Interface not found")],
-            "queueadd" => vec![request.error("Unable to add interface to queue: No such queue")],
-            "queueremove" => {
-                vec![request.error("Unable to remove interface from queue: No such queue")]
-            }
+            "queuepause" => vec![self.pause_member(now, request)],
+            "queueadd" => vec![self.add_member(now, request)],
+            "queueremove" => vec![self.remove_member(now, request)],
             _ => vec![request.error("Invalid/unknown command")],
         };
         self.managers.answer(id, &answer);

@@ -22,6 +22,7 @@ const MAX_SESSIONS: usize = 64;
 pub(crate) enum Class {
     System,
     Call,
+    Agent,
 }
 
 impl Class {
@@ -29,6 +30,7 @@ impl Class {
         match self {
             Self::System => "system",
             Self::Call => "call",
+            Self::Agent => "agent",
         }
     }
 
@@ -37,6 +39,7 @@ impl Class {
         match self {
             Self::System => "system,all",
             Self::Call => "call,all",
+            Self::Agent => "agent,all",
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! datagram ─► rollcall-sip's UserAgent ─► registration, qualify, calls ─► channels, device states ─► manager events
-//! action   ─► manager ─► actions ─► lists, qualify, hang-up
+//! action   ─► manager ─► actions ─► lists, qualify, hang-up, queues
 //! ```
 //!
 //! The present comes in with every call; what is to be done comes out of [`Pbx::poll_output`], in order. RTP does not
@@ -15,6 +15,7 @@ mod channel;
 mod device;
 mod legs;
 mod manager;
+mod queues;
 mod registrar;
 mod registration;
 
@@ -34,6 +35,7 @@ use crate::relay::Aim;
 use calls::Call;
 use channel::{Channel, Channels};
 use manager::{Class, ManagerOutput, Managers};
+use queues::Queues;
 use registrar::Registrar;
 use registration::Probe;
 
@@ -99,6 +101,7 @@ pub struct Pbx {
     /// Device states as last told.
     told: BTreeMap<String, DeviceState>,
     managers: Managers,
+    queues: Queues,
     rng: StdRng,
     outputs: VecDeque<Output>,
 }
@@ -137,6 +140,7 @@ impl Pbx {
                 .map(|extension| (extension.clone(), DeviceState::Unavailable))
                 .collect(),
             managers: Managers::new(config.manager.clone()),
+            queues: Queues::new(&config.queues, epoch.as_secs()),
             rng,
             outputs: VecDeque::new(),
             people,
@@ -278,6 +282,7 @@ impl Pbx {
         let status = extension_status_fields(event, endpoint, &state);
         self.tell(Class::Call, status);
         self.told.insert(endpoint.to_owned(), state);
+        self.tell_members_state(now, endpoint);
     }
 
     fn device_state(&self, endpoint: &str) -> DeviceState {

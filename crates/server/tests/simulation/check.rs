@@ -117,6 +117,7 @@ pub(crate) fn at_rest(world: &mut World) {
             "what was sent is what is so"
         );
         as_the_phones_are(world, view);
+        as_the_queues_do(world, view);
         as_the_table_says(world, view);
         as_the_ledger_says(world, view);
     }
@@ -165,6 +166,27 @@ fn as_the_phones_are(world: &World, view: &AgentView) {
         assert_eq!(view.status, BoardStatus::Offline, "{view:?}");
     } else {
         assert_ne!(view.status, BoardStatus::Unknown, "{view:?}");
+    }
+}
+
+/// The queues keep the pauses that are wanted, of people none that is not, and nobody is green whom they pass over.
+fn as_the_queues_do(world: &World, view: &AgentView) {
+    let wish = world.db.pauses.get(&view.extension).map(|row| &row.wish);
+    let of_agent = |member: &&Membership| member.endpoint == view.extension;
+    for member in world.members.iter().filter(of_agent) {
+        match wish {
+            Some(PauseWish::Paused(reason)) => assert!(
+                member.paused && member.reason == reason.as_str(),
+                "paused, and not in every queue: {member:?}"
+            ),
+            _ => assert!(
+                !member.paused || member.is_drained() || world.may_be_left_paused(&view.extension),
+                "paused, and nobody wants it: {member:?}"
+            ),
+        }
+        if view.status == BoardStatus::Available {
+            assert!(!member.paused, "Available, and passed over: {member:?}");
+        }
     }
 }
 

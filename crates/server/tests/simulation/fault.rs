@@ -112,7 +112,7 @@ impl Fault {
                 let extension = app.extension.clone();
                 let owner = world.db.people.get(&extension).copied().unwrap_or_default();
                 // Somebody else is somebody else's row: of the last one's nothing is left.
-                world.db.remove_person(&extension);
+                world.remove_person(&extension);
                 world.db.add_person(extension, owner + 10);
                 let people = world.db.persons();
                 world.see(Observation::People(people));
@@ -125,7 +125,7 @@ impl Fault {
             }
             26 => {
                 let extension = app.extension.clone();
-                world.db.remove_person(&extension);
+                world.remove_person(&extension);
                 let people = world.db.persons();
                 world.see(Observation::People(people));
             }

@@ -20,6 +20,8 @@ use crate::manager::{Heard, Link};
 
 const START_MS: u64 = 1_795_359_000_000;
 pub(crate) const EXTENSIONS: [&str; 3] = ["1001", "1002", "1003"];
+/// Who is in which queue; one is in none.
+const QUEUES: [(&str, &[&str]); 2] = [("sales", &["1001"]), ("support", &["1001", "1002"])];
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// What an app says to the server, and what it hears.
@@ -75,6 +77,10 @@ pub(crate) struct World {
     pub(crate) acked_out: BTreeSet<SessionId>,
     /// What Asterisk last listed.
     pub(crate) listed: Vec<Contact>,
+    /// What its queues hold, by its lists and by every event, lost ones too.
+    pub(crate) members: Vec<Membership>,
+    /// Whose pause was wanted when its person was removed, and in which run of the server.
+    removed: BTreeMap<Extension, u64>,
     pub(crate) story: Vec<String>,
     tells: bool,
     until: Instant,
@@ -136,6 +142,8 @@ impl World {
             acked_online: BTreeSet::new(),
             acked_out: BTreeSet::new(),
             listed: Vec::new(),
+            members: Vec::new(),
+            removed: BTreeMap::new(),
             story: Vec::new(),
             tells,
             until: now.monotonic,
@@ -157,6 +165,20 @@ impl World {
         let app = App::new(self.apps.len(), extension, desk, self.now.monotonic);
         self.apps.push(app);
         self.silent.push(None);
+    }
+
+    /// Takes a person, and all that is stored of it, out of the database.
+    pub(crate) fn remove_person(&mut self, extension: &Extension) {
+        if self.db.pauses.contains_key(extension) {
+            self.removed.insert(extension.clone(), self.run);
+        }
+        self.db.remove_person(extension);
+    }
+
+    /// A server that began after a person was removed knows nothing of that person's pause, which the queues may keep.
+    pub(crate) fn may_be_left_paused(&self, extension: &Extension) -> bool {
+        let removed = self.removed.get(extension);
+        removed.is_some_and(|run| *run < self.run)
     }
 
     /// Morning: everything starts, and most people sign in.
@@ -235,6 +257,12 @@ impl World {
             .map(|name| rollcall_pocket_pbx::Person::new(name, &format!("pw{name}")))
             .into();
         let mut config = rollcall_pocket_pbx::Config::new(manager, people);
+        config.queues = QUEUES
+            .map(|(name, members)| rollcall_pocket_pbx::Queue {
+                name: name.to_owned(),
+                members: members.iter().map(|&member| member.to_owned()).collect(),
+            })
+            .into();
         config.aor.qualify_frequency = self.qualify_frequency;
         config.seed = Some(self.rng.random());
         let epoch = Duration::from_millis(self.now.unix_ms.saturating_add_signed(self.skew * 1000));
@@ -588,9 +616,23 @@ impl World {
                 self.see(Observation::Stored { asked_at, rows });
             }
         }
+        match &observation {
+            Observation::Members { members, .. } => self.members.clone_from(members),
+            Observation::Member(told) => {
+                let is_it =
+                    |is: &Membership| is.endpoint == told.endpoint && is.queue == told.queue;
+                self.members.retain(|is| !is_it(is));
+                self.members.push(told.clone());
+            }
+            _ => {}
+        }
         let hint = matches!(
             observation,
-            Observation::ContactEvent(_) | Observation::Device { .. } | Observation::Channel(_)
+            Observation::ContactEvent(_)
+                | Observation::Device { .. }
+                | Observation::Channel(_)
+                | Observation::Member(_)
+                | Observation::MemberGone { .. }
         );
         if hint && self.rng.random_bool(self.hints_lost) {
             return self.tell("a hint is lost");
