@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use rollcall_e2e::board::reasons;
-use rollcall_e2e::server::LEASE;
+use rollcall_e2e::server::{LEASE, SUPERVISOR};
 use rollcall_e2e::waiting::PROMPTLY;
 use rollcall_e2e::{Agent, Board, Mode, Program, Scene, eventually};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An explicit login or logout is on every board within this.
 const ON_EVERY_BOARD: u64 = 1_000;
@@ -315,4 +315,53 @@ fn epoch_of(board: &Board) -> String {
         .map(|event| text(&event["data"], "epoch"))
         .next()
         .unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_pause_is_kept_by_asterisks_queues_and_an_app_that_is_lost_is_drained_from_them() {
+    let scene = Scene::start(Mode::Mirror).await;
+    let add = "queue add member PJSIP/1001 to support";
+    scene.asterisk.rx(add).await;
+    let agent = scene.signed_in("1001").await;
+    let supervisor = scene.server.token(SUPERVISOR).await;
+    let ask = async |path: &str, body: Value| {
+        let path = format!("/api/agents/1001/{path}");
+        scene.server.post(&path, Some(&supervisor), &body).await
+    };
+    let refused = ask("pause", json!({ "reason": "Long lunch" })).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(refused.body["field"], "reason", "{refused:?}");
+    queue_says(&scene, &["PJSIP/1001"], &["paused"]).await;
+
+    let paused = ask("pause", json!({ "reason": "lunch" })).await;
+    assert_eq!(paused.status, 200, "{paused:?}");
+    scene.board.shows("1001", "Paused", PROMPTLY).await;
+    queue_says(&scene, &["paused:lunch"], &[]).await;
+    let ended = ask("unpause", json!({})).await;
+    assert_eq!(ended.status, 200, "{ended:?}");
+    scene.board.shows("1001", "Available", PROMPTLY).await;
+    queue_says(&scene, &["PJSIP/1001"], &["paused"]).await;
+
+    agent.freeze();
+    let within = AFTER_THE_LEASE + PROMPTLY;
+    scene.board.shows("1001", "NotAvailable", within).await;
+    queue_says(&scene, &["paused:rollcall"], &[]).await;
+    agent.thaw();
+    let again = AFTER_A_RESTART;
+    scene.board.shows("1001", "Available", again).await;
+    queue_says(&scene, &["PJSIP/1001"], &["paused"]).await;
+}
+
+/// Waits until Asterisk's queue says all of `said`, and nothing of `not_said`.
+async fn queue_says(scene: &Scene, said: &[&str], not_said: &[&str]) {
+    let what = format!("the queue says {said:?} and not {not_said:?}");
+    eventually(&what, PROMPTLY, async || {
+        let shown = scene.asterisk.rx("queue show support").await;
+        let is_said = |words: &&str| shown.contains(*words);
+        match said.iter().all(is_said) && !not_said.iter().any(is_said) {
+            true => Ok(()),
+            false => Err(shown),
+        }
+    })
+    .await;
 }

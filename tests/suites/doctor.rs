@@ -252,6 +252,37 @@ async fn what_is_wrong_with_the_shared_table_is_found_and_gone_once_it_is_mended
     scene.all_say_available("1001").await;
 }
 
+#[tokio::test]
+async fn a_registrar_that_would_lock_a_restarted_app_out_is_found_and_gone_once_it_is_mended() {
+    let options = Options {
+        devices: Some("takeover"),
+        ..Options::default()
+    };
+    let mut scene = Scene::start_with(Mode::Mirror, Settings::default(), options).await;
+    let finding = Finding {
+        check: "remove_existing",
+        level: "problem",
+        found: "a restarted app cannot register until its old contact expires",
+        fix: "remove_existing=yes",
+    };
+    assert!(
+        !is_found(&scene, &finding),
+        "there is room for a second contact"
+    );
+    let line = |right, wrong| Line {
+        file: "pjsip.conf",
+        right,
+        wrong,
+        by: By::Reload("module reload res_pjsip.so"),
+    };
+    let room = line("max_contacts = 5", "max_contacts = 1");
+    put(&mut scene, &room, room.right, room.wrong).await;
+    assert!(is_found(&scene, &finding), "one contact, which stays");
+    let way = line("remove_existing = yes", "remove_existing = no");
+    put(&mut scene, &way, way.wrong, way.right).await;
+    assert!(!is_found(&scene, &finding), "one contact, which gives way");
+}
+
 async fn mirror() -> Scene {
     let options = Options {
         ari: true,
