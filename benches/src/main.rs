@@ -26,7 +26,8 @@ use std::process::ExitCode;
 const FEWEST_ROUNDS: usize = 7;
 
 const USAGE: &str = "\
-rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet, delay, calls and REGISTERs a second; >= 7 rounds
+rollcall-bench [delay] [--rounds N] [--seed N]   start, first packet, delay, calls and REGISTERs a second, messages;
+                                                 writes docs/softphone.md; >= 7 rounds
 rollcall-bench server [--rounds N]               agent-online beside a Node service, and 500 sign-ins at once
 rollcall-bench attacks                           what attackers get of the server; writes docs/attacks.md
 rollcall-bench media [--rounds N]                CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
@@ -134,7 +135,5 @@ fn measure(options: &Options) -> Result<()> {
         }
     }
     let messages = messages::measure(options.rounds)?;
-    println!();
-    table::print(&phones, &figures, &messages);
-    Ok(())
+    table::publish(&phones, &figures, &messages, options.seed)
 }

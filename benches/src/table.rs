@@ -1,11 +1,25 @@
-//! The table at the end: medians side by side, with their spread and their ratio.
+//! The table at the end: medians side by side, with their spread, their ratio and the goal. Printed, and kept in `docs`.
 
+use std::fmt::Write as _;
 use std::fs;
 
-use crate::callgrind;
+use rollcall_e2e::surroundings::repository;
+
 use crate::messages::Cost;
 use crate::phones::Phone;
 use crate::rounds::{Figures, milliseconds};
+use crate::{Result, callgrind};
+
+const HEAD: &str = "\
+# The softphone beside baresip
+
+Written by `cargo xtask bench`; not to be changed by hand. Both phones meet the same far end in turns, in one run; ours is a
+release build. Times are read at the far end's one socket; a click's, to the sample. Calls and REGISTERs a second are what
+phone and SIPp do together, the processor time is the phone's alone; baresip cannot be asked to register again, and has no
+command that reads a message. *Ratio*: the first median by the second. A goal with an x is a ratio; where there is none, the
+figure stands to be compared with that of another version.
+
+";
 
 /// What a phone is measured by, and the goal that stands in the project's own performance targets.
 struct Measure {
@@ -47,7 +61,7 @@ const MEASURES: [Measure; 8] = [
         figure: |it| Some(it.calls.a_second),
     },
     Measure {
-        name: "  processor time of each",
+        name: "processor time of each call",
         unit: "us",
         goal: "-",
         figure: |it| Some(it.calls.microseconds),
@@ -59,68 +73,82 @@ const MEASURES: [Measure; 8] = [
         figure: |it| Some(it.registers?.a_second),
     },
     Measure {
-        name: "  processor time of each",
+        name: "processor time of each REGISTER",
         unit: "us",
         goal: "-",
         figure: |it| Some(it.registers?.microseconds),
     },
 ];
 
-/// Prints everything: rows of both phones, then what only ours can be asked for.
-pub(crate) fn print(phones: &[Phone; 2], figures: &[Vec<Figures>; 2], messages: &[Cost]) {
+/// Prints everything, and writes it to `docs/softphone.md`.
+pub(crate) fn publish(
+    phones: &[Phone; 2],
+    figures: &[Vec<Figures>; 2],
+    messages: &[Cost],
+    seed: u64,
+) -> Result<()> {
+    let text = document(phones, figures, messages, seed);
+    let place = repository().join("docs/softphone.md");
+    fs::write(&place, &text).map_err(|error| format!("{}: {error}", place.display()))?;
+    println!("\n{text}\nwritten to {}", place.display());
+    Ok(())
+}
+
+/// Rows of both phones, then what only ours can be asked for, then how it was measured.
+fn document(
+    phones: &[Phone; 2],
+    figures: &[Vec<Figures>; 2],
+    messages: &[Cost],
+    seed: u64,
+) -> String {
     let [ours, peer] = phones;
-    line(
-        "median (range)",
-        "",
-        [ours.name(), peer.name()],
-        "ratio",
-        "goal",
-    );
+    let mut text = HEAD.to_owned();
+    let head = ["median (range)", "", ours.name(), peer.name(), "ratio"];
+    row(&mut text, head, "goal, at most");
+    text += "|---|---|--:|--:|--:|---|\n";
     for measure in &MEASURES {
         let spreads = figures.each_ref().map(|rounds| {
             let values: Option<Vec<f64>> = rounds.iter().map(measure.figure).collect();
             values.map(|values| Spread::of(&values, |value| *value))
         });
-        let words = spreads.each_ref().map(|spread| shown(spread.as_ref()));
+        let [our_words, their_words] = spreads.each_ref().map(|spread| shown(spread.as_ref()));
         let ratio = match &spreads {
             [Some(ours), Some(peer)] => format!("{:.2}", ours.median / peer.median),
             _ => "-".to_owned(),
         };
-        let words = words.each_ref().map(String::as_str);
-        line(measure.name, measure.unit, words, &ratio, measure.goal);
+        let cells = [measure.name, measure.unit, &our_words, &their_words, &ratio];
+        row(&mut text, cells, measure.goal);
     }
     for cost in messages {
         let time = Spread::of(&cost.nanoseconds, |time| *time).to_string();
         let name = format!("read and write {}", cost.message);
-        line(&name, "ns", [&time, "-"], "-", "-");
+        row(&mut text, [&name, "ns", &time, "-", "-"], "-");
         let counted = callgrind::words(cost.instructions);
-        line("  instructions", "", [&counted, "-"], "-", "-");
+        let name = "its instructions, by callgrind";
+        row(&mut text, [name, "", &counted, "-", "-"], "-");
     }
-    println!();
+    text.push('\n');
     for phone in phones {
-        println!(
-            "{}: {}; {}",
-            phone.name(),
-            phone.version(),
-            phone.description()
-        );
+        let (name, version) = (phone.name(), phone.version());
+        let _ = writeln!(text, "- {name}: {version}; {}", phone.description());
     }
-    println!(
-        "ratio: the first median by the second; goal: at most this, as ratio or as figure. Times are read at the far end's one\n\
-         socket; a click's, to the sample. Calls and REGISTERs a second are what phone and SIPp do together, the processor\n\
-         time is the phone's alone; baresip cannot be asked to register again.\n\
-         machine: {} processors, load {} at the end of the run",
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "- {} rounds in turns, seed {seed}; {} processors, load {} at the end",
+        figures[0].len(),
         std::thread::available_parallelism().map_or(0, usize::from),
-        fs::read_to_string("/proc/loadavg")
-            .unwrap_or_default()
-            .split(' ')
-            .next()
-            .unwrap_or_default()
+        load.split(' ').next().unwrap_or_default()
     );
+    text
 }
 
-fn line(name: &str, unit: &str, [ours, peer]: [&str; 2], ratio: &str, goal: &str) {
-    println!("{name:<34} {unit:<9} {ours:>24} {peer:>24} {ratio:>6} {goal:>6}");
+/// In columns, so that it can be read at a terminal too.
+fn row(text: &mut String, [name, unit, ours, peer, ratio]: [&str; 5], goal: &str) {
+    let _ = writeln!(
+        text,
+        "| {name:<34} | {unit:<8} | {ours:>24} | {peer:>24} | {ratio:>5} | {goal:<13} |"
+    );
 }
 
 fn shown(spread: Option<&Spread>) -> String {

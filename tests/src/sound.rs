@@ -59,20 +59,29 @@ impl Voice {
     /// If it takes too long.
     pub async fn grows_to(&self, seconds: f64) {
         let bytes = (seconds * f64::from(RATE) * 2.0) as u64;
-        eventually("the recording grows", Duration::from_secs(30), async || {
-            let length = std::fs::metadata(&self.heard).map_or(0, |metadata| metadata.len());
-            if length >= bytes {
-                Ok(())
-            } else {
-                Err(format!("{length} of {bytes} bytes"))
-            }
-        })
+        eventually(
+            "the recording grows",
+            Duration::from_secs(30),
+            async || match self.bytes() {
+                length if length >= bytes => Ok(()),
+                length => Err(format!("{length} of {bytes} bytes")),
+            },
+        )
         .await;
+    }
+
+    /// How much our phone has heard so far.
+    pub fn seconds(&self) -> f64 {
+        self.bytes() as f64 / 2.0 / f64::from(RATE)
     }
 
     /// What was heard.
     pub fn recorded(&self) -> Heard {
         Heard::in_file(&self.heard)
+    }
+
+    fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.heard).map_or(0, |metadata| metadata.len())
     }
 }
 
@@ -202,6 +211,14 @@ impl Recording {
     /// Of full scale 1.0.
     pub fn samples(&self) -> impl Iterator<Item = f64> {
         self.samples.iter().copied()
+    }
+
+    /// What comes after so many seconds.
+    #[must_use]
+    pub fn after(mut self, seconds: f64) -> Recording {
+        let before = (seconds * self.rate) as usize;
+        self.samples.drain(..before.min(self.samples.len()));
+        self
     }
 
     /// Samples a second.

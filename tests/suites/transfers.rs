@@ -8,6 +8,24 @@ use rollcall_e2e::waiting::PROMPTLY;
 use rollcall_e2e::{Asterisk, eventually};
 use serde_json::Value;
 
+/// A dialplan that knows the dialogs of the calls to 1003 by their names: who calls 604 is handed on by REFER into the
+/// caller's place, who calls 605 takes the caller's place by an INVITE with Replaces.
+const TAKING_PLACES: &str = "\
+[agents]
+exten => 1003,1,Set(DB(calls/caller)=${CHANNEL(pjsip,call-id)}%3Bto-tag%3D${CHANNEL(pjsip,local_tag)}%3Bfrom-tag%3D${CHANNEL(pjsip,remote_tag)})
+ same => n,Dial(PJSIP/1003,30,U(answered))
+exten => 604,1,Answer()
+ same => n,Transfer(PJSIP/sip:1003@${CHANNEL(pjsip,local_addr)}?Replaces=${DB(calls/caller)})
+ same => n,Hangup()
+exten => 605,1,Dial(PJSIP/1003,30,b(replacing^s^1))
+[answered]
+exten => s,1,Set(DB(calls/called)=${CHANNEL(pjsip,call-id)}\\;to-tag=${CHANNEL(pjsip,remote_tag)}\\;from-tag=${CHANNEL(pjsip,local_tag)})
+ same => n,Return()
+[replacing]
+exten => s,1,Set(PJSIP_HEADER(add,Replaces)=${DB(calls/called)})
+ same => n,Return()
+";
+
 /// Asterisk's channels with their bridges, one a line.
 async fn channels(asterisk: &Asterisk) -> Vec<String> {
     let listed = asterisk.rx("core show channels concise").await;
@@ -186,6 +204,80 @@ async fn asterisk_hands_us_on_and_we_call_where_it_says() {
     assert_eq!(ended["reason"], "remote", "{ended}");
     has_channels(&asterisk, &["1001"]).await;
     phone.tell("hangup");
+    has_channels(&asterisk, &[]).await;
+}
+
+/// 1002 in a call with 1003, which answers nothing by itself, and 1001 that may take a place in it.
+async fn talking_beside_a_third(asterisk: &Asterisk) -> [Running; 3] {
+    let phone = |extension| Phone::of(extension, asterisk).commanded().start();
+    let [third, mut calling, mut called] = ["1001", "1002", "1003"].map(phone);
+    for phone in [&third, &calling, &called] {
+        phone.registered().await;
+    }
+    calling.tell("dial 1003");
+    called.event("incoming").await;
+    called.tell("answer");
+    calling.event("answered").await;
+    eventually("the dialplan knows the call", PROMPTLY, async || {
+        let known = asterisk.rx("database show calls").await;
+        match known.matches("-tag").count() {
+            4 => Ok(()),
+            _ => Err(known),
+        }
+    })
+    .await;
+    [third, calling, called]
+}
+
+fn taking_places() -> Settings {
+    Settings {
+        files: vec![("extensions.conf".to_owned(), TAKING_PLACES.to_owned())],
+        ..Settings::default()
+    }
+}
+
+#[tokio::test]
+async fn asterisk_hands_us_on_into_the_place_of_another_and_we_take_it() {
+    let asterisk = Asterisk::start(taking_places()).await;
+    let [mut third, calling, mut called] = talking_beside_a_third(&asterisk).await;
+    third.tell("dial 604");
+    let referred = third.event("referred").await;
+    let (first, second) = (&referred["call"], &referred["new"]);
+    third
+        .event_where("answered", |event| event["call"] == *second)
+        .await;
+    // The dialplan hangs up on whom it has handed on, and Asterisk on whose place is taken.
+    for (phone, call) in [(&third, first), (&calling, &1.into())] {
+        let ended = phone.event("ended").await;
+        assert_eq!((&ended["call"], &ended["reason"]), (call, &"remote".into()));
+    }
+    has_channels(&asterisk, &["1001", "1003"]).await;
+    assert_eq!((called.count("incoming"), called.count("ended")), (1, 0));
+    called.tell("hangup");
+    third
+        .event_where("ended", |event| event["call"] == *second)
+        .await;
+    has_channels(&asterisk, &[]).await;
+}
+
+#[tokio::test]
+async fn whoever_asterisk_puts_in_the_place_of_our_caller_is_answered_at_once() {
+    let asterisk = Asterisk::start(taking_places()).await;
+    let [mut third, calling, called] = talking_beside_a_third(&asterisk).await;
+    let first = called.event("answered").await["call"].clone();
+    third.tell("dial 605");
+    third.event("answered").await;
+    let ended = called.event("ended").await;
+    assert_eq!(ended["call"], first, "{ended}");
+    assert_eq!(ended["message"], "Somebody else took the call over.");
+    calling.event("ended").await;
+    // Nobody was asked to answer: 1003 talks to somebody else now.
+    has_channels(&asterisk, &["1001", "1003"]).await;
+    assert_eq!((called.count("answered"), called.count("ended")), (2, 1));
+    third.tell("hangup");
+    called
+        .event_where("ended", |event| event["call"] != first)
+        .await;
     has_channels(&asterisk, &[]).await;
 }
 

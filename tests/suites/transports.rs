@@ -6,7 +6,7 @@ use rollcall_e2e::asterisk::Settings;
 use rollcall_e2e::phone::Phone;
 use rollcall_e2e::relay::Relay;
 use rollcall_e2e::server::Options;
-use rollcall_e2e::sound::{Voice, folder};
+use rollcall_e2e::sound::{Recording, Voice, folder};
 use rollcall_e2e::waiting::PROMPTLY;
 use rollcall_e2e::{Agent, Asterisk, Scene, eventually};
 
@@ -92,6 +92,65 @@ async fn a_call_is_carried_over_to_a_new_connection() {
     asterisk.rx("channel request hangup all").await;
     let ended = phone.event("ended").await;
     assert_eq!(ended["reason"], "remote", "{ended}");
+}
+
+#[tokio::test]
+async fn a_call_follows_the_phone_to_another_address_and_the_echo_comes_there() {
+    let asterisk = Asterisk::start(Settings::default()).await;
+    let folder = folder();
+    let sound = Voice::new(&folder, "moving", 440.0);
+    let mut phone = Phone::of("1001", &asterisk)
+        .codecs("pcmu")
+        .speaking(&sound.spoken, &sound.heard)
+        .commanded()
+        .start();
+    let before = phone.registered().await;
+    assert!(before.contains("@127.0.0.1:"), "{before}");
+    phone.tell("dial 600");
+    phone.event("answered").await;
+    sound.grows_to(1.0).await;
+    phone.tell("move-to 127.0.0.2");
+    let is_there = |event: &serde_json::Value| event.to_string().contains("@127.0.0.2:");
+    phone.event_where("registered", is_there).await;
+    eventually(
+        "the old contact is gone",
+        PROMPTLY,
+        async || match &asterisk.contacts("1001").await[..] {
+            [contact] if contact.uri.contains("@127.0.0.2:") => Ok(()),
+            listed => Err(format!("{listed:?}")),
+        },
+    )
+    .await;
+    let there = packets_from(&asterisk, "1001").await;
+    eventually(
+        "Asterisk hears it there",
+        PROMPTLY,
+        async || match packets_from(&asterisk, "1001").await {
+            now if now >= there + 50 => Ok(()),
+            now => Err(format!("{now} packets, {there} when it had moved")),
+        },
+    )
+    .await;
+    // What is heard from now on is the echo of what was said there.
+    let seconds = sound.seconds();
+    sound.grows_to(seconds + 3.0).await;
+    asterisk.rx("channel request hangup all").await;
+    let ended = phone.event("ended").await;
+    assert_eq!(ended["reason"], "remote", "{ended}");
+    assert!(phone.program.terminate().await.success());
+    let tone = Recording::read(&sound.heard).after(seconds).tone(440.0);
+    assert!(tone.came_through(1.0, 0.05), "{tone:?}");
+}
+
+/// How many packets of sound Asterisk has had from the only channel of this extension.
+async fn packets_from(asterisk: &Asterisk, extension: &str) -> u64 {
+    let listed = asterisk.rx("pjsip show channelstats").await;
+    // The channel, how long it is up, its codec, and then how many packets came.
+    let counted = listed.lines().find_map(|line| {
+        let (_, of_channel) = line.split_once(&format!(" {extension}-"))?;
+        of_channel.split_whitespace().nth(3)?.parse().ok()
+    });
+    counted.unwrap_or_else(|| panic!("{listed}"))
 }
 
 #[tokio::test]

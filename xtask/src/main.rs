@@ -34,7 +34,7 @@ cargo xtask run [--built]          set up, build and start the demo: pocket PBX,
 cargo xtask setup                  install the system packages that building and testing need, and nothing else
 cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt, clippy, deny, ui, unit, e2e
                                    (all of them if none is named); X goes to the test runner
-cargo xtask bench [--rounds N]     measure release builds beside their peers, in one run
+cargo xtask bench [--rounds N]     the phone, a release build, beside baresip; writes docs/softphone.md
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
 cargo xtask bench paths            PESQ through Asterisk over a lossy line, beside baresip
 cargo xtask bench devices          what a change of devices does to the packets of a call

@@ -1,5 +1,6 @@
 //! What an engine is asked.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -73,6 +74,10 @@ pub enum PhoneCommand {
     Register(Account),
     /// REGISTER again at once, with the same Contact. Calls go on.
     Refresh,
+    /// Be at this address of the computer's from now on, whatever [`crate::EngineConfig::route`] says: a person knows of a way
+    /// that the routing table does not prefer. Registration and calls follow within two seconds, as when the network
+    /// changes. [`crate::EngineConfig::bind`] comes before it.
+    MoveTo(IpAddr),
     /// Take our contact away from the registrar and stop retrying.
     Unregister,
     /// Call a number, or a `sip:` address, through the account's registrar.

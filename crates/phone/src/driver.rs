@@ -15,7 +15,7 @@ use crate::resolve::Place;
 use crate::sound::{Sound, SoundCommand, SoundReport};
 use crate::transport::{Length, Received};
 use crate::watch::Watches;
-use crate::{Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Refused, Vitals};
+use crate::{Account, EngineConfig, FailureCode, PhoneCommand, PhoneEvent, Refused, Route, Vitals};
 
 /// How long calls and the registration may take to end at shutdown.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -164,6 +164,7 @@ impl Driver {
         match command {
             PhoneCommand::Register(account) => self.register(account),
             PhoneCommand::Refresh => self.refresh(),
+            PhoneCommand::MoveTo(address) => self.config.route = Route::through(address),
             PhoneCommand::Unregister => self.unregister(),
             PhoneCommand::Dial { call, target } => self.dial(call, &target),
             PhoneCommand::Answer(call) => self.answer(call),

@@ -26,6 +26,11 @@ impl Route {
         Self(Some(Arc::new(choose)))
     }
 
+    /// Always through this address.
+    pub fn through(address: IpAddr) -> Self {
+        Self::chosen(move |_| Ok(address))
+    }
+
     /// The local address towards the registrar.
     pub(crate) fn towards(&self, registrar: SocketAddr) -> io::Result<IpAddr> {
         match &self.0 {

@@ -331,14 +331,18 @@ impl UserAgent {
     }
 }
 
-/// Whom REFER means: exactly one address (RFC 3515 section 2.4.1).
+/// Whom REFER means: exactly one address (RFC 3515 section 2.4.1). Asterisk's dialplan sends one with headers and without
+/// brackets; here they can belong to nothing but the address (RFC 4475 section 3.1.2.13 allows to infer the brackets).
 fn refer_to_of(request: &Request) -> Result<NameAddr, u16> {
     let mut values = request.headers.texts("Refer-To");
-    match (values.next().map(NameAddr::parse), values.next()) {
-        (Some(Ok(refer_to)), None) => Ok(refer_to),
-        (Some(Err(refusal)), None) => Err(refusal.code),
-        _ => Err(400),
-    }
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(400);
+    };
+    let refer_to = match value.contains('?') && !value.contains('<') {
+        true => NameAddr::parse(&format!("<{}>", value.trim())),
+        false => NameAddr::parse(value),
+    };
+    refer_to.map_err(|refusal| refusal.code)
 }
 
 /// What Replaces names.
@@ -422,6 +426,39 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Message;
+
+    fn referred_to(values: &[&str]) -> Result<(String, String), u16> {
+        let mut text = "REFER sip:1001@192.0.2.7 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+             From: <sip:605@192.0.2.1>;tag=a\r\nTo: <sip:1001@192.0.2.1>;tag=b\r\nCall-ID: c\r\nCSeq: 1 REFER\r\n\
+             Max-Forwards: 70\r\n"
+            .to_owned();
+        for value in values {
+            let _ = write!(text, "Refer-To: {value}\r\n");
+        }
+        text += "Content-Length: 0\r\n\r\n";
+        let Ok(Message::Request(request)) = Message::parse(text.as_bytes()) else {
+            panic!("not read: {text}");
+        };
+        refer_to_of(&request).map(|to| (uri_text(&to.uri), to.uri_headers))
+    }
+
+    #[test]
+    fn an_address_with_headers_is_read_without_its_brackets_too_as_asterisk_writes_it() {
+        let read = (
+            "sip:1003@192.0.2.1:5060".to_owned(),
+            "Replaces=x%3Bto-tag%3Dy".to_owned(),
+        );
+        for value in [
+            "<sip:1003@192.0.2.1:5060?Replaces=x%3Bto-tag%3Dy>",
+            "sip:1003@192.0.2.1:5060?Replaces=x%3Bto-tag%3Dy",
+        ] {
+            assert_eq!(referred_to(&[value]).as_ref(), Ok(&read), "{value}");
+        }
+        assert_eq!(referred_to(&[]), Err(400));
+        assert_eq!(referred_to(&["<sip:1@a>", "<sip:2@a>"]), Err(400));
+        assert_eq!(referred_to(&["sip:1@a?b, sip:2@a?c"]), Err(400));
+    }
 
     #[test]
     fn what_is_escaped_comes_back_and_broken_escapes_are_refused() {

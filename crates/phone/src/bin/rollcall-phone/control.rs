@@ -6,16 +6,19 @@
 //! decline [CALL]             dtmf DIGITS [CALL]     refer-to ADDRESS [CALL]
 //! hangup [CALL]              mute, unmute           refresh, quit
 //! join, part                subscribe voicemail, subscribe NUMBER; unsubscribe the same
-//! audio DEVICES
+//! audio DEVICES              move-to ADDRESS
 //! ```
 //!
-//! CALL is the number that the events name; without it the only call is meant. DEVICES is what `--audio` takes.
+//! CALL is the number that the events name; without it the only call is meant. DEVICES is what `--audio` takes. ADDRESS is one
+//! of this computer's: the phone is there from then on, with its registration and its calls.
+
+use std::net::{IpAddr, UdpSocket};
 
 use rollcall_phone::{AudioChoice, CallRef, PhoneCommand, PhoneEvent, Subject, digits};
 
 /// Every command and how it is written.
 const WORDS: &str = "dial, answer, decline, hangup, hold, resume, mute, unmute, join, part, dtmf, transfer, connect, refer-to, \
-                     audio, subscribe, unsubscribe, refresh, quit";
+                     audio, subscribe, unsubscribe, move-to, refresh, quit";
 
 /// The calls that a command can mean.
 #[derive(Debug, Default)]
@@ -104,6 +107,7 @@ pub(crate) fn command(line: &str, calls: &Calls) -> Result<Option<PhoneCommand>,
             let choice = choice.map_err(|error| error.to_string())?;
             (PhoneCommand::SetAudio(choice), rest.len())
         }
+        "move-to" => (PhoneCommand::MoveTo(own_address(&need(1)?)?), 1),
         "refresh" => (PhoneCommand::Refresh, 0),
         "quit" => (PhoneCommand::Shutdown, 0),
         _ => return Err(format!("{verb:?} is no command; there are {WORDS}")),
@@ -112,6 +116,17 @@ pub(crate) fn command(line: &str, calls: &Calls) -> Result<Option<PhoneCommand>,
         true => Err(format!("too many words after {verb}")),
         false => Ok(Some(command)),
     }
+}
+
+/// An address that this computer has: from another one nothing could be sent, and the phone would lose its registrar.
+fn own_address(word: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = word
+        .parse()
+        .map_err(|_| format!("{word:?} is no IP address"))?;
+    let is_own = !address.is_unspecified() && UdpSocket::bind((address, 0)).is_ok();
+    is_own
+        .then_some(address)
+        .ok_or_else(|| format!("{address} is no address of this computer"))
 }
 
 fn subject(word: String) -> Subject {
@@ -172,6 +187,16 @@ mod tests {
             connect,
             "Some(Connect { call: CallRef(1), other: CallRef(2) })"
         );
+    }
+
+    #[test]
+    fn the_phone_moves_to_an_address_of_this_computer_and_to_no_other() {
+        let moved = read("move-to 127.0.0.1", &calls(0));
+        assert_eq!(moved, "Some(MoveTo(127.0.0.1))");
+        let refused = read("move-to 192.0.2.1", &calls(0));
+        assert_eq!(refused, "192.0.2.1 is no address of this computer");
+        assert!(read("move-to 0.0.0.0", &calls(0)).contains("no address of"));
+        assert!(read("move-to home", &calls(0)).contains("no IP address"));
     }
 
     #[test]
