@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use common::{PHONE, Registrar, World, account, address, registration};
-use rollcall_sip::message::{HeadersView, Message, Method};
-use rollcall_sip::{Failure, RegistrationEvent};
+use bytes::Bytes;
+use common::{PBX, PHONE, Registrar, World, account, address, name_addr, registration};
+use rollcall_sip::message::{HeadersView, Message, Method, parse_uri};
+use rollcall_sip::{Account, EndReason, Event, Failure, RegistrationEvent};
 use rollcall_testkit::Conditions;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -66,6 +68,43 @@ fn a_challenge_is_answered_and_the_own_contact_found_by_its_user_part() {
         "the stronger one is chosen: {answered:?}"
     );
     assert!(answered[0].contains("nc=00000001"), "{answered:?}");
+}
+
+#[test]
+fn a_phone_registers_calls_and_is_hung_up_on_over_ipv6() {
+    let mut world = World::at(Ipv6Addr::LOCALHOST.into(), 1, Conditions::default());
+    let mut registrar = Registrar::new(&world);
+    let there = SocketAddr::from((Ipv6Addr::LOCALHOST, 5060));
+    let account = Account {
+        aor: name_addr("<sip:1001@[::1]>"),
+        registrar: parse_uri("sip:[::1]:5060").expect("a URI"),
+        destination: there,
+        ..account("secret")
+    };
+    let (phone, now) = world.ua(PHONE);
+    phone.register(now, account);
+    run(&mut world, &mut registrar, SECOND);
+    let expected = RegistrationEvent::Registered {
+        contact: "sip:1001-aa-bb@[::1]:5070".into(),
+        expires: 300 * SECOND,
+        registrar: there,
+    };
+    assert_eq!(told(&world), [RegistrationEvent::Registering, expected]);
+    world.call(PHONE, "v=0 offer");
+    let (theirs, invite) = world.expect_incoming(PBX);
+    let via = invite.headers.text("Via").unwrap_or_default();
+    assert!(via.contains("SIP/2.0/UDP [::1]:5070;"), "{via}");
+    let (pbx, now) = world.ua(PBX);
+    pbx.answer(now, theirs, Bytes::from_static(b"v=0 answer"));
+    world.expect(PBX, |event| {
+        matches!(event, Event::Confirmed { .. }).then_some(())
+    });
+    let (pbx, now) = world.ua(PBX);
+    pbx.hangup(now, theirs);
+    world.expect(PHONE, |event| {
+        let reason = EndReason::Remote;
+        matches!(event, Event::Ended { reason: own, .. } if *own == reason).then_some(())
+    });
 }
 
 #[test]

@@ -242,15 +242,12 @@ impl UserAgent {
         source: SocketAddr,
     ) -> Result<(Dialog, Option<CallId>), (Reply, RefusalKind)> {
         let dialog = Dialog::of_callee(request, tag, source).map_err(|unusable| {
-            let reply = Reply {
-                reason: Some(unusable.reason),
-                ..Reply::new(unusable.code)
-            };
+            let reply = Reply::because(unusable.code, unusable.reason);
             (reply, RefusalKind::UnusableInvite)
         })?;
         let replaces = self
             .replaced_by(request)
-            .map_err(|code| (Reply::new(code), RefusalKind::UnknownDialog))?;
+            .map_err(|reply| (reply, RefusalKind::UnknownDialog))?;
         match self.refusal_of(request, replaces.is_some()) {
             Some(refusal) => Err(refusal),
             None => Ok((dialog, replaces)),

@@ -136,6 +136,18 @@ impl UserAgent {
             Some(reason) => status(reply.code, reason),
             None => StatusCode::from(reply.code),
         };
+        if reply.code >= 400 {
+            let call_id = request.headers.text("Call-ID").unwrap_or_default();
+            let unsupported = reply.headers.iter().map(crate::message::name_and_value);
+            let mut unsupported = unsupported.filter(|(name, _)| *name == "Unsupported");
+            tracing::debug!(
+                method = %request.method,
+                call_id,
+                status = %status_code,
+                unsupported = unsupported.next().map(|(_, options)| options),
+                "a request is refused",
+            );
+        }
         let mut headers = Headers::default();
         for via in request.headers.texts("Via") {
             headers.add("Via", via);

@@ -290,6 +290,14 @@ impl Reply {
         }
     }
 
+    /// An answer that says in its reason phrase what was wrong.
+    pub fn because(code: u16, reason: impl Into<String>) -> Self {
+        Self {
+            reason: Some(reason.into()),
+            ..Self::new(code)
+        }
+    }
+
     /// The same with another header, given by name.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push(crate::message::header(name, value));

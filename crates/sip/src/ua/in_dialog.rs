@@ -20,9 +20,9 @@ impl UserAgent {
         request: Request,
         source: SocketAddr,
     ) {
-        if let Some((code, kind)) = self.refusal_in_dialog(id, &request, source) {
+        if let Some((reply, kind)) = self.refusal_in_dialog(id, &request, source) {
             self.refusals.count(kind);
-            self.respond_in(now, server, &request, Reply::new(code), None);
+            self.respond_in(now, server, &request, reply, None);
             return;
         }
         let reply = match request.method {
@@ -129,8 +129,8 @@ impl UserAgent {
         id: CallId,
         request: &Request,
         source: SocketAddr,
-    ) -> Option<(u16, RefusalKind)> {
-        let unknown = Some((481, RefusalKind::UnknownDialog));
+    ) -> Option<(Reply, RefusalKind)> {
+        let unknown = Some((Reply::new(481), RefusalKind::UnknownDialog));
         let from = request.headers.from_view().ok();
         let tag = from.and_then(|from| from.tag()).unwrap_or_default();
         let number = request.headers.cseq_view().map_or(0, |cseq| cseq.number);
@@ -149,7 +149,10 @@ impl UserAgent {
         });
         match accepted {
             None => unknown,
-            Some(false) => Some((500, RefusalKind::OutOfOrder)),
+            Some(false) => {
+                let reply = Reply::because(500, "CSeq lower than one before");
+                Some((reply, RefusalKind::OutOfOrder))
+            }
             Some(true) if over && request.method != Method::Bye => unknown,
             Some(true) => None,
         }

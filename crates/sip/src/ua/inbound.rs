@@ -72,10 +72,7 @@ impl UserAgent {
             body: Vec::new(),
         };
         mark_source(&mut request.headers, &via, source);
-        let mut reply = Reply {
-            reason: Some(refusal.reason.clone()),
-            ..Reply::new(refusal.code)
-        };
+        let mut reply = Reply::because(refusal.code, refusal.reason.clone());
         if matches!(refusal.code, 405 | 501) {
             reply = reply.with("Allow", ALLOW);
         }

@@ -143,8 +143,8 @@ impl UserAgent {
     ) {
         let refer_to = match refer_to_of(&request) {
             Ok(refer_to) => refer_to,
-            Err(code) => {
-                self.respond_in(now, server, &request, Reply::new(code), None);
+            Err(reply) => {
+                self.respond_in(now, server, &request, reply, None);
                 return;
             }
         };
@@ -276,7 +276,7 @@ impl UserAgent {
     }
 
     /// The call that an INVITE is to take the place of, or why it may not (RFC 3891 section 3).
-    pub(super) fn replaced_by(&mut self, request: &Request) -> Result<Option<CallId>, u16> {
+    pub(super) fn replaced_by(&mut self, request: &Request) -> Result<Option<CallId>, Reply> {
         if !self.supports("replaces") {
             return Ok(None);
         }
@@ -285,23 +285,31 @@ impl UserAgent {
             return Ok(None);
         };
         if values.next().is_some() {
-            return Err(400);
+            return Err(Reply::because(400, "Replaces twice"));
         }
-        let place = Place::parse(value).ok_or(400u16)?;
-        let id = self.calls.named(&place.key).ok_or(481u16)?;
-        let call = self.calls.get_mut(id).ok_or(481u16)?;
+        let malformed = || Reply::because(400, "Replaces without a call and both tags");
+        let unknown = || Reply::because(481, "Replaces names no call of this phone");
+        let place = Place::parse(value).ok_or_else(malformed)?;
+        let id = self.calls.named(&place.key).ok_or_else(unknown)?;
+        let call = self.calls.get_mut(id).ok_or_else(unknown)?;
         if call.dialog_with(&place.remote_tag).is_none() {
-            return Err(481);
+            return Err(unknown());
         }
         match call.state {
-            State::Established if place.early_only => Err(486),
+            State::Established if place.early_only => {
+                Err(Reply::because(486, "the call to be replaced is answered"))
+            }
             State::Established
             | State::Calling {
                 cancelled: false, ..
             } => Ok(Some(id)),
-            // An early dialog that was not begun by us cannot be taken over.
-            State::Incoming { .. } => Err(481),
-            State::Calling { .. } | State::Ending => Err(603),
+            State::Incoming { .. } => Err(Reply::because(
+                481,
+                "the call to be replaced was not begun by this phone",
+            )),
+            State::Calling { .. } | State::Ending => {
+                Err(Reply::because(603, "the call to be replaced is over"))
+            }
         }
     }
 
@@ -333,16 +341,16 @@ impl UserAgent {
 
 /// Whom REFER means: exactly one address (RFC 3515 section 2.4.1). Asterisk's dialplan sends one with headers and without
 /// brackets; here they can belong to nothing but the address (RFC 4475 section 3.1.2.13 allows to infer the brackets).
-fn refer_to_of(request: &Request) -> Result<NameAddr, u16> {
+fn refer_to_of(request: &Request) -> Result<NameAddr, Reply> {
     let mut values = request.headers.texts("Refer-To");
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(400);
+        return Err(Reply::because(400, "not one Refer-To"));
     };
     let refer_to = match value.contains('?') && !value.contains('<') {
         true => NameAddr::parse(&format!("<{}>", value.trim())),
         false => NameAddr::parse(value),
     };
-    refer_to.map_err(|refusal| refusal.code)
+    refer_to.map_err(|refusal| Reply::because(refusal.code, refusal.reason))
 }
 
 /// What Replaces names.
@@ -428,7 +436,7 @@ mod tests {
     use super::*;
     use crate::message::Message;
 
-    fn referred_to(values: &[&str]) -> Result<(String, String), u16> {
+    fn referred_to(values: &[&str]) -> Result<(String, String), Reply> {
         let mut text = "REFER sip:1001@192.0.2.7 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
              From: <sip:605@192.0.2.1>;tag=a\r\nTo: <sip:1001@192.0.2.1>;tag=b\r\nCall-ID: c\r\nCSeq: 1 REFER\r\n\
              Max-Forwards: 70\r\n"
@@ -455,9 +463,14 @@ mod tests {
         ] {
             assert_eq!(referred_to(&[value]).as_ref(), Ok(&read), "{value}");
         }
-        assert_eq!(referred_to(&[]), Err(400));
-        assert_eq!(referred_to(&["<sip:1@a>", "<sip:2@a>"]), Err(400));
-        assert_eq!(referred_to(&["sip:1@a?b, sip:2@a?c"]), Err(400));
+        for wrong in [
+            &[][..],
+            &["<sip:1@a>", "<sip:2@a>"],
+            &["sip:1@a?b, sip:2@a?c"],
+        ] {
+            let refused = referred_to(wrong).map_err(|reply| reply.code);
+            assert_eq!(refused, Err(400), "{wrong:?}");
+        }
     }
 
     #[test]

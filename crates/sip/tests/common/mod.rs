@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,6 +38,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, conditions: Conditions) -> Self {
+        Self::at(Ipv4Addr::LOCALHOST.into(), seed, conditions)
+    }
+
+    /// The same at another address.
+    pub(crate) fn at(ip: IpAddr, seed: u64, conditions: Conditions) -> Self {
+        let address = |port| SocketAddr::from((ip, port));
         let clock = Clock::new();
         let phone = Config::phone(
             address(5070),
