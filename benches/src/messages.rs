@@ -10,8 +10,8 @@ use rollcall_e2e::surroundings::binary;
 
 use crate::{Result, callgrind};
 
-/// Messages a round.
-const TIMES: u32 = 50_000;
+/// Of each message as many a round as these bytes hold.
+const BYTES: usize = 64_000_000;
 
 const INVITE: &str = "INVITE sip:1001-3f2504e0-1a2b3c4d@192.0.2.7:5070 SIP/2.0
 Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKPj8f2c3f0e-6f0c-4d0e-9a63-2f1d0b7c4e5a
@@ -58,6 +58,9 @@ Authorization: Digest username=\"1001\", realm=\"asterisk\", nonce=\"1734412345/
 User-Agent: Rollcall/0.1.0 (device 3f2504e0-4f89-41d3-9a0c-0305e82c3301)
 ";
 
+/// How long the headers are that show what a byte costs: eight times the bytes are to be eight times the work.
+const LONG: [usize; 2] = [4_000, 32_000];
+
 /// What a message took.
 pub(crate) struct Cost {
     /// Which one, and how long.
@@ -71,25 +74,39 @@ pub(crate) struct Cost {
 /// Measures each message.
 pub(crate) fn measure(rounds: usize) -> Result<Vec<Cost>> {
     let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
-    let cost = |(name, head, body): (&str, &str, &str)| {
-        let file = folder.path().join(name);
+    let cost = |(name, head, body): (&str, String, &str)| {
+        let file = folder.path().join(format!("{name}-{}", head.len()));
         let body = body.replace('\n', "\r\n");
         let head = head.replace('\n', "\r\n");
         let text = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         fs::write(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
-        let times = (0..rounds).map(|_| nanoseconds(&file));
+        let times = (0..rounds).map(|_| nanoseconds(&file, BYTES / text.len()));
         Ok(Cost {
             message: format!("{name}, {} bytes", text.len()),
             nanoseconds: times.collect::<Result<_>>()?,
             instructions: instructions(&file)?,
         })
     };
-    let messages = [("INVITE", INVITE, OFFER), ("REGISTER", REGISTER, "")];
+    let mut messages = vec![
+        ("INVITE", INVITE.to_owned(), OFFER),
+        ("REGISTER", REGISTER.to_owned(), ""),
+    ];
+    messages.extend(LONG.map(|length| {
+        let header = format!(
+            "Subject: {}\n",
+            "\"quoted\", <bracketed>;a=b ".repeat(length / 25)
+        );
+        (
+            "INVITE with a long header",
+            INVITE.to_owned() + &header,
+            OFFER,
+        )
+    }));
     messages.into_iter().map(cost).collect()
 }
 
-fn nanoseconds(file: &Path) -> Result<f64> {
-    let said = parse(TIMES, file)?;
+fn nanoseconds(file: &Path, times: usize) -> Result<f64> {
+    let said = parse(times, file)?;
     let figure = said
         .trim()
         .strip_suffix(" ns")
@@ -107,7 +124,7 @@ fn instructions(file: &Path) -> Result<Option<u64>> {
 }
 
 /// What `parse` said.
-fn parse(times: u32, file: &Path) -> Result<String> {
+fn parse(times: usize, file: &Path) -> Result<String> {
     let output = Command::new(phone())
         .args(["parse", "--times", &times.to_string()])
         .arg(file)

@@ -124,6 +124,12 @@ impl Phone {
         self.with(["--dtmf", keys])
     }
 
+    /// Sends keys by `rtp` or `info`.
+    #[must_use]
+    pub fn pressing_by(self, mode: &str) -> Phone {
+        self.with(["--dtmf-mode", mode])
+    }
+
     /// Takes commands: [`Running::tell`].
     #[must_use]
     pub fn commanded(self) -> Phone {

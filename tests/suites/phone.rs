@@ -91,11 +91,20 @@ async fn a_tone_above_the_telephone_band_comes_back_from_the_echo_in_g722() {
 }
 
 #[tokio::test]
-async fn keys_are_read_and_said_by_asterisk_under_a_narrow_and_a_wide_clock() {
-    for codec in ["pcmu", "opus"] {
-        let asterisk = Asterisk::start(Settings::default()).await;
+async fn keys_are_read_and_said_by_asterisk_under_a_narrow_and_a_wide_clock_and_by_info() {
+    for (codec, mode, theirs) in [
+        ("pcmu", "rtp", "rfc4733"),
+        ("opus", "rtp", "rfc4733"),
+        ("pcmu", "info", "info"),
+    ] {
+        let asterisk = Asterisk::start(Settings {
+            endpoint: format!("dtmf_mode = {theirs}"),
+            ..Settings::default()
+        })
+        .await;
         let phone = Phone::of("1001", &asterisk)
             .codecs(codec)
+            .pressing_by(mode)
             .dialling("602")
             .pressing("15*0")
             .start();
@@ -110,7 +119,7 @@ async fn keys_are_read_and_said_by_asterisk_under_a_narrow_and_a_wide_clock() {
             PROMPTLY,
             async || match heard().as_str() {
                 "15*0" => Ok(()),
-                other => Err(format!("{codec}: {other:?}")),
+                other => Err(format!("{codec}, {mode}: {other:?}")),
             },
         )
         .await;

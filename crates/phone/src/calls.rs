@@ -16,7 +16,7 @@ use crate::hold::Hold;
 use crate::info;
 use crate::ports::MediaSockets;
 use crate::sound::{Cue, SoundCommand};
-use crate::{CallEnd, CallRef, Codec, EndKind, PhoneEvent, Target};
+use crate::{CallEnd, CallRef, Codec, DtmfMode, EndKind, PhoneEvent, Target};
 
 /// The calls of an engine by both of their names.
 #[derive(Debug, Default)]
@@ -140,8 +140,17 @@ impl Driver {
     }
 
     pub(crate) fn press(&mut self, call: CallRef, digits: Vec<Digit>) {
-        if let Some((id, _)) = self.lines.find(call) {
-            self.sound.ask(SoundCommand::Press { call: id, digits });
+        let Some((id, phase)) = self.lines.find(call) else {
+            return;
+        };
+        match (self.config.dtmf, &mut self.link) {
+            (DtmfMode::Info, Some(link)) if phase == Phase::Answered => {
+                for digit in digits {
+                    let body = info::relay(digit).into();
+                    link.ua.info(Instant::now(), id, info::RELAY, body);
+                }
+            }
+            _ => self.sound.ask(SoundCommand::Press { call: id, digits }),
         }
     }
 
@@ -212,6 +221,7 @@ impl Driver {
                 ..
             } => self.handle_referral(call, target, replaces),
             Event::Redirected { call, target } => self.handle_redirected(call, &target),
+            Event::InfoRefused { call, code } => self.handle_info_refused(call, code),
             Event::InDialog {
                 call,
                 content_type,
@@ -416,6 +426,15 @@ impl Driver {
     fn handle_info(&mut self, id: CallId, content_type: &str, body: &[u8]) {
         if let Some(digit) = info::digit_of(content_type, body) {
             self.hear_digit(id, digit);
+        }
+    }
+
+    fn handle_info_refused(&mut self, id: CallId, code: u16) {
+        if let Some(call) = self.lines.get_mut(id).map(|line| line.call) {
+            self.refuse(
+                call,
+                &format!("The other side takes no keys by INFO ({code})."),
+            );
         }
     }
 

@@ -93,8 +93,8 @@ pub enum PhoneCommand {
     Decline(CallRef),
     /// End a call in any state.
     Hangup(CallRef),
-    /// Press keys in a call, one after the other: as telephone events (RFC 4733) where the other side knows them, else
-    /// as tones. On a call that is held, or has no sound yet, they are lost.
+    /// Press keys in a call, one after the other, as [`crate::EngineConfig::dtmf`] says. On a call that has no sound yet they
+    /// are lost, and within the sound also on one that is held.
     Dtmf {
         /// The call.
         call: CallRef,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use rollcall_audio::AudioChoice;
@@ -9,6 +10,28 @@ use rollcall_media::codec::Codec;
 use rollcall_media::srtp::Policy;
 
 use crate::Route;
+
+/// How keys that are pressed reach the other side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DtmfMode {
+    /// Within the sound: as telephone events (RFC 4733) where the other side knows them, else as tones.
+    #[default]
+    Rtp,
+    /// By INFO (`application/dtmf-relay`), for a PBX that listens to nothing else.
+    Info,
+}
+
+impl FromStr for DtmfMode {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "rtp" => Ok(Self::Rtp),
+            "info" => Ok(Self::Info),
+            _ => Err("keys are sent by rtp or info"),
+        }
+    }
+}
 
 /// An engine's fixed settings.
 #[derive(Debug, Clone)]
@@ -20,6 +43,8 @@ pub struct EngineConfig {
     /// Whether sound is encrypted with keys in SDP. Off by default: such keys are as safe as SIP's transport, and not
     /// every PBX takes them.
     pub srtp: Policy,
+    /// How keys reach the other side.
+    pub dtmf: DtmfMode,
     /// The local address of SIP and RTP, whatever changes. By default the one that `route` names.
     pub bind: Option<IpAddr>,
     /// Which local address leads to the registrar; the system's routing table by default.
@@ -51,6 +76,7 @@ impl Default for EngineConfig {
             audio: AudioChoice::default(),
             codecs: Codec::DEFAULT.to_vec(),
             srtp: Policy::Off,
+            dtmf: DtmfMode::default(),
             bind: None,
             route: Route::of_system(),
             product: format!("Rollcall/{}", env!("CARGO_PKG_VERSION")),

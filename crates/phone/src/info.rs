@@ -1,13 +1,21 @@
-//! Keys that come inside INFO (`application/dtmf-relay` and `application/dtmf`), as older PBXs send them.
+//! Keys inside INFO: read in both forms that PBXs send (`application/dtmf-relay` and `application/dtmf`), written in the first.
 
 use rollcall_media::dtmf::{Digit, digits};
+
+/// The Content-Type of [`relay`].
+pub(crate) const RELAY: &str = "application/dtmf-relay";
+
+/// A key that is pressed for 160 ms.
+pub(crate) fn relay(digit: Digit) -> String {
+    format!("Signal={digit}\r\nDuration=160\r\n")
+}
 
 /// The key that a body names, if it is of such a type and names one.
 pub(crate) fn digit_of(content_type: &str, body: &[u8]) -> Option<Digit> {
     let body = std::str::from_utf8(body).ok()?;
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let key = match media_type.to_ascii_lowercase().as_str() {
-        "application/dtmf-relay" => body.lines().find_map(|line| {
+        RELAY => body.lines().find_map(|line| {
             let (name, value) = line.split_once('=')?;
             name.trim().eq_ignore_ascii_case("signal").then_some(value)
         })?,
@@ -31,23 +39,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_key_is_read_as_it_is_written() {
+        for digit in digits("0123456789*#ABCD").expect("keys") {
+            assert_eq!(digit_of(RELAY, relay(digit).as_bytes()), Some(digit));
+        }
+    }
+
+    #[test]
     fn a_key_is_read_in_both_forms_and_nothing_else_is_one() {
         let read = |content_type: &str, body: &str| {
             digit_of(content_type, body.as_bytes()).map(|digit| digit.to_string())
         };
-        let relay = "application/dtmf-relay";
         assert_eq!(
-            read(relay, "Signal=5\r\nDuration=160\r\n").as_deref(),
+            read(RELAY, "Signal=5\r\nDuration=160\r\n").as_deref(),
             Some("5")
         );
-        assert_eq!(read(relay, "Signal= #\r\n").as_deref(), Some("#"));
-        assert_eq!(read(relay, "signal=10\n").as_deref(), Some("*"));
+        assert_eq!(read(RELAY, "Signal= #\r\n").as_deref(), Some("#"));
+        assert_eq!(read(RELAY, "signal=10\n").as_deref(), Some("*"));
         assert_eq!(read("Application/DTMF; x=y", "9").as_deref(), Some("9"));
         for (content_type, body) in [
-            (relay, "Duration=160"),
-            (relay, "Signal=55"),
-            (relay, "Signal="),
-            (relay, ""),
+            (RELAY, "Duration=160"),
+            (RELAY, "Signal=55"),
+            (RELAY, "Signal="),
+            (RELAY, ""),
             ("application/dtmf", "x"),
             ("text/plain", "5"),
         ] {

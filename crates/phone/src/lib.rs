@@ -26,7 +26,7 @@ mod transport;
 mod watch;
 
 pub use command::{Account, CallRef, PhoneCommand};
-pub use config::EngineConfig;
+pub use config::{DtmfMode, EngineConfig};
 pub use engine::{Engine, EngineHandle, StartError};
 pub use event::{CallEnd, EndKind, PhoneEvent, Refused, RtpRefusals, Vitals};
 pub use failure::FailureCode;

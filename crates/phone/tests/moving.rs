@@ -177,3 +177,12 @@ async fn an_address_that_is_seen_once_moves_nobody() {
     let registered = |event: &&PhoneEvent| matches!(event, PhoneEvent::Registered { .. });
     assert_eq!(phone.told.iter().filter(registered).count(), 1);
 }
+
+#[tokio::test]
+async fn a_phone_that_is_told_where_to_be_registers_from_there() {
+    let exchange = Exchange::start();
+    let mut phone = Phone::registered("1001", &exchange, config(AudioChoice::None)).await;
+    phone.engine.send(PhoneCommand::MoveTo(AFTER.into()));
+    let contact = phone.contact().await;
+    assert!(contact.contains("@127.0.0.2:"), "{contact}");
+}

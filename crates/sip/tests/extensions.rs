@@ -320,3 +320,67 @@ fn an_interval_below_90_s_is_refused_with_the_least_and_a_422_raises_ours() {
     assert_eq!(again.headers.text("Min-SE"), Some("3600"));
     assert_eq!(ended(&world, PHONE), 0);
 }
+
+/// The keys that the PBX was told of by INFO, in their order.
+fn keys(world: &World) -> Vec<Bytes> {
+    let told = world.told.iter().filter(|(who, _, _)| *who == PBX);
+    told.filter_map(|(_, _, event)| match event {
+        Event::InDialog {
+            content_type, body, ..
+        } if content_type == "application/dtmf-relay" => Some(body.clone()),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn what_is_said_by_info_arrives_once_and_in_order_over_a_network_that_loses_and_reorders() {
+    let bad = Conditions {
+        delay: Duration::from_millis(5)..=Duration::from_millis(120),
+        loss: 0.15,
+        duplication: 0.1,
+        reordering: 0.1,
+    };
+    let spoken: Vec<Bytes> = (0..20).map(|key| format!("Signal={key}").into()).collect();
+    for seed in 0..20 {
+        let mut world = World::new(seed, bad.clone());
+        let (ours, _) = connect(&mut world);
+        for body in &spoken {
+            let (phone, now) = world.ua(PHONE);
+            assert!(phone.info(now, ours, "application/dtmf-relay", body.clone()));
+        }
+        world.run(300 * SECOND);
+        assert_eq!(keys(&world), spoken, "seed {seed}");
+        assert_eq!(ended(&world, PHONE), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn an_info_that_is_refused_is_told_and_what_was_to_follow_is_dropped() {
+    let mut world = World::perfect();
+    let ours = world.call(PHONE, "v=0 offer");
+    let (phone, now) = world.ua(PHONE);
+    assert!(
+        !phone.info(now, ours, "application/dtmf-relay", sdp("Signal=1")),
+        "nobody has answered"
+    );
+    let (theirs, _) = world.expect_incoming(PBX);
+    let (pbx, now) = world.ua(PBX);
+    pbx.answer(now, theirs, sdp("v=0 answer"));
+    world.expect(PBX, |event| {
+        matches!(event, Event::Confirmed { .. }).then_some(())
+    });
+    // It has forgotten the call.
+    world.agents[PBX].1 = UserAgent::new(Config::pbx(address(5060), "pbx", 2), now);
+    for key in 1..=3 {
+        let (phone, now) = world.ua(PHONE);
+        let body = Bytes::from(format!("Signal={key}"));
+        assert!(phone.info(now, ours, "application/dtmf-relay", body));
+    }
+    world.run(10 * SECOND);
+    let refused = world.count(
+        PHONE,
+        |event| matches!(event, Event::InfoRefused { call, code: 481 } if *call == ours),
+    );
+    assert_eq!((refused, sent(&world, PHONE, "INFO")), (1, 1));
+}

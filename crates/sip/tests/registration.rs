@@ -406,9 +406,10 @@ fn after_a_move_the_new_contact_replaces_the_old_one_in_one_register() {
     assert_eq!(
         contacts,
         [
-            "<sip:1001-aa-bb@127.0.0.1:5070>;expires=0",
-            "<sip:1001-aa-bb@127.0.0.1:5071>;expires=300"
-        ]
+            "<sip:1001-aa-bb@127.0.0.1:5071>;expires=300",
+            "<sip:1001-aa-bb@198.51.100.7:9>;expires=0",
+        ],
+        "ours first, and the one before as the registrar wrote it"
     );
     assert!(matches!(
         told(&world).last(),
@@ -424,6 +425,37 @@ fn after_a_move_the_new_contact_replaces_the_old_one_in_one_register() {
         1,
         "it is forgotten once"
     );
+}
+
+#[test]
+fn a_contact_that_a_registrar_took_for_the_one_before_is_registered_again_alone() {
+    let mut world = World::perfect();
+    let mut registrar = Registrar::new(&world);
+    register(&mut world, "secret");
+    run(&mut world, &mut registrar, SECOND);
+    let sent_before = register_requests(&world).len();
+    registrar.rewrites_all = true;
+    world.agents[PHONE].0 = address(5071);
+    let (phone, now) = world.ua(PHONE);
+    phone.relocate(
+        now,
+        rollcall_sip::Transport::Udp,
+        address(5071),
+        address(5060),
+    );
+    run(&mut world, &mut registrar, SECOND);
+    let requests = register_requests(&world).split_off(sent_before);
+    let contacts = requests
+        .iter()
+        .map(|sent| sent.headers.texts("Contact").count());
+    assert_eq!(contacts.collect::<Vec<_>>(), [2, 1]);
+    let told = told(&world);
+    let failed = |event: &RegistrationEvent| matches!(event, RegistrationEvent::Failed { .. });
+    assert!(!told.iter().any(failed), "{told:?}");
+    assert!(matches!(
+        told.last(),
+        Some(RegistrationEvent::Registered { contact, .. }) if contact.ends_with(":5071")
+    ));
 }
 
 #[test]

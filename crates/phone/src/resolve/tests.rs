@@ -1,4 +1,5 @@
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, MessageType};
 use hickory_resolver::proto::rr::rdata::{NAPTR, SRV};
@@ -7,7 +8,7 @@ use rollcall_sip::Transport;
 
 use super::{Place, places, split};
 use crate::link::reach;
-use crate::{Account, Credentials, EngineConfig};
+use crate::{Account, AudioChoice, Credentials, Engine, EngineConfig, PhoneCommand, PhoneEvent};
 
 #[test]
 fn registrars_are_read_with_and_without_port_and_as_ipv6() {
@@ -181,4 +182,58 @@ async fn the_next_server_is_taken_where_the_first_refuses() {
     let reached = reach(&account, &config, None).await.expect("reached");
     assert_eq!(reached.place().address.port(), ports.0);
     assert_eq!(reached.place().transport, Transport::Tcp);
+}
+
+/// A registrar of few words: what it says to every request, or nothing at all.
+fn registrar(says: Option<&'static str>) -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let port = socket.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:", "Contact:"];
+            let copied = request
+                .lines()
+                .filter(|line| copied.iter().any(|name| line.starts_with(name)))
+                .map(|line| format!("{line}\r\n"));
+            let copied: String = copied.collect();
+            if let Some(status) = says {
+                let reply = format!("SIP/2.0 {status}\r\n{copied}Content-Length: 0\r\n\r\n");
+                let _ = socket.send_to(reply.as_bytes(), from);
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_registrar_that_refuses_or_is_silent_is_left_for_the_next_of_its_domain() {
+    for first in [Some("503 Service Unavailable"), None] {
+        let second = registrar(Some("200 OK"));
+        let dns = name_server(vec![
+            ("_sip._udp.pbx.test.", srv(1, 1, registrar(first))),
+            ("_sip._udp.pbx.test.", srv(2, 1, second)),
+        ]);
+        let config = EngineConfig {
+            audio: AudioChoice::None,
+            dns: Some(dns),
+            sip_t1: Duration::from_millis(10),
+            ..EngineConfig::default()
+        };
+        let (engine, mut events) = Engine::start(config).expect("threads");
+        let account = Account::new("1001", "pbx.test", Credentials::new("1001", "pw"), "d");
+        engine.send(PhoneCommand::Register(account));
+        let registered = async {
+            loop {
+                match events.recv().await.expect("the engine runs") {
+                    PhoneEvent::Registered { registrar, .. } => break registrar,
+                    _ => continue,
+                }
+            }
+        };
+        let registrar = tokio::time::timeout(Duration::from_secs(30), registered).await;
+        let registrar = registrar.unwrap_or_else(|_| panic!("not registered after {first:?}"));
+        assert!(registrar.ends_with(&format!(":{second}")), "{registrar}");
+    }
 }

@@ -250,7 +250,8 @@ impl Switch {
             return Reply::new(200);
         }
         // The one before it goes, where the phone has moved.
-        let contact = request.headers.contacts().pop().expect("a Contact");
+        let contact = request.headers.contacts().into_iter().next();
+        let contact = contact.expect("a Contact");
         self.contacts
             .insert(username, (contact.uri.clone(), source));
         match self.omit_contacts {

@@ -154,7 +154,11 @@ fn bindings(
             .get("expires")
             .and_then(|text| text.parse().ok())
             .map(Duration::from_secs);
-        let uri = rewritten(contact.uri, source);
+        // Of several only the first is rewritten.
+        let uri = match bindings.is_empty() {
+            true => rewritten(contact.uri, source),
+            false => contact.uri,
+        };
         let expires = negotiated(policy, of_contact.or(of_request));
         bindings.push(Binding {
             uri_text: uri_text(&uri),

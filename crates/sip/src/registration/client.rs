@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::{Account, Failure, RegistrationEvent};
 use crate::digest::ClientDigest;
-use crate::message::{Headers, HeadersView, Method, NameAddr, Request, Response, Version, write};
+use crate::message::{
+    Headers, HeadersView, Method, NameAddr, Request, Response, Version, uri_text, write,
+};
 use crate::random::Random;
 use crate::transaction::ClientId;
 
@@ -39,8 +41,8 @@ pub(crate) struct Registration {
     held: bool,
     /// The registrar may hold our contact: it is held, or a REGISTER of ours may have arrived.
     may_be_held: bool,
-    /// An older Contact URI of ours that the registrar may hold.
-    outdated: Option<String>,
+    /// Older Contact URIs of ours that the registrar may hold.
+    outdated: Vec<String>,
     /// Everybody's contact is to go.
     leaving_for_all: bool,
     service_route: Vec<String>,
@@ -66,7 +68,7 @@ enum State {
 pub(crate) enum Fate {
     /// Tell this and wait.
     Tell(RegistrationEvent),
-    /// Send REGISTER again at once (423).
+    /// Send REGISTER again at once: a longer lifetime is wanted (423), or our contact went with an older one.
     Again,
 }
 
@@ -84,7 +86,7 @@ impl Registration {
             leaving: false,
             held: false,
             may_be_held: false,
-            outdated: None,
+            outdated: Vec::new(),
             leaving_for_all: false,
             service_route: Vec::new(),
             bindings: Vec::new(),
@@ -107,15 +109,22 @@ impl Registration {
         &self.bindings
     }
 
-    /// The registrar is at another address from now on, or we are: `outdated` is the Contact that stood for us.
-    pub(crate) fn relocate(&mut self, registrar: SocketAddr, outdated: Option<String>) {
+    /// The registrar is at another address from now on, or we are: `outdated` is the Contact that stood for us. Where the
+    /// registrar wrote another one, because of a NAT between us, it is that which it has to forget.
+    pub(crate) fn relocate(&mut self, registrar: SocketAddr, user: &str, outdated: Option<String>) {
         self.account.destination = registrar;
-        if self.may_be_held && self.outdated.is_none() {
-            self.outdated = outdated;
+        if let Some(sent) = outdated.filter(|_| self.may_be_held && self.outdated.is_empty()) {
+            let held = self.bindings.iter().filter(|held| held.user() == user);
+            self.outdated = held.map(|held| uri_text(&held.uri)).collect();
+            if self.outdated.is_empty() {
+                self.outdated.push(sent);
+            }
         }
     }
 
-    /// The Contacts of the next REGISTER: ours, an older one of ours to be forgotten, or `*`.
+    /// The Contacts of the next REGISTER: ours, older ones of ours to be forgotten, or `*`. Ours comes first: Asterisk's
+    /// `rewrite_contact` writes the address that a REGISTER came from into its first Contact, and an older one that was so
+    /// rewritten would not be found.
     pub(crate) fn contacts(
         &self,
         own: &str,
@@ -129,9 +138,9 @@ impl Registration {
             format!(";+sip.instance=\"<{urn}>\";reg-id=1")
         });
         let own = format!("<{own}>{instance};expires={}", expires.as_secs());
-        let outdated = self.outdated.as_ref();
+        let outdated = self.outdated.iter();
         let outdated = outdated.map(|uri| format!("<{uri}>;expires=0"));
-        outdated.into_iter().chain([own]).collect()
+        [own].into_iter().chain(outdated).collect()
     }
 
     /// Whether OPTIONS should be answered with 200: held, or about to be (the registrar may ask before it answers).
@@ -248,7 +257,7 @@ impl Registration {
                 random,
             ));
         }
-        self.outdated = None;
+        let outdated = std::mem::take(&mut self.outdated);
         self.bindings = response.headers.contacts();
         if self.leaving {
             self.held = false;
@@ -261,7 +270,11 @@ impl Registration {
         let own = own.clone().find(|contact| contact.user() == contact_user);
         let Some(own) = own.cloned() else {
             self.held = false;
-            return Fate::Tell(self.fail_after(now, Failure::ContactMissing, None, random));
+            // A registrar that rewrites every Contact took ours for the older one.
+            return match outdated.is_empty() {
+                true => Fate::Tell(self.fail_after(now, Failure::ContactMissing, None, random)),
+                false => Fate::Again,
+            };
         };
         let expires = granted(&own, &response.headers).unwrap_or(self.expires);
         let routes = response.headers.texts("Service-Route");

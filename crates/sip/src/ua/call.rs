@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::info::Infos;
 use super::redirect::Redirects;
 use super::session_timer::SessionTimer;
 use super::transfer::{Asked, Transfer};
@@ -63,6 +64,8 @@ pub(super) struct Call {
     pub(super) transfer: Option<Transfer>,
     /// A transfer that the other side asks for, until it is decided.
     pub(super) asked: Option<Asked>,
+    /// What is said by INFO.
+    pub(super) infos: Infos,
     /// Transfers followed so far.
     pub(super) referrals: u32,
     /// The call whose place this one takes when it is answered.
@@ -185,6 +188,7 @@ impl Call {
             redirects: Redirects::default(),
             transfer: None,
             asked: None,
+            infos: Infos::default(),
             referrals: 0,
             replaces: None,
         }

@@ -113,6 +113,13 @@ pub enum Event {
         /// Its body.
         body: Bytes,
     },
+    /// The other side did not take an INFO of ours; what was to follow it is dropped.
+    InfoRefused {
+        /// The call.
+        call: CallId,
+        /// Its answer; 408 when there was none.
+        code: u16,
+    },
     /// How a transfer of ours goes ([`super::UserAgent::transfer`]).
     Transfer {
         /// The call whose other side is handed on.

@@ -12,6 +12,7 @@ mod config;
 mod event;
 mod in_dialog;
 mod inbound;
+mod info;
 mod moving;
 mod redirect;
 mod refusals;
@@ -88,6 +89,7 @@ enum Purpose {
     Change(CallId),
     Prack(CallId),
     Refer(CallId),
+    Info(CallId),
     Subscribe(SubscriptionId),
     Cancel,
     Single(OutgoingId),
@@ -323,6 +325,12 @@ impl UserAgent {
         self.refuse_their_offer(now, call, Reply::new(code));
     }
 
+    /// Says something inside a call by INFO, behind what was said before and is not answered yet. False when the call is not
+    /// up, or too much waits. [`Event::InfoRefused`] tells when the other side does not take it.
+    pub fn info(&mut self, now: Instant, call: CallId, content_type: &str, body: Bytes) -> bool {
+        self.say(now, call, content_type, body)
+    }
+
     /// Hands the other side of a call on to another address (blind transfer, RFC 5589 section 6): REFER.
     /// [`Event::Transfer`] tells how that goes; the call goes on until somebody hangs up. False when the call is not
     /// up, or a transfer is under way.
@@ -465,6 +473,9 @@ impl UserAgent {
             Purpose::Refer(call) if is_final => {
                 self.handle_refer_response(now, call, client, pending, response)
             }
+            Purpose::Info(call) if is_final => {
+                self.handle_info_response(now, call, client, pending, response)
+            }
             Purpose::Subscribe(id) if is_final => {
                 self.handle_subscribe_response(now, id, client, pending, response, source)
             }
@@ -499,6 +510,7 @@ impl UserAgent {
             Some(Purpose::Change(call)) => self.lose_call(now, call),
             Some(Purpose::Subscribe(id)) => self.handle_subscribe_timeout(now, id),
             Some(Purpose::Refer(call)) => self.handle_refer_timeout(call),
+            Some(Purpose::Info(call)) => self.fall_silent(call, 408),
             Some(Purpose::Single(id)) => {
                 self.events.push_back(Event::Outgoing {
                     id,

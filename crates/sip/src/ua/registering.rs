@@ -44,7 +44,7 @@ impl UserAgent {
         let Some(registration) = &mut self.registration else {
             return;
         };
-        registration.relocate(registrar, outdated);
+        registration.relocate(registrar, &self.config.contact_user, outdated);
         if registration.is_wanted() {
             self.send_next_register(now);
         }

@@ -434,7 +434,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Message;
+    use crate::message::{Message, parse};
 
     fn referred_to(values: &[&str]) -> Result<(String, String), Reply> {
         let mut text = "REFER sip:1001@192.0.2.7 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
@@ -445,7 +445,7 @@ mod tests {
             let _ = write!(text, "Refer-To: {value}\r\n");
         }
         text += "Content-Length: 0\r\n\r\n";
-        let Ok(Message::Request(request)) = Message::parse(text.as_bytes()) else {
+        let Ok(Message::Request(request)) = parse(text.as_bytes()) else {
             panic!("not read: {text}");
         };
         refer_to_of(&request).map(|to| (uri_text(&to.uri), to.uri_headers))

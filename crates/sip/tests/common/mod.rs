@@ -236,6 +236,8 @@ pub(crate) struct Registrar {
     pub(crate) expires: u32,
     pub(crate) min_expires: u32,
     pub(crate) omit_contact: bool,
+    /// Writes one address into every Contact, and so forgets a new one with the one before.
+    pub(crate) rewrites_all: bool,
     pub(crate) contact: Option<String>,
     pub(crate) service_route: Vec<String>,
     /// Put into the Contact of the 200.
@@ -253,6 +255,7 @@ impl Registrar {
             expires: 300,
             min_expires: 0,
             omit_contact: false,
+            rewrites_all: false,
             contact: None,
             service_route: Vec::new(),
             padding: String::new(),
@@ -297,9 +300,12 @@ impl Registrar {
         if asked < self.min_expires {
             return Reply::new(423).with("Min-Expires", self.min_expires.to_string());
         }
-        let contact = request.headers.contacts().pop().expect("a Contact");
+        let contact = request.headers.contacts();
+        let lasting = |contact: &NameAddr| contact.params.get("expires").as_deref() != Some("0");
+        let contact = contact.into_iter().find(lasting).expect("a Contact");
         self.contact = Some(contact.user().to_owned());
-        match self.omit_contact {
+        let forgets = self.rewrites_all && request.headers.contacts().len() > 1;
+        match self.omit_contact || forgets {
             true => Reply::new(200),
             false => {
                 // Host and port rewritten, as Asterisk does behind NAT: only the user part is ours.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use rollcall_phone::{
-    Account, AudioChoice, CallRef, Codec, Credentials, Digit, Engine, EngineConfig, EngineHandle,
-    Interruption, NotADigit, PhoneCommand, PhoneEvent, SrtpPolicy, Transport, digits,
+    Account, AudioChoice, CallRef, Codec, Credentials, Digit, DtmfMode, Engine, EngineConfig,
+    EngineHandle, Interruption, NotADigit, PhoneCommand, PhoneEvent, SrtpPolicy, Transport, digits,
 };
 use tokio::sync::mpsc::{self, Receiver};
 
@@ -59,6 +59,9 @@ pub(crate) struct RunArguments {
     /// Press these keys as soon as a call is answered: 0 to 9, *, # and A to D.
     #[arg(long, value_name = "DIGITS", value_parser = keys)]
     dtmf: Option<Keys>,
+    /// How keys are sent: within the sound (rtp) or by SIP's INFO (info), as the telephone server expects them.
+    #[arg(long, value_name = "MODE", default_value = "rtp")]
+    dtmf_mode: DtmfMode,
     /// End after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     for_seconds: Option<f64>,
@@ -98,6 +101,7 @@ pub(crate) fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         audio: arguments.audio.clone(),
         codecs: arguments.codecs.clone(),
         srtp: arguments.srtp,
+        dtmf: arguments.dtmf_mode,
         auto_answer: arguments.auto_answer,
         sip_t1: Duration::from_millis(arguments.sip_t1),
         max_calls: arguments.max_calls,
