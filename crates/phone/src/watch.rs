@@ -85,10 +85,12 @@ impl Driver {
 
     /// Ends every subscription, so that no notifier goes on at a phone that is gone.
     pub(crate) fn end_watches(&mut self) {
-        if let Some(link) = &mut self.link {
-            for id in self.watches.0.iter().filter_map(|watch| watch.id) {
+        for watch in std::mem::take(&mut self.watches.0) {
+            if let (Some(id), Some(link)) = (watch.id, &mut self.link) {
                 link.ua.unsubscribe(Instant::now(), id);
             }
+            // Nobody waits for the notifier's last word before we are gone.
+            self.tell_unwatched(watch.subject, None);
         }
     }
 
