@@ -1,17 +1,21 @@
 //! `docs/operations.md`, line by line: Asterisk and the server are started with the document's own blocks, a day is
 //! lived with them, and every line of Asterisk's files is looked up in the running Asterisk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use rollcall_ami::session::SessionConfig;
+use rollcall_ami::{Action, Client, ClientConfig};
 use rollcall_e2e::asterisk::{Contacts, Person, Settings};
 use rollcall_e2e::database::{Database, Kind, Named, PASSWORD};
 use rollcall_e2e::phone::Phone;
 use rollcall_e2e::server::{Options, SharedDatabase, migrate};
 use rollcall_e2e::surroundings::repository;
-use rollcall_e2e::waiting::PROMPTLY;
+use rollcall_e2e::waiting::{PROMPTLY, eventually};
 use rollcall_e2e::{Asterisk, Scene};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 /// The document leaves heartbeats, lists and the grace at their defaults: the server evicts nobody in its first 15 s, and
 /// Asterisk checks every 5 s.
@@ -94,6 +98,106 @@ async fn the_manager_account_may_do_all_that_the_server_asks_and_no_more() {
         let words: Vec<&str> = manager.split([' ', ',', '\n']).collect();
         assert!(!words.contains(&class), "{class} in {manager}");
     }
+    let classes = |key: &str| -> BTreeSet<String> {
+        let value = document.value("manager.conf", "rollcall", key);
+        value.split(',').map(str::to_owned).collect()
+    };
+    each_class_opens_what_no_other_does(&allowed(&scene.asterisk).await, &classes("write"));
+    each_class_opens_what_no_other_does(&told(&scene.asterisk).await, &classes("read"));
+}
+
+/// The classes of which any one will do, by what it opens.
+type Opened = BTreeMap<String, BTreeSet<String>>;
+
+/// All of them are enough, and without any one of them something would be shut.
+fn each_class_opens_what_no_other_does(opened: &Opened, granted: &BTreeSet<String>) {
+    let by: BTreeMap<&String, Vec<&String>> = (opened.iter())
+        .map(|(what, classes)| (what, classes.intersection(granted).collect()))
+        .collect();
+    assert!(by.values().all(|by| !by.is_empty()), "{opened:#?}");
+    for class in granted {
+        assert!(
+            by.values().any(|by| by.as_slice() == [class]),
+            "{class} opens nothing that the others do not: {opened:#?}"
+        );
+    }
+}
+
+/// What the server asks and needs a class for, doctor's questions included, with the classes that Asterisk names.
+async fn allowed(asterisk: &Asterisk) -> Opened {
+    let (username, secret) = &asterisk.settings().manager;
+    let session = SessionConfig::new(username.as_str(), secret.as_str());
+    let address = format!("127.0.0.1:{}", asterisk.ami_port());
+    let (client, _events) = Client::start(ClientConfig::new(address, session));
+    let ask = async || {
+        let action = Action::new("ListCommands").map_err(|error| error.to_string())?;
+        let answer = client.action(action).await;
+        answer.map_err(|error| error.to_string())
+    };
+    let answer = eventually("the commands are listed", PROMPTLY, ask).await;
+    let asked = [
+        "CoreSettings",
+        "CoreShowChannels",
+        "DBGet",
+        "DBPut",
+        "DeviceStateList",
+        "GetConfig",
+        "Hangup",
+        "PJSIPQualify",
+        "PJSIPShowAors",
+        "PJSIPShowContacts",
+        "QueueAdd",
+        "QueuePause",
+        "Reload",
+    ];
+    let classes = |name: &str| {
+        let line = answer.packet.get(name);
+        let line = line.unwrap_or_else(|| panic!("{name} is not allowed"));
+        let (_, classes) = line.split_once("(Priv: ").unwrap_or_default();
+        let classes = classes.trim_end_matches(')').split(',');
+        classes.map(str::to_owned).collect()
+    };
+    asked
+        .iter()
+        .map(|name| ((*name).to_owned(), classes(name)))
+        .collect()
+}
+
+/// What the server listens to, with the classes that Asterisk names: of a phone that comes, and of a member's pause.
+async fn told(asterisk: &Asterisk) -> Opened {
+    let (username, secret) = &asterisk.settings().manager;
+    let address = ("127.0.0.1", asterisk.ami_port());
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.unwrap_or_else(|error| panic!("{error}"));
+    let (read, mut write) = stream.into_split();
+    let member = "Queue: support\r\nInterface: PJSIP/1001\r\n";
+    let asked = format!(
+        "Action: Login\r\nUsername: {username}\r\nSecret: {secret}\r\n\r\n\
+         Action: QueueAdd\r\n{member}\r\n\
+         Action: QueuePause\r\n{member}Paused: true\r\n\r\n"
+    );
+    let written = write.write_all(asked.as_bytes()).await;
+    written.unwrap_or_else(|error| panic!("{error}"));
+    let phone = Phone::of("1001", asterisk).start();
+    phone.registered().await;
+    let mut lines = BufReader::new(read).lines();
+    let (mut opened, mut event) = (Opened::new(), String::new());
+    let listened = ["ContactStatus", "DeviceStateChange", "QueueMemberPause"];
+    while opened.len() < listened.len() {
+        let line = tokio::time::timeout(PROMPTLY, lines.next_line()).await;
+        let Ok(Ok(Some(line))) = line else {
+            panic!("nothing more is told than {opened:#?}");
+        };
+        match line.split_once(": ") {
+            Some(("Event", name)) => name.clone_into(&mut event),
+            Some(("Privilege", classes)) if listened.contains(&event.as_str()) => {
+                let classes = classes.split(',').map(str::to_owned).collect();
+                opened.insert(event.clone(), classes);
+            }
+            _ => {}
+        }
+    }
+    opened
 }
 
 #[tokio::test]

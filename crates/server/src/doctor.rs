@@ -255,7 +255,7 @@ impl Patient<'_> {
                     ("PJSIPQualify", "system"),
                     ("QueuePause", "agent"),
                     ("DBPut", "system"),
-                    ("Hangup", "call"),
+                    ("Hangup", "system or call"),
                     ("PJSIPSetMaintenance", "system"),
                 ];
                 for (name, class) in needed {

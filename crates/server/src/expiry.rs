@@ -10,6 +10,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    auth::Session,
     clock,
     core_link::DeviceNotice,
     routes::{Edge, end_own},
@@ -90,14 +91,33 @@ pub(crate) async fn sweep(edge: &Edge) {
         }
     };
     for session in lapsed {
-        if session.extension.is_some() {
-            // A call keeps the session from its end, and nobody's look at the board.
-            edge.core.tell(session.id, DeviceNotice::Revoked);
-            edge.core.expired(session.id).await;
-            continue;
-        }
-        let words = "The session has ended; sign in again.";
-        // A failure is logged by the writer, and the next sweep finds the session again.
-        let _ = end_own(edge, &session, "session_expired", "expired", words).await;
+        end(edge, &session).await;
     }
+}
+
+/// Ends what a person has of sessions beyond what one may have, those used longest ago.
+pub(crate) async fn end_surplus(edge: &Edge, user_id: i64) {
+    let kept = edge.config.auth.sessions_per_account;
+    match edge.database.surplus_sessions(user_id, kept).await {
+        Ok(surplus) => {
+            for session in surplus {
+                tracing::info!(session = %session.id, "a session gave way to newer ones of its account");
+                end(edge, &session).await;
+            }
+        }
+        // The next sign-in finds them again.
+        Err(error) => tracing::error!(%error, "the sessions cannot be read"),
+    }
+}
+
+async fn end(edge: &Edge, session: &Session) {
+    if session.extension.is_some() {
+        // A call keeps the session from its end, and nobody's look at the board.
+        edge.core.tell(session.id, DeviceNotice::Revoked);
+        edge.core.expired(session.id).await;
+        return;
+    }
+    let words = "The session has ended; sign in again.";
+    // A failure is logged by the writer, and the next sweep finds the session again.
+    let _ = end_own(edge, session, "session_expired", "expired", words).await;
 }

@@ -34,6 +34,7 @@ pub mod provision;
 mod realtime;
 mod routes;
 mod running;
+mod shares;
 mod tls;
 
 pub use config::Config;

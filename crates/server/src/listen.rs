@@ -1,6 +1,12 @@
-//! Accepting connections: bounded in number, and closed when they do not speak or do not listen.
+//! Accepting connections: bounded in number, of one address as of all, and closed when they do not speak or do not
+//! listen.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
 use hyper::{Request, body::Incoming, server::conn::http1};
@@ -19,9 +25,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceExt as _, util::BoxCloneService};
 
 use crate::{
-    config::LimitsConfig,
+    config::Config,
     line::{self, Line},
     metrics::{Counted, Door, Metrics},
+    routes::room,
+    shares::{Share, Shares},
 };
 
 /// The most a request's headers may hold, bytes.
@@ -30,6 +38,10 @@ const HEADER_BYTES: usize = 16 * 1024;
 const HEADER_COUNT: usize = 64;
 /// How long requests under way may take when the server ends.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Connections beyond their address's share that are told so at a time; more are closed without a word.
+const TOLD: usize = 64;
+/// How long one of them may take to ask.
+const BRIEFLY: Duration = Duration::from_secs(2);
 /// The pause after the system had no descriptor to give.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -41,19 +53,25 @@ type App = BoxCloneService<Request<Incoming>, Response, Infallible>;
 pub(crate) struct Limits {
     tls: Option<TlsAcceptor>,
     connections: usize,
+    per_address: usize,
+    /// Proxies: their connections are many people's.
+    trusted: Arc<[IpAddr]>,
     /// How long a connection may take to say a request's headers, the wait for it included.
     headers: Duration,
     /// How long it may take nothing of what it is sent.
     unread: Duration,
 }
 
-impl From<&LimitsConfig> for Limits {
-    fn from(config: &LimitsConfig) -> Self {
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        let limits = &config.limits;
         Self {
             tls: None,
-            connections: config.connections,
-            headers: Duration::from_millis(config.headers_timeout_ms),
-            unread: Duration::from_millis(config.unread_timeout_ms),
+            connections: limits.connections,
+            per_address: limits.connections_per_address,
+            trusted: config.trusted.as_slice().into(),
+            headers: Duration::from_millis(limits.headers_timeout_ms),
+            unread: Duration::from_millis(limits.unread_timeout_ms),
         }
     }
 }
@@ -62,6 +80,14 @@ impl Limits {
     /// The same over TLS, if there is an acceptor.
     pub(crate) fn over(self, tls: Option<TlsAcceptor>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// For a connection that is only to be told that there is no place.
+    fn brief(self) -> Self {
+        Self {
+            headers: self.headers.min(BRIEFLY),
+            ..self
+        }
     }
 }
 
@@ -75,6 +101,9 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(limits.connections));
+    let shares = Shares::new(limits.connections, limits.per_address);
+    let told = Arc::new(Semaphore::new(TOLD));
+    let refusing = Router::new().fallback(room::refuse);
     let under_way = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -83,10 +112,20 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer, place)) => {
+                let (app, place, limits) = match share(&shares, peer, &limits) {
+                    Ok(share) => (&app, (place, share), limits.clone()),
+                    Err(NoShare) => {
+                        metrics.refused(Door::Connection, "too_many_connections");
+                        let Ok(place) = Arc::clone(&told).try_acquire_owned() else {
+                            continue;
+                        };
+                        (&refusing, (place, None), limits.clone().brief())
+                    }
+                };
                 let line = Line::new(stream, limits.unread, metrics.clone());
                 let connection = Connection::new(&line, place, metrics.connection());
                 let service = named(app.clone(), peer, connection);
-                under_way.spawn(converse(line, service, limits.clone(), stop.clone()));
+                under_way.spawn(converse(line, service, limits, stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -114,16 +153,32 @@ async fn accept(
     Ok((stream, peer, permit))
 }
 
+/// Its address has as many connections as one may have.
+struct NoShare;
+
+/// The peer's place among its address's; none is needed of a proxy.
+fn share(shares: &Shares, peer: SocketAddr, limits: &Limits) -> Result<Option<Share>, NoShare> {
+    let address = peer.ip().to_canonical();
+    if limits.trusted.contains(&address) {
+        return Ok(None);
+    }
+    let share = shares.take(Some(address)).map_err(|_| NoShare)?;
+    Ok(Some(share))
+}
+
+/// A place in the room, and in its address's share.
+type Place = (OwnedSemaphorePermit, Option<Share>);
+
 /// A connection, as its requests carry it. A Socket.IO connection keeps the request it was made of:
 /// so the place in the room is taken for as long as either lives.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     line: Arc<line::State>,
-    _held: Arc<(OwnedSemaphorePermit, Counted)>,
+    _held: Arc<(Place, Counted)>,
 }
 
 impl Connection {
-    fn new(line: &Line, place: OwnedSemaphorePermit, counted: Counted) -> Self {
+    fn new(line: &Line, place: Place, counted: Counted) -> Self {
         Self {
             line: line.state(),
             _held: Arc::new((place, counted)),

@@ -32,6 +32,7 @@ struct Inner {
     refusals: Family<Refused, Counter>,
     clients: Family<Client, Gauge>,
     connections: Gauge,
+    sockets: Gauge,
     propagation: Histogram,
     commits: Commits,
     ami: Arc<Figures>,
@@ -79,6 +80,12 @@ impl Default for Metrics {
         registry.register("clients", "Socket.IO clients now", clients.clone());
         let connections = Gauge::default();
         registry.register("connections", "TCP connections now", connections.clone());
+        let sockets = Gauge::default();
+        registry.register(
+            "sockets",
+            "Socket.IO sessions now, signed in or not",
+            sockets.clone(),
+        );
         let propagation = Histogram::new(exponential_buckets(0.000_5, 2.0, 14));
         registry.register_with_unit(
             "propagation",
@@ -94,6 +101,7 @@ impl Default for Metrics {
             refusals,
             clients,
             connections,
+            sockets,
             propagation,
             commits,
             ami,
@@ -123,6 +131,11 @@ impl Metrics {
     /// A TCP connection is there for as long as the answer lives.
     pub(crate) fn connection(&self) -> Counted {
         Counted::one(self.0.connections.clone())
+    }
+
+    /// A Socket.IO session is there, whoever it is of, for as long as the answer lives.
+    pub(crate) fn socket(&self) -> Counted {
+        Counted::one(self.0.sockets.clone())
     }
 
     /// A Socket.IO client is there for as long as the answer lives.

@@ -109,7 +109,7 @@ async fn closed(
         sealed: None,
         disabled: true,
     };
-    let settings = Arc::new(config.provision.clone());
+    let settings = Arc::new(config.phones());
     let endpoint = endpoint(office.seal(), &owner, &settings)?;
     Ok(Some(Write::Provision(endpoint)))
 }
@@ -170,13 +170,13 @@ pub(crate) fn grant(
     Ok(SipGrant {
         auth: format!("{}-{short}", owner.extension),
         sealed: seal.seal(&owner.username, &Secret::new(password.clone()))?,
-        endpoint: endpoint(seal, owner, &Arc::new(config.provision.clone()))?,
+        endpoint: endpoint(seal, owner, &Arc::new(config.phones()))?,
         password,
     })
 }
 
 async fn endpoints(office: &Office, config: &Config) -> Result<Vec<Endpoint>, PersonError> {
-    let settings = Arc::new(config.provision.clone());
+    let settings = Arc::new(config.phones());
     let owners = office.database().phone_owners().await?;
     owners
         .iter()
@@ -267,6 +267,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::passwords::Passwords,
+        config::Devices,
         db::{Database, NewUser},
         metrics::Metrics,
     };
@@ -326,6 +327,26 @@ mod tests {
         let text = metrics.render().unwrap();
         assert!(text.contains("rollcall_commit_batch_count 5\n"), "{text}");
         office.close().await;
+    }
+
+    #[test]
+    fn the_file_has_room_for_as_many_contacts_as_the_policy_for_devices() {
+        for (devices, max_contacts) in [
+            (Devices::Single, 2),
+            (Devices::Takeover, 2),
+            (Devices::Multi, 7),
+        ] {
+            let mut config = Config::default();
+            config.alignment.devices = devices;
+            config.provision.max_contacts = 7;
+            let endpoint = Endpoint {
+                settings: Arc::new(config.phones()),
+                ..of("x")
+            };
+            let text = stanzas(&endpoint).unwrap();
+            let line = format!("\nmax_contacts = {max_contacts}\n");
+            assert!(text.contains(&line), "{devices:?}: {text}");
+        }
     }
 
     #[test]

@@ -20,7 +20,10 @@ use crate::{
     people::{Actor, NewPerson, Office, PersonError},
     provision::{self, ProvisionError},
     realtime,
-    routes::{self, Edge, Replays},
+    routes::{
+        self, Edge, Replays,
+        room::{self, Room},
+    },
     tls::{Tls, TlsError},
 };
 
@@ -91,7 +94,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
     let metrics_address = figures.as_ref().map(|(_, address)| *address);
     let (core, inbox) = core_link::channel();
-    let passwords = Passwords::new(config.auth.hash_threads, config.auth.hash_queue)
+    let passwords = Passwords::new(config.auth.hashers(), config.auth.hash_queue)
         .await
         .map_err(|error| StartError::Passwords(error.to_string()))?;
     let office = Office::new(database.clone(), seal.clone(), passwords.clone());
@@ -112,11 +115,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let stop = CancellationToken::new();
     let stop_core = CancellationToken::new();
     let (sockets, layer, polls, board) = realtime::edge(Arc::clone(&edge), stop_core.clone());
+    let crowd = Arc::new(Room::new(&edge.config, metrics.clone()));
     let app = routes::router(Arc::clone(&edge))
         .layer(layer)
-        .layer(from_fn_with_state(polls, realtime::note));
+        .layer(from_fn_with_state(polls, realtime::note))
+        .layer(from_fn_with_state(crowd, room::make));
     let app = routes::for_origins(app, &edge.config.origins);
-    let limits = listen::Limits::from(&edge.config.limits);
+    let limits = listen::Limits::from(&*edge.config);
     let acceptor = tls.as_ref().map(Tls::acceptor);
     let core_task = driver::run(
         config,

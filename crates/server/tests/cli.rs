@@ -4,7 +4,9 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -109,7 +111,23 @@ async fn an_agent_that_was_added_signs_in_and_term_ends_the_server_well() {
             assert_eq!(line, None, "{filter}: a secret is in the log");
         }
         assert!(!said.contains("agent1001"), "a name is in the log: {said}");
+        let kinds = said.lines().map(is_a_log_line).collect::<BTreeSet<_>>();
+        assert!(
+            kinds.contains("INFO") && kinds.contains("DEBUG"),
+            "{kinds:?}"
+        );
     }
+}
+
+/// One JSON object, with when, how grave, where and what. Answers how grave.
+fn is_a_log_line(line: &str) -> String {
+    let parsed: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let at = text(&parsed["timestamp"]);
+    assert!(at.starts_with("20") && at.ends_with('Z'), "{line}");
+    assert!(!text(&parsed["target"]).is_empty(), "{line}");
+    assert!(parsed["fields"].is_object(), "{line}");
+    text(&parsed["level"])
 }
 
 #[test]
@@ -348,4 +366,153 @@ fn a_lost_key_is_not_replaced_while_secrets_are_sealed_with_it() {
     }
     let listed = admin.command(&["user", "list"]).output().unwrap();
     assert!(listed.status.success(), "{}", words(&listed));
+}
+
+/// The board as it is shown after a start, without what is of that start alone.
+async fn board(admin: &Admin, token: &str) -> Value {
+    let mut child = serve(admin);
+    let url = ready(&mut child)["http"].as_str().unwrap().to_owned();
+    let client = Client::new(&url).unwrap();
+    let (link, _, snapshot) = watch(&client, token).await;
+    drop(link);
+    assert!(end(child).status.success());
+    let mut agents = serde_json::to_value(snapshot.agents).unwrap();
+    for agent in agents.as_array_mut().unwrap() {
+        let agent = agent.as_object_mut().unwrap();
+        agent.remove("since").unwrap();
+        agent.remove("sources").unwrap();
+    }
+    agents
+}
+
+fn serve(admin: &Admin) -> Child {
+    let mut serve = admin.command(&["serve", "--ready-json"]);
+    let piped = serve.stdout(Stdio::piped()).stderr(Stdio::null());
+    piped.spawn().unwrap()
+}
+
+/// Nobody's word is waited for: what is shown after a start depends on the database alone.
+const CLAIMS: &str =
+    "mode = \"claims\"\n[alignment]\ngrace_ms = 0\nlease_ms = 600000\nlogin_timeout_ms = 600000\n";
+
+#[tokio::test]
+async fn a_backup_taken_while_the_server_runs_gives_the_same_board_elsewhere() {
+    let admin = Admin::new(CLAIMS);
+    assert!(admin.add_agent().status.success());
+    for more in [
+        &[
+            "--username",
+            "agent1002",
+            "--extension",
+            "1002",
+            "--sip-password-env",
+            "TWO",
+        ][..],
+        &["--username", "boss", "--role", "supervisor"],
+    ] {
+        let mut add = admin.command(&["user", "add", "--password-env", "ONE"]);
+        let add = add.args(more).env("ONE", PASSWORD);
+        let added = add.env("TWO", SIP_PASSWORD).output().unwrap();
+        assert!(added.status.success(), "{}", words(&added));
+    }
+    let mut child = serve(&admin);
+    let url = ready(&mut child)["http"].as_str().unwrap().to_owned();
+    let client = Client::new(&url).unwrap();
+    let token = client.login(&login("boss")).await.unwrap().tokens.sip;
+    let agent = client.login(&login("agent1001")).await.unwrap().tokens.sip;
+    let online = client.agent_online(&agent, "1001", "sip:1001@h").await;
+    online.unwrap();
+    let file = admin.dir.path().join("board.backup");
+    let backup = || {
+        let mut backup = admin.command(&["backup"]);
+        backup.arg(&file).output().unwrap()
+    };
+    let made = backup();
+    assert!(made.status.success(), "{}", words(&made));
+    let written = std::fs::read(&file).unwrap();
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = backup();
+    assert!(!again.status.success());
+    assert!(
+        words(&again).contains("name another file"),
+        "{}",
+        words(&again)
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), written);
+    assert!(end(child).status.success());
+
+    let elsewhere = Admin::new(CLAIMS);
+    let data = elsewhere.dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let key = "data/sealing.key";
+    std::fs::copy(admin.dir.path().join(key), elsewhere.dir.path().join(key)).unwrap();
+    let restore = || elsewhere.command(&["restore"]).arg(&file).output().unwrap();
+    let restored = restore();
+    assert!(restored.status.success(), "{}", words(&restored));
+    let here = board(&admin, &token).await;
+    let online = here
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|agent| &agent["online"]);
+    assert_eq!(
+        online.collect::<Vec<_>>(),
+        [&Value::Bool(true), &Value::Bool(false)]
+    );
+    assert_eq!(board(&elsewhere, &token).await, here);
+    // What is there already stays as it is.
+    let refused = restore();
+    assert!(!refused.status.success());
+    assert!(
+        words(&refused).contains("name an empty one"),
+        "{}",
+        words(&refused)
+    );
+    assert_eq!(board(&elsewhere, &token).await, here);
+}
+
+#[test]
+fn what_is_no_backup_is_refused_in_words_and_nothing_of_it_is_there() {
+    let admin = Admin::new("");
+    assert!(admin.add_agent().status.success());
+    let folder = admin.dir.path();
+    let whole = folder.join("whole");
+    let made = admin.command(&["backup"]).arg(&whole).output().unwrap();
+    assert!(made.status.success(), "{}", words(&made));
+    let whole = std::fs::read_to_string(whole).unwrap();
+    let (head, rest) = whole.split_once('\n').unwrap();
+    let newer = head.replace("\"migration\":", "\"migration\":9");
+    let cut = whole.trim_end().rsplit_once('\n').unwrap().0;
+    let elsewhere = Admin::new("");
+    for (name, text, line) in [
+        ("nothing", String::new(), "line 0"),
+        ("a-letter", "Dear colleague,\n".to_owned(), "line 1"),
+        (
+            "another-format",
+            format!("{{\"rollcall\":\"notes\"}}\n{rest}"),
+            "line 1",
+        ),
+        ("of-tomorrow", format!("{newer}\n{rest}"), "newer server"),
+        ("cut", cut.to_owned(), "not whole"),
+        (
+            "damaged",
+            whole.replacen("\"users\"", "\"usres\"", 1),
+            "no table usres",
+        ),
+    ] {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        let refused = elsewhere.command(&["restore"]).arg(&file).output().unwrap();
+        let said = words(&refused);
+        assert!(!refused.status.success(), "{name}: {said}");
+        assert!(said.contains(line), "{name}: {said}");
+        assert!(said.contains("Nothing was brought back"), "{name}: {said}");
+        let listed = elsewhere.command(&["user", "list"]).output().unwrap();
+        assert!(!words(&listed).contains("agent1001"), "{name}");
+    }
+    let missing = folder.join("nowhere");
+    let refused = elsewhere.command(&["restore"]).arg(&missing).output();
+    let said = words(&refused.unwrap());
+    assert!(said.contains("nowhere cannot be read"), "{said}");
 }

@@ -331,3 +331,161 @@ async fn who_finds_no_room_waits_until_there_is() {
     drop(first);
     second.await.unwrap().unwrap();
 }
+
+/// A client at one of this machine's own addresses, which are many.
+#[cfg(target_os = "linux")]
+fn at(address: &str) -> reqwest::Client {
+    let address: std::net::IpAddr = address.parse().unwrap();
+    let client = reqwest::Client::builder().local_address(address).no_proxy();
+    client.build().unwrap()
+}
+
+/// Waits until a request is let in, which was not as long as another's place was not given back.
+#[cfg(target_os = "linux")]
+async fn let_in(what: &str, request: impl Fn() -> RequestBuilder) {
+    rollcall_e2e::waiting::eventually(what, common::PATIENCE, async || {
+        let status = request().send().await.map(|answer| answer.status());
+        match status {
+            Ok(StatusCode::OK) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+#[cfg(target_os = "linux")]
+fn figure(house: &House, door: &str, kind: &str) -> Option<String> {
+    let figures = house.running.metrics().render().unwrap();
+    let name = format!("rollcall_refusals_total{{door=\"{door}\",kind=\"{kind}\"}} ");
+    let found = figures.lines().find_map(|line| line.strip_prefix(&name));
+    found.map(str::to_owned)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_address_has_its_share_of_the_connections_and_others_have_the_rest() {
+    let house = House::open_with(|config| {
+        config.limits.connections = 4;
+        config.limits.connections_per_address = 2;
+    })
+    .await;
+    let own = async || {
+        let address = house.running.http_addr();
+        tokio::net::TcpStream::connect(address).await.unwrap()
+    };
+    let held = [own().await, own().await];
+    // It is served once its turn to be accepted has come, after those two.
+    let health = || at("127.0.0.1").get(house.url("/healthz"));
+    let refused = refusal(health(), StatusCode::TOO_MANY_REQUESTS).await;
+    assert_eq!(refused.0, "too_many_connections");
+    let answer = health().send().await.unwrap();
+    assert_eq!(answer.headers()["connection"], "close");
+    assert_eq!(answer.headers()["retry-after"], "5");
+    assert_eq!(
+        figure(&house, "connection", "too_many_connections").unwrap(),
+        "2"
+    );
+    let elsewhere = at("127.0.0.2").get(house.url("/healthz")).send().await;
+    assert_eq!(elsewhere.unwrap().status(), StatusCode::OK);
+    drop(held);
+    let_in("a place that was given back", health).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn socketio_sessions_that_poll_are_counted_though_they_hold_no_connection() {
+    let house = House::open_with(|config| {
+        config.limits.sockets = 3;
+        config.limits.sockets_per_address = 2;
+    })
+    .await;
+    let polling = house.url("/socket.io/?EIO=4&transport=polling");
+    // One connection carries all that one client asks.
+    let (one, other) = (at("127.0.0.1"), at("127.0.0.2"));
+    let first = one.get(&polling).send().await.unwrap();
+    assert_eq!(first.status(), StatusCode::OK);
+    let opened = first.text().await.unwrap();
+    let opened: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
+    let sid = opened["sid"].as_str().unwrap();
+    assert_eq!(
+        one.get(&polling).send().await.unwrap().status(),
+        StatusCode::OK
+    );
+    let refused = refusal(one.get(&polling), StatusCode::TOO_MANY_REQUESTS).await;
+    assert_eq!(refused.0, "too_many_sockets");
+    let upgrade = one.get(house.url("/socket.io/?EIO=4&transport=websocket"));
+    let refused = refusal(upgrade, StatusCode::TOO_MANY_REQUESTS).await;
+    assert_eq!(refused.0, "too_many_sockets");
+    assert_eq!(
+        other.get(&polling).send().await.unwrap().status(),
+        StatusCode::OK
+    );
+    let refused = refusal(other.get(&polling), StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(refused.0, "full");
+    assert_eq!(figure(&house, "socketio", "too_many_sockets").unwrap(), "2");
+    assert_eq!(figure(&house, "socketio", "full").unwrap(), "1");
+    let figures = house.running.metrics().render().unwrap();
+    assert!(figures.contains("rollcall_sockets 3\n"), "{figures}");
+    // Everything else is answered meanwhile, and a session that ends gives its place back.
+    house.client.healthz().await.unwrap();
+    let close = one.post(format!("{polling}&sid={sid}")).body("1");
+    assert_eq!(close.send().await.unwrap().status(), StatusCode::OK);
+    let_in("a session that ended made room", || other.get(&polling)).await;
+}
+
+/// The server at 127.0.0.1 trusts what a proxy at 127.0.0.3 says, and nobody else's word.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_stands_behind_a_trusted_proxy_is_known_by_it_and_an_untrusted_ones_word_is_nothing() {
+    let house = House::open_with(|config| {
+        config.trusted = vec!["127.0.0.3".parse().unwrap()];
+        config.limits.connections_per_address = 1;
+        config.limits.sockets_per_address = 1;
+        config.auth.failures_allowed = 2;
+    })
+    .await;
+    let (proxy, stranger) = (at("127.0.0.3"), at("127.0.0.4"));
+    let guess = |client: &reqwest::Client, of: &str| {
+        let mut body = common::login("agent1001");
+        body.password = "wrong".into();
+        let request = client.post(house.url(LOGIN)).header("x-forwarded-for", of);
+        request.json(&body).send()
+    };
+    let status =
+        async |client: &reqwest::Client, of: &str| guess(client, of).await.unwrap().status();
+    for _ in 0..2 {
+        assert_eq!(
+            status(&proxy, "203.0.113.1").await,
+            StatusCode::UNAUTHORIZED
+        );
+    }
+    assert_eq!(
+        status(&proxy, "203.0.113.1").await,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    // What stands before the proxy's own word is the client's.
+    let lie = "203.0.113.7, 203.0.113.1";
+    assert_eq!(status(&proxy, lie).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        status(&proxy, "203.0.113.2").await,
+        StatusCode::UNAUTHORIZED
+    );
+    // Whoever else says so is themselves, whatever they say.
+    for lie in ["203.0.113.3", "203.0.113.4"] {
+        assert_eq!(status(&stranger, lie).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(
+        status(&stranger, "203.0.113.5").await,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    // Shares are theirs too: the proxy itself has as many connections as it needs.
+    let polling = |of: &str| {
+        let request = at("127.0.0.3").get(house.url("/socket.io/?EIO=4&transport=polling"));
+        request.header("x-forwarded-for", of)
+    };
+    for of in ["203.0.113.1", "203.0.113.2"] {
+        assert_eq!(polling(of).send().await.unwrap().status(), StatusCode::OK);
+        let refused = refusal(polling(of), StatusCode::TOO_MANY_REQUESTS).await;
+        assert_eq!(refused.0, "too_many_sockets");
+    }
+}

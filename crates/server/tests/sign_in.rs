@@ -331,3 +331,48 @@ async fn a_name_or_an_extension_is_one_persons_only() {
         assert!(error.to_string().contains("taken"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn of_an_accounts_sessions_the_one_used_longest_ago_gives_way_to_a_new_one() {
+    let house = House::open_with(|config| config.auth.sessions_per_account = 2).await;
+    let first = house.sign_in("supervisor").await;
+    let second = house.sign_in("supervisor").await;
+    let mut renewed = house.client.refresh(&first.tokens.refresh).await.unwrap();
+    // Used later, as the server's clock has it.
+    while renewed.expires_at <= second.expires_at {
+        renewed = house.client.refresh(&renewed.tokens.refresh).await.unwrap();
+    }
+    let third = house.sign_in("supervisor").await;
+    let leave = AgentLogoutRequest::default();
+    let over = house.client.agent_logout(&second.tokens.sip, &leave).await;
+    assert_eq!(refused(&over.unwrap_err()), (401, "invalid_token"));
+    for living in [renewed, third] {
+        house.sign_out(&living.tokens.sip).await;
+    }
+    // An agent's is the core's to end.
+    let device = house.sign_in("agent1001").await.tokens.sip;
+    let others = [
+        house.sign_in("agent1001").await,
+        house.sign_in("agent1001").await,
+    ];
+    eventually("the first session ends", common::PATIENCE, async || {
+        // Not its extension: refused as such for as long as it lives.
+        let asked = house.client.agent_online(&device, "1002", "sip:1002@h");
+        let asked = asked.await.map(drop);
+        match asked.map_err(|error| error.code().to_owned()) {
+            Err(code) if code == "invalid_token" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    house.online(&others[1].tokens.sip).await;
+}
+
+#[tokio::test]
+async fn who_signs_in_without_end_is_told_to_wait() {
+    let house = House::open_with(|config| config.auth.sign_ins_allowed = 1).await;
+    house.sign_in("supervisor").await;
+    let error = house.client.login(&login("supervisor")).await.unwrap_err();
+    assert_eq!(refused(&error), (429, "too_many_sign_ins"));
+    house.sign_in("agent1001").await;
+}

@@ -4,7 +4,7 @@ mod common;
 
 use common::{House, device_of, until, watch};
 use futures_util::{SinkExt as _, StreamExt as _};
-use rollcall_wire::{http::AgentLogoutRequest, realtime::DeviceHeartbeat};
+use rollcall_wire::{WIRE_VERSION, http::AgentLogoutRequest, realtime::DeviceHeartbeat};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -111,6 +111,31 @@ async fn without_a_good_token_the_answer_is_a_connect_error_that_says_why() {
         let message = error["message"].as_str().unwrap();
         assert!(message.starts_with(code), "{hello}: {message}");
     }
+}
+
+#[tokio::test]
+async fn a_client_whose_version_of_the_wire_is_too_old_is_told_to_update() {
+    let house = House::open().await;
+    let token = house.sign_in("supervisor").await.tokens.sip;
+    let hello = |wire: u32| format!("40{}", json!({ "token": token, "wire": wire }));
+    let mut old = Socket::open(&house, None).await;
+    old.say(hello(0)).await;
+    let answer = old.hear().await;
+    let error: Value = serde_json::from_str(answer.strip_prefix("44").unwrap()).unwrap();
+    assert_eq!(
+        error["message"],
+        "app_too_old: The app is too old for this server; update it."
+    );
+    // The version before, this one, and one that is not known yet: that client judges by itself.
+    for spoken in [WIRE_VERSION - 1, WIRE_VERSION, WIRE_VERSION + 1] {
+        let mut socket = Socket::open(&house, None).await;
+        socket.say(hello(spoken)).await;
+        assert!(socket.hear().await.starts_with("40{"), "{spoken}");
+        assert_eq!(socket.event().await.0, "agents:snapshot");
+    }
+    let figures = house.running.metrics().render().unwrap();
+    let line = "rollcall_refusals_total{door=\"socketio\",kind=\"app_too_old\"} 1";
+    assert!(figures.contains(line), "{figures}");
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@
 //! - By address, over all accounts: one place that tries one password on everybody does, too. One
 //!   account alone cannot use that budget up, as its pair is locked long before.
 //!
-//! The last two budgets do not bind a pair that has signed in before: where somebody really works,
+//! Right passwords are counted too, by account and address: each costs a hash.
+//!
+//! The budgets of account and address do not bind a pair that has signed in before: where somebody really works,
 //! they are asked for their own mistakes only. While one of them is used up, though, a wrong password
 //! of such a pair is answered as if it did: or the answers would tell a guesser who works there.
 //!
@@ -17,12 +19,12 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::config::AuthConfig;
+use crate::{config::AuthConfig, shares::network};
 
 /// Entries of a kind that are kept; beyond that those that have lapsed go, or else all.
 const KEPT: usize = 65_536;
@@ -36,6 +38,7 @@ pub(crate) struct Guesses {
     lockout: Duration,
     by_account: Budget,
     by_address: Budget,
+    sign_ins: Budget,
     state: Mutex<State>,
 }
 
@@ -44,6 +47,8 @@ struct State {
     pairs: HashMap<(String, IpAddr), Failures>,
     accounts: HashMap<String, Level>,
     addresses: HashMap<IpAddr, Level>,
+    /// Right passwords by account and address.
+    sign_ins: HashMap<(String, IpAddr), Level>,
     /// Where each account signed in from, the latest last.
     known: HashMap<String, VecDeque<IpAddr>>,
 }
@@ -73,9 +78,20 @@ struct Level {
 pub(crate) struct Held {
     /// How long.
     pub(crate) wait: Duration,
-    /// For others' attempts, too: whether the name is known here must not be told, not even by how
+    /// What for.
+    pub(crate) why: Why,
+}
+
+/// What somebody has to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Wrong passwords of their own.
+    Own,
+    /// Others' attempts, too: whether the name is known here must not be told, not even by how
     /// soon the answer comes.
-    pub(crate) spent: bool,
+    Others,
+    /// Right ones, which are work as well. Told to those only who gave them there.
+    SignIns,
 }
 
 /// One attempt, until it is judged. Dropped before, it was no guess.
@@ -104,7 +120,10 @@ impl Attempt<'_> {
             return Ok(());
         }
         if let Some(wait) = spent {
-            return Err(Held { wait, spent: true });
+            return Err(Held {
+                wait,
+                why: Why::Others,
+            });
         }
         self.guesses
             .charge(&mut state, (&self.account, self.from), 1.0, now);
@@ -116,7 +135,10 @@ impl Attempt<'_> {
     pub(crate) fn right(mut self, now: Instant) {
         let mut state = self.guesses.lock();
         self.give_back(&mut state, now);
-        state.pairs.remove(&(self.account.clone(), self.from));
+        let pair = (self.account.clone(), self.from);
+        state.pairs.remove(&pair);
+        let sign_ins = &self.guesses.sign_ins;
+        sign_ins.add(&mut state.sign_ins, pair, 1.0, now);
         let from = self.from;
         let places = state.known.entry(self.account.clone()).or_default();
         places.retain(|place| *place != from);
@@ -169,6 +191,7 @@ impl Guesses {
             // Never below what one pair may: or who guesses one account would lock its site out.
             by_account: budget(config.account_failures_allowed.max(config.failures_allowed)),
             by_address: budget(config.address_failures_allowed.max(config.failures_allowed)),
+            sign_ins: budget(config.sign_ins_allowed),
             state: Mutex::default(),
         }
     }
@@ -180,7 +203,7 @@ impl Guesses {
         from: IpAddr,
         now: Instant,
     ) -> Result<Attempt<'_>, Held> {
-        let (account, from) = (account.to_ascii_lowercase(), place_of(from));
+        let (account, from) = (account.to_ascii_lowercase(), network(from));
         let mut state = self.lock();
         self.make_room(&mut state, now);
         let spent = self.spent(&state, &account, from, now);
@@ -188,15 +211,22 @@ impl Guesses {
         if let Some(wait) = spent
             && !known
         {
-            return Err(Held { wait, spent: true });
-        }
-        let failures = state
-            .pairs
-            .entry((account.clone(), from))
-            .or_insert(Failures {
-                count: 0,
-                last: now,
+            return Err(Held {
+                wait,
+                why: Why::Others,
             });
+        }
+        let pair = (account.clone(), from);
+        if let Some(wait) = self.sign_ins.wait(state.sign_ins.get(&pair), now) {
+            return Err(Held {
+                wait,
+                why: Why::SignIns,
+            });
+        }
+        let failures = state.pairs.entry(pair).or_insert(Failures {
+            count: 0,
+            last: now,
+        });
         let age = now.duration_since(failures.last);
         if age >= self.lockout {
             failures.count = 0;
@@ -204,7 +234,7 @@ impl Guesses {
         if failures.count >= self.allowed {
             return Err(Held {
                 wait: spent.unwrap_or_else(|| self.lockout.saturating_sub(age)),
-                spent: spent.is_some(),
+                why: spent.map_or(Why::Own, |_| Why::Others),
             });
         }
         failures.count += 1;
@@ -247,6 +277,7 @@ impl Guesses {
         }
         self.by_account.make_room(&mut state.accounts, now);
         self.by_address.make_room(&mut state.addresses, now);
+        self.sign_ins.make_room(&mut state.sign_ins, now);
         // Only who signed in is here, so this is as many as there are people.
         if state.known.len() >= KEPT {
             state.known.clear();
@@ -255,17 +286,6 @@ impl Guesses {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What one guesser has of addresses: of IPv6 a whole network of 64 bits, which any host may roam.
-fn place_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = address.to_bits() >> 64 << 64;
-            IpAddr::V6(Ipv6Addr::from_bits(network))
-        }
-        v4 => v4,
     }
 }
 
@@ -310,7 +330,7 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
 
@@ -339,6 +359,7 @@ mod tests {
             failures_allowed: pair,
             account_failures_allowed: account,
             address_failures_allowed: address,
+            sign_ins_allowed: u32::MAX,
             lockout_ms: 60_000,
             ..AuthConfig::default()
         };
@@ -491,6 +512,24 @@ mod tests {
         attempt.right(now);
         assert_eq!(guess(&guesses, "ann", HERE, now), Ok(None));
         assert!(guess(&guesses, "ann", HERE, now).is_err());
+    }
+
+    #[test]
+    fn who_signs_in_without_end_waits_and_holds_up_nobody_else() {
+        let config = AuthConfig {
+            sign_ins_allowed: 3,
+            lockout_ms: 60_000,
+            ..AuthConfig::default()
+        };
+        let (guesses, now) = (Guesses::new(&config), Instant::now());
+        for _ in 0..3 {
+            assert!(sign_in(&guesses, "ann", HERE, now));
+        }
+        let held = guesses.attempt("ANN", HERE, now).unwrap_err();
+        assert_eq!(held.why, Why::SignIns);
+        assert!(sign_in(&guesses, "ann", place(1), now));
+        assert!(sign_in(&guesses, "bob", HERE, now));
+        assert!(sign_in(&guesses, "ann", HERE, now + held.wait));
     }
 
     #[test]

@@ -168,20 +168,40 @@ async fn backup(config: &ConfigFile, path: &Path) -> anyhow::Result<()> {
     let config = config.load()?;
     let cannot = || format!("{} cannot be written", path.display());
     if path.exists() {
-        bail!("{} is there already", path.display());
+        bail!(
+            "{} is there already, and was not touched: name another file",
+            path.display()
+        );
     }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
+    let part = PathBuf::from(part);
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = BufWriter::new(options.open(&part).with_context(cannot)?);
-    let rows = rollcall_server::backup(&config, &mut file).await?;
-    file.get_ref().sync_all().with_context(cannot)?;
+    let file = options.open(&part).with_context(|| {
+        let part = part.display();
+        format!("{part} cannot be made; if another backup was cut there, remove it")
+    })?;
+    let rows = match write_backup(&config, file).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            let _ = std::fs::remove_file(&part);
+            return Err(error.context(cannot()));
+        }
+    };
     std::fs::rename(&part, path).with_context(cannot)?;
     println!("{rows} rows are in {}.", path.display());
     Ok(())
+}
+
+/// On disk when it answers how many rows.
+async fn write_backup(config: &Config, file: File) -> anyhow::Result<usize> {
+    let mut file = BufWriter::new(file);
+    let rows = rollcall_server::backup(config, &mut file).await?;
+    file.get_ref().sync_all()?;
+    Ok(rows)
 }
 
 async fn restore(config: &ConfigFile, path: &Path) -> anyhow::Result<()> {

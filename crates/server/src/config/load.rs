@@ -118,16 +118,22 @@ impl Config {
                 "alignment.lease_ms must be at least twice heartbeat_ms, or one lost heartbeat ends a lease",
             );
         }
-        if self.auth.hash_threads == 0 || self.auth.hash_queue == 0 {
-            return invalid("auth.hash_threads and auth.hash_queue must be above 0");
+        if self.auth.hash_queue == 0 {
+            return invalid("auth.hash_queue must be above 0");
+        }
+        if self.auth.sessions_per_account == 0 {
+            return invalid("auth.sessions_per_account must be above 0, or nobody can sign in");
         }
         let allowed = [
+            self.auth.sign_ins_allowed,
             self.auth.failures_allowed,
             self.auth.account_failures_allowed,
             self.auth.address_failures_allowed,
         ];
         if allowed.contains(&0) || self.auth.lockout_ms == 0 {
-            return invalid("auth.lockout_ms and the failures allowed in [auth] must be above 0");
+            return invalid(
+                "auth.lockout_ms and the sign-ins and failures allowed in [auth] must be above 0",
+            );
         }
         check_provision(self)?;
         if let Some(odd) = self.origins.iter().find(|origin| !is_origin(origin)) {
@@ -136,11 +142,17 @@ impl Config {
             )));
         }
         let limits = &self.limits;
-        let none = limits.connections == 0 || limits.body_bytes == 0;
+        let none = [
+            limits.connections,
+            limits.connections_per_address,
+            limits.sockets,
+            limits.sockets_per_address,
+            limits.body_bytes,
+        ];
         let no_time = limits.request_timeout_ms == 0
             || limits.headers_timeout_ms == 0
             || limits.unread_timeout_ms == 0;
-        if none || no_time {
+        if none.contains(&0) || no_time {
             return invalid("values in [limits] must be above 0");
         }
         Ok(())

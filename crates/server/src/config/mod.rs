@@ -166,7 +166,7 @@ pub struct ProvisionConfig {
     pub context: String,
     /// Codecs in Asterisk's names, the preferred one first.
     pub codecs: String,
-    /// Contacts of one extension at a time.
+    /// Contacts of one extension at a time, where `alignment.devices` is `multi`; else there are two.
     pub max_contacts: u32,
     /// How long a registration lives that asks for nothing, s.
     pub expiry_s: u32,
@@ -270,10 +270,14 @@ pub struct AuthConfig {
     pub access_ttl_ms: u64,
     /// How long a refresh token lives, ms; each one is good for one exchange.
     pub refresh_ttl_ms: u64,
-    /// Passwords hashed at a time; each takes 19 MiB and a core.
+    /// Passwords hashed at a time; each takes 19 MiB and a core. 0 for [`Self::hashers`]' own choice.
     pub hash_threads: usize,
     /// Sign-ins that may wait for a hash; more are answered 503 with Retry-After.
     pub hash_queue: usize,
+    /// Living sessions of one account; another one ends that which was used longest ago.
+    pub sessions_per_account: usize,
+    /// Sign-ins to one account from one address within a lock-out's time; more are answered 429.
+    pub sign_ins_allowed: u32,
     /// Wrong passwords for one account from one address before it has to wait.
     pub failures_allowed: u32,
     /// Wrong passwords for one account from all addresses it never signed in from, within a lock-out's
@@ -292,6 +296,13 @@ pub struct AuthConfig {
 pub struct LimitsConfig {
     /// Connections at a time; more wait until one ends.
     pub connections: usize,
+    /// Connections of one address at a time, of IPv6 a network of 64 bits; more are answered 429. Of a trusted
+    /// proxy's, requests under way count instead, by the address that it forwards.
+    pub connections_per_address: usize,
+    /// Socket.IO sessions at a time, whether a connection carries them or they poll; more are answered 503.
+    pub sockets: usize,
+    /// The same of one address; more are answered 429.
+    pub sockets_per_address: usize,
     /// The largest body, bytes.
     pub body_bytes: usize,
     /// How long a request may take until it is answered 503, ms.
@@ -337,6 +348,22 @@ impl Config {
     pub const DEFAULT_PATH: &str = "/etc/rollcall/server.toml";
 }
 
+impl Config {
+    /// What is told to Asterisk of each phone, its contacts as many as the policy for devices has them. Of a policy of
+    /// one that is two: whoever takes another's place, or comes back after a crash, registers before the other is gone.
+    #[must_use]
+    pub fn phones(&self) -> ProvisionConfig {
+        let max_contacts = match self.alignment.devices {
+            Devices::Multi => self.provision.max_contacts,
+            Devices::Single | Devices::Takeover => 2,
+        };
+        ProvisionConfig {
+            max_contacts,
+            ..self.provision.clone()
+        }
+    }
+}
+
 impl AmiConfig {
     /// Settings with the secret at hand, for a server embedded in a program.
     #[must_use]
@@ -374,6 +401,18 @@ impl Transport {
             Self::Tls => "tls",
             Self::Ws => "ws",
             Self::Wss => "wss",
+        }
+    }
+}
+
+impl AuthConfig {
+    /// Passwords hashed at a time: as many as are named, else half as many as there are processors, and one at least. So
+    /// whatever is not a hash finds a processor at once that has none to do.
+    #[must_use]
+    pub fn hashers(&self) -> usize {
+        match self.hash_threads {
+            0 => std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2)),
+            named => named,
         }
     }
 }
@@ -490,8 +529,10 @@ impl Default for AuthConfig {
         Self {
             access_ttl_ms: 60 * 60 * 1_000,
             refresh_ttl_ms: 12 * 60 * 60 * 1_000,
-            hash_threads: 2,
+            hash_threads: 0,
             hash_queue: 1_024,
+            sessions_per_account: 64,
+            sign_ins_allowed: 600,
             failures_allowed: 10,
             account_failures_allowed: 50,
             address_failures_allowed: 100,
@@ -504,6 +545,9 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             connections: 16_384,
+            connections_per_address: 4_096,
+            sockets: 16_384,
+            sockets_per_address: 4_096,
             body_bytes: 64 * 1024,
             request_timeout_ms: 15_000,
             headers_timeout_ms: 30_000,

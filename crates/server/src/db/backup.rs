@@ -44,7 +44,9 @@ pub enum BackupError {
     #[error("the backup cannot be written or read: {0}")]
     File(#[from] std::io::Error),
     /// The file is no backup of ours, or not a whole one.
-    #[error("line {line} of the backup: {words}")]
+    #[error(
+        "line {line} of the backup: {words}. Nothing was brought back: name a whole file that `rollcall-server backup` wrote, of this version or an older one"
+    )]
     Format {
         /// Which, from 1.
         line: usize,
@@ -52,7 +54,9 @@ pub enum BackupError {
         words: String,
     },
     /// The database holds people already.
-    #[error("the database holds people already: restore into an empty one")]
+    #[error(
+        "the database holds people already, and was not changed: name an empty one (another data_dir or database.url)"
+    )]
     NotEmpty,
 }
 
@@ -64,7 +68,7 @@ impl From<sqlx::Error> for BackupError {
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug)]
-enum Type {
+pub(super) enum Type {
     Int,
     Text,
     Bytes,
@@ -107,8 +111,8 @@ pub async fn restore(config: &Config, file: impl BufRead) -> Result<usize, Backu
 }
 
 fn tables(config: &Config) -> impl Iterator<Item = &'static str> + Clone {
-    let mirror = (config.mode == Mode::Mirror).then_some("ps_contacts");
-    TABLES.iter().copied().chain(mirror)
+    let ours = (config.mode != Mode::Shared).then_some("ps_contacts");
+    TABLES.iter().copied().chain(ours)
 }
 
 async fn write_table(
@@ -231,7 +235,10 @@ async fn insert(
 }
 
 /// The columns of a table of ours, as the catalogue has them; of `ps_contacts`, those that we write.
-async fn columns(db: &mut Connection, table: &str) -> Result<Vec<(String, Type)>, sqlx::Error> {
+pub(super) async fn columns(
+    db: &mut Connection,
+    table: &str,
+) -> Result<Vec<(String, Type)>, sqlx::Error> {
     let catalogue = db.dialect().columns();
     let rows = query(catalogue).bind(table).fetch_all(&mut *db).await?;
     let mut columns = Vec::with_capacity(rows.len());
@@ -252,7 +259,10 @@ async fn columns(db: &mut Connection, table: &str) -> Result<Vec<(String, Type)>
     Ok(columns)
 }
 
-fn as_json(row: &Row, columns: &[(String, Type)]) -> Result<Map<String, Json>, sqlx::Error> {
+pub(super) fn as_json(
+    row: &Row,
+    columns: &[(String, Type)],
+) -> Result<Map<String, Json>, sqlx::Error> {
     let cells = columns.iter().enumerate();
     cells
         .map(|(column, (name, kind))| Ok((name.clone(), cell(row, column, *kind)?)))

@@ -1,8 +1,8 @@
 //! `ps_endpoints`, `ps_aors` and `ps_auths`: what Asterisk reads of phones in realtime.
 //!
 //! Asterisk's own tables may be there already; where they are not, these make the columns that are
-//! used. A row that is there keeps what an administrator changed in it: only the passwords and the
-//! list of an endpoint's auths are kept in step. Every endpoint has one auth that never goes, its
+//! used. A row that is there keeps what an administrator changed in it: only the passwords, the list of
+//! an endpoint's auths and how many contacts it may have are kept in step. Every endpoint has one auth that never goes, its
 //! own: an endpoint without any would be open to everybody.
 
 use super::{
@@ -78,7 +78,16 @@ pub(super) async fn put(db: &mut Connection, endpoint: &Endpoint) -> Result<(), 
     let id = endpoint.extension.as_str();
     put_auth(db, id, id, &endpoint.password).await?;
     let settings = &endpoint.settings;
-    if !has(db, "ps_aors", id).await? {
+    if has(db, "ps_aors", id).await? {
+        let max_contacts = settings.max_contacts;
+        query(format!(
+            "UPDATE ps_aors SET max_contacts = {max_contacts}
+             WHERE id = ?1 AND (max_contacts IS NULL OR max_contacts <> {max_contacts})"
+        ))
+        .bind(id)
+        .execute(&mut *db)
+        .await?;
+    } else {
         insert_aor(db, id, settings).await?;
     }
     if !has(db, "ps_endpoints", id).await? {

@@ -190,6 +190,25 @@ impl Database {
         rows.iter().map(session).collect()
     }
 
+    /// A person's living sessions beyond the `kept` whose tokens end last: those that were used longest ago.
+    pub(crate) async fn surplus_sessions(
+        &self,
+        user_id: i64,
+        kept: usize,
+    ) -> Result<Vec<Session>, DbError> {
+        let rows = query(
+            "SELECT s.id, u.id, u.username, u.extension, u.role, s.device_id, s.bound
+             FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.user_id = ?1 AND s.ended_at IS NULL
+             ORDER BY COALESCE((SELECT MAX(t.expires_at) FROM tokens t WHERE t.session_id = s.id), 0) DESC,
+                 s.started_at DESC, s.id",
+        )
+        .bind(user_id)
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter().skip(kept).map(session).collect()
+    }
+
     /// The session an access token speaks for, if it lives at `now` (ms since the epoch).
     pub(crate) async fn session_of_access(
         &self,

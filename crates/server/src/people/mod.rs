@@ -167,7 +167,7 @@ impl Office {
     /// Opens (and makes, if need be) the database of a configuration.
     pub async fn open(config: &Config) -> Result<Self, PersonError> {
         let database = Database::open(config).await?;
-        let passwords = Passwords::new(config.auth.hash_threads, config.auth.hash_queue).await?;
+        let passwords = Passwords::new(config.auth.hashers(), config.auth.hash_queue).await?;
         let seal = seal(config, &database).await?;
         Ok(Self::new(database, seal, passwords))
     }

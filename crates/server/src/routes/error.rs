@@ -108,6 +108,13 @@ impl ApiError {
         .retry_after(1)
     }
 
+    /// 429: one address has all that one may have.
+    pub(crate) fn too_many_here(code: &'static str, message: &str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, message)
+            .next("Close some; where many share one address, an administrator can allow more.")
+            .retry_after(5)
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -13,6 +13,7 @@ mod people;
 mod refresh;
 mod replay;
 mod reports;
+pub(crate) mod room;
 mod signed;
 mod users;
 mod version;

@@ -28,14 +28,14 @@ use super::{ApiError, Edge, body, client, replay, signed};
 use crate::{
     auth::{
         Session, SessionId,
-        guesses::{Attempt, Held},
+        guesses::{Attempt, Held, Why},
         tokens,
     },
     clock,
     config::Secret,
     core_link::DeviceNotice,
     db::{Credentials, NewSession, PhoneOwner, SipGrant, TokenHash, Write, WriteError},
-    provision,
+    expiry, provision,
 };
 
 /// `POST /api/users/login`.
@@ -187,12 +187,15 @@ async fn verify(
 
 /// Whoever is refused for what others tried there is refused as late as who is judged.
 async fn hold(edge: &Edge, held: Held) -> ApiError {
-    if held.spent
+    if held.why == Why::Others
         && let Err(busy) = edge.passwords.pretend().await
     {
         return busy.into();
     }
-    wait(held.wait)
+    match held.why {
+        Why::SignIns => sign_ins(held.wait),
+        Why::Own | Why::Others => wait(held.wait),
+    }
 }
 
 pub(super) fn wrong_credentials() -> ApiError {
@@ -279,6 +282,7 @@ async fn open_session(
         return Err(refusal.into());
     }
     info!(extension = session.extension, device = %session.device_id, "signed in");
+    expiry::end_surplus(edge, session.user_id).await;
     Ok(answer)
 }
 
@@ -466,8 +470,7 @@ fn disabled() -> ApiError {
 
 /// In whole seconds, after which it is over: who waits as told is not refused again.
 fn wait(time: Duration) -> ApiError {
-    let seconds = time.as_nanos().div_ceil(1_000_000_000).max(1);
-    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    let seconds = whole_seconds(time);
     ApiError::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too_many_attempts",
@@ -475,6 +478,22 @@ fn wait(time: Duration) -> ApiError {
     )
     .next("Wait, then try again; an administrator can set a new password.")
     .retry_after(seconds)
+}
+
+fn sign_ins(time: Duration) -> ApiError {
+    let seconds = whole_seconds(time);
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_sign_ins",
+        format!("This account has signed in here too often. Wait {seconds} s."),
+    )
+    .next("Wait, then try again; keep a session instead of signing in anew.")
+    .retry_after(seconds)
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    let seconds = time.as_nanos().div_ceil(1_000_000_000).max(1);
+    u64::try_from(seconds).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

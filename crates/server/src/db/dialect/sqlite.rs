@@ -74,6 +74,13 @@ impl Dialect for Sqlite {
         false
     }
 
+    fn durability(&self) -> Option<&'static str> {
+        Some(
+            "SELECT CASE WHEN synchronous >= 2 THEN '' ELSE 'synchronous is not FULL' END
+             FROM pragma_synchronous",
+        )
+    }
+
     fn spell(&self, text: &str) -> Spelled {
         let mut highest = 0;
         let text = super::respell(text, |number| {

@@ -7,6 +7,7 @@
 mod contacts;
 mod instances;
 mod people;
+mod phones;
 mod schema;
 mod writes;
 
@@ -63,7 +64,7 @@ behaviours! {
     writes:
         a_list_is_all_there_or_not_at_all_and_its_neighbours_stay,
         an_answered_write_is_seen_by_every_other_connection,
-        many_writers_share_transactions,
+        many_writers_share_transactions_and_none_is_answered_before_its_own,
         a_lock_of_somebody_elses_fails_the_write_and_the_next_one_heals,
         writes_that_wait_are_made_before_it_closes_and_later_ones_are_refused,
         what_is_so_already_is_not_written_again,
@@ -89,13 +90,15 @@ behaviours! {
         in_shared_mode_an_eviction_sets_the_expiry_into_the_past_and_nothing_else,
         in_shared_mode_the_last_contact_outlives_its_row,
         no_write_of_either_side_fails_while_asterisk_writes_the_same_rows;
+    phones:
+        an_extension_has_as_many_contacts_as_the_policy_for_devices_and_keeps_what_was_changed_else;
     instances:
         an_asterisk_is_one_servers_until_that_one_is_silent,
         what_a_server_writes_that_was_succeeded_is_not_made;
     schema:
         opening_twice_changes_nothing,
         servers_that_start_together_migrate_once,
-        nothing_is_lost_from_the_first_migration_to_the_newest,
+        nothing_is_lost_from_any_migration_to_the_newest,
         a_migration_that_was_cut_is_run_again,
         every_table_is_in_the_list_that_backups_are_made_of,
         a_backup_brought_back_elsewhere_holds_the_same,
@@ -115,6 +118,11 @@ async fn a_server_that_comes_back_is_written_again_on_mariadb() {
 #[tokio::test]
 async fn a_server_that_comes_back_is_written_again_on_mysql() {
     writes::what_was_answered_outlives_the_database(server(Kind::MySql).await).await;
+}
+
+#[tokio::test]
+async fn on_sqlite_every_connection_waits_for_the_disk_and_one_that_does_not_is_named() {
+    writes::every_connection_waits_for_the_disk(server(Kind::Sqlite).await).await;
 }
 
 #[tokio::test]

@@ -32,15 +32,58 @@ pub(super) async fn an_answered_write_is_seen_by_every_other_connection(scene: S
     }
 }
 
-pub(super) async fn many_writers_share_transactions(scene: Scene) {
+/// Two hundred at once, each looked up on another connection as soon as it is answered.
+pub(super) async fn many_writers_share_transactions_and_none_is_answered_before_its_own(
+    scene: Scene,
+) {
+    scene.database.close().await;
+    let metrics = Metrics::default();
+    let database = Database::open_counted(&scene.config, metrics.commits()).await;
+    let database = database.unwrap();
     let commits = (0..200).map(|n| {
-        let list = vec![user(&format!("u{n}"), &format!("{n}"))];
-        scene.database.commit(list)
+        let name = format!("u{n}");
+        let answered = database.commit(vec![user(&name, &format!("{n}"))]);
+        let database = database.clone();
+        async move {
+            answered.await.unwrap();
+            let there = database.credentials(&name).await.unwrap();
+            assert!(there.is_some(), "{name} was answered, and is not there");
+        }
     });
-    for answer in futures_util::future::join_all(commits).await {
-        answer.unwrap();
-    }
+    futures_util::future::join_all(commits).await;
     assert_eq!(scene.count("SELECT COUNT(*) FROM users").await, 200);
+    let text = metrics.render().unwrap();
+    let figure = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim().parse::<f64>().unwrap()
+    };
+    assert_eq!(figure("rollcall_commit_batch_sum"), 200.0);
+    // All had their places before the writer saw the first: one transaction has room for them.
+    assert!(figure("rollcall_commit_batch_count") <= 2.0, "{text}");
+    database.close().await;
+}
+
+pub(super) async fn every_connection_waits_for_the_disk(server: Server) {
+    let scene = server.scene("durable").await;
+    let mut writing = scene.raw().await;
+    let ask = writing.dialect().durability().unwrap();
+    for pragma in ["journal_mode", "synchronous"] {
+        let ask = format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}");
+        let of_writing = query(ask.clone()).fetch_all(&mut writing).await.unwrap();
+        let of_reading = query(ask).fetch_all(scene.database.reads()).await.unwrap();
+        for rows in [of_writing, of_reading] {
+            let set: String = rows[0].try_get(0).unwrap();
+            let full = "2";
+            assert_eq!(set, if pragma == "synchronous" { full } else { "wal" });
+        }
+    }
+    let words = async |db: &mut Connection| -> String {
+        let rows = query(ask).fetch_all(db).await.unwrap();
+        rows[0].try_get(0).unwrap()
+    };
+    assert_eq!(words(&mut writing).await, "");
+    writing.run("PRAGMA synchronous = NORMAL").await.unwrap();
+    assert_eq!(words(&mut writing).await, "synchronous is not FULL");
 }
 
 pub(super) async fn a_lock_of_somebody_elses_fails_the_write_and_the_next_one_heals(scene: Scene) {
