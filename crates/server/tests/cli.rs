@@ -381,6 +381,9 @@ async fn board(admin: &Admin, token: &str) -> Value {
         let agent = agent.as_object_mut().unwrap();
         agent.remove("since").unwrap();
         agent.remove("sources").unwrap();
+        for reason in agent["reasons"].as_array_mut().unwrap() {
+            reason.as_object_mut().unwrap().remove("since").unwrap();
+        }
     }
     agents
 }
