@@ -185,3 +185,69 @@ impl std::fmt::Display for Spread {
         write!(f, "{:.1} ({:.1}-{:.1})", self.median, self.least, self.most)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::signalling::Rate;
+
+    fn figures(milliseconds: u64, registers: Option<Rate>) -> Figures {
+        let rate = Rate {
+            a_second: 100.0,
+            microseconds: 50.0,
+        };
+        Figures {
+            start_to_register: Duration::from_millis(milliseconds),
+            answer_to_rtp: 2.0,
+            loop_delay: Duration::from_millis(30),
+            jittered_delay: Duration::from_millis(60),
+            calls: rate,
+            registers: registers.map(|_| rate),
+            clicks: 16,
+        }
+    }
+
+    #[test]
+    fn the_document_has_a_row_of_each_measure_with_ratio_and_goal() {
+        let version = || "1.0".to_owned();
+        let phones = [
+            Phone::Rollcall {
+                program: "rollcall-phone".into(),
+                version: version(),
+            },
+            Phone::Baresip { version: version() },
+        ];
+        let rate = Rate {
+            a_second: 1.0,
+            microseconds: 1.0,
+        };
+        let rounds = [
+            [4, 5, 6].map(|start| figures(start, Some(rate))).into(),
+            [18, 20, 22].map(|start| figures(start, None)).into(),
+        ];
+        let cost = Cost {
+            message: "INVITE, 1000 bytes".to_owned(),
+            nanoseconds: vec![1.0, 2.0, 3.0],
+            instructions: Some(12_345),
+        };
+        let text = document(&phones, &rounds, &[cost], 7);
+        let row = |name: &str| -> Vec<&str> {
+            let row = text.lines().find(|line| line.contains(name));
+            let row = row.unwrap_or_else(|| panic!("no {name}: {text}"));
+            row.trim_matches('|').split('|').map(str::trim).collect()
+        };
+        let start = row("start to REGISTER");
+        assert_eq!(
+            start[2..],
+            ["5.0 (4.0-6.0)", "20.0 (18.0-22.0)", "0.25", "0.5x"]
+        );
+        assert_eq!(row("REGISTERs to SIPp")[3..5], ["-", "-"]);
+        assert_eq!(row("instructions, by callgrind")[2], "12345");
+        for measure in &MEASURES {
+            assert_eq!(row(measure.name).len(), 6, "{}", measure.name);
+        }
+        assert!(text.contains("3 rounds in turns, seed 7"), "{text}");
+    }
+}
