@@ -14,10 +14,10 @@ const HEAD: &str = "\
 # The softphone beside baresip
 
 Written by `cargo xtask bench`; not to be changed by hand. Both phones meet the same far end in turns, in one run; ours is a
-release build. Times are read at the far end's one socket; a click's, to the sample. Calls and REGISTERs a second are what
-phone and SIPp do together, the processor time is the phone's alone; baresip cannot be asked to register again, and has no
-command that reads a message. *Ratio*: the first median by the second. A goal with an x is a ratio; where there is none, the
-figure stands to be compared with that of another version.
+release build. Times are read at the far end's one socket; a click's, to the sample. A round's start is the median of five.
+Calls and REGISTERs a second are what phone and SIPp do together, the processor time is the phone's alone; baresip cannot be
+asked to register again, and has no command that reads a message. *Ratio*: the first median by the second. A goal with an x
+is a ratio; where there is none, the figure stands to be compared with that of another version.
 
 ";
 
