@@ -350,14 +350,33 @@ pub enum QueueOrder {
 }
 
 impl QueueOrder {
-    /// The same again, whichever queues it is for, and whatever a drain is for.
-    pub(crate) fn is_as(&self, other: &QueueOrder) -> bool {
-        match (self, other) {
-            (QueueOrder::Pause { reason }, QueueOrder::Pause { reason: other }) => reason == other,
-            (QueueOrder::Drain { .. }, QueueOrder::Drain { .. })
-            | (QueueOrder::Unpause { .. }, QueueOrder::Unpause { .. }) => true,
+    /// Whether `later` is the same again, whatever a drain is for: an end that names a queue which this one does not is
+    /// another, because queues are seen to pause one after the other.
+    pub(crate) fn is_as(&self, later: &QueueOrder) -> bool {
+        match (self, later) {
+            (QueueOrder::Pause { reason }, QueueOrder::Pause { reason: later }) => reason == later,
+            (QueueOrder::Drain { .. }, QueueOrder::Drain { .. }) => true,
+            (QueueOrder::Unpause { queues }, QueueOrder::Unpause { queues: later }) => {
+                later.iter().all(|queue| queues.contains(queue))
+            }
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::QueueOrder;
+
+    #[test]
+    fn the_end_of_a_pause_in_another_queue_is_another_order() {
+        let end = |queues: &[&str]| QueueOrder::Unpause {
+            queues: queues.iter().map(|&queue| queue.to_owned()).collect(),
+        };
+        let asked = end(&["sales", "support"]);
+        assert!(asked.is_as(&end(&["support"])));
+        assert!(!end(&["sales"]).is_as(&asked));
+        assert!(!end(&["sales"]).is_as(&end(&["support"])));
     }
 }
 
