@@ -364,22 +364,6 @@ impl QueueOrder {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::QueueOrder;
-
-    #[test]
-    fn the_end_of_a_pause_in_another_queue_is_another_order() {
-        let end = |queues: &[&str]| QueueOrder::Unpause {
-            queues: queues.iter().map(|&queue| queue.to_owned()).collect(),
-        };
-        let asked = end(&["sales", "support"]);
-        assert!(asked.is_as(&end(&["support"])));
-        assert!(!end(&["sales"]).is_as(&asked));
-        assert!(!end(&["sales"]).is_as(&end(&["support"])));
-    }
-}
-
 /// Why full lists are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResyncReason {
@@ -447,5 +431,21 @@ impl EvictReason {
             EvictReason::Forged => "forged",
             EvictReason::Unmanaged => "unmanaged",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::QueueOrder;
+
+    #[test]
+    fn the_end_of_a_pause_in_another_queue_is_another_order() {
+        let end = |queues: &[&str]| QueueOrder::Unpause {
+            queues: queues.iter().map(|&queue| queue.to_owned()).collect(),
+        };
+        let asked = end(&["sales", "support"]);
+        assert!(asked.is_as(&end(&["support"])));
+        assert!(!end(&["sales"]).is_as(&asked));
+        assert!(!end(&["sales"]).is_as(&end(&["support"])));
     }
 }
