@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use common::{PBX, PHONE, World, address};
 use rollcall_sip::Event;
-use rollcall_sip::message::{HeadersView, Message, Method};
+use rollcall_sip::message::HeadersView;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -42,14 +42,7 @@ fn in_a_call(world: &mut World) -> [String; 3] {
     world.expect(PBX, |event| {
         matches!(event, Event::Confirmed { .. }).then_some(())
     });
-    let ack = world
-        .sent(PHONE)
-        .into_iter()
-        .find_map(|message| match message {
-            Message::Request(request) if request.method == Method::Ack => Some(request),
-            _ => None,
-        });
-    let ack = ack.expect("an ACK");
+    let ack = world.ack(PHONE);
     ["To", "From", "Call-ID"].map(|name| ack.headers.text(name).unwrap_or_default().to_owned())
 }
 

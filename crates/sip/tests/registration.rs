@@ -385,6 +385,19 @@ fn register_requests(world: &World) -> Vec<rollcall_sip::message::Request> {
     .collect()
 }
 
+/// The phone finds itself at another port, and has a second to say so.
+fn move_to(world: &mut World, registrar: &mut Registrar, port: u16) {
+    world.agents[PHONE].0 = address(port);
+    let (phone, now) = world.ua(PHONE);
+    phone.relocate(
+        now,
+        rollcall_sip::Transport::Udp,
+        address(port),
+        address(5060),
+    );
+    run(world, registrar, SECOND);
+}
+
 #[test]
 fn after_a_move_the_new_contact_replaces_the_old_one_in_one_register() {
     let mut world = World::perfect();
@@ -392,15 +405,7 @@ fn after_a_move_the_new_contact_replaces_the_old_one_in_one_register() {
     register(&mut world, "secret");
     run(&mut world, &mut registrar, SECOND);
     let sent_before = register_requests(&world).len();
-    world.agents[PHONE].0 = address(5071);
-    let (phone, now) = world.ua(PHONE);
-    phone.relocate(
-        now,
-        rollcall_sip::Transport::Udp,
-        address(5071),
-        address(5060),
-    );
-    run(&mut world, &mut registrar, SECOND);
+    move_to(&mut world, &mut registrar, 5071);
     let requests = register_requests(&world).split_off(sent_before);
     let contacts: Vec<&str> = requests[0].headers.texts("Contact").collect();
     assert_eq!(
@@ -435,15 +440,7 @@ fn a_contact_that_a_registrar_took_for_the_one_before_is_registered_again_alone(
     run(&mut world, &mut registrar, SECOND);
     let sent_before = register_requests(&world).len();
     registrar.rewrites_all = true;
-    world.agents[PHONE].0 = address(5071);
-    let (phone, now) = world.ua(PHONE);
-    phone.relocate(
-        now,
-        rollcall_sip::Transport::Udp,
-        address(5071),
-        address(5060),
-    );
-    run(&mut world, &mut registrar, SECOND);
+    move_to(&mut world, &mut registrar, 5071);
     let requests = register_requests(&world).split_off(sent_before);
     let contacts = requests
         .iter()

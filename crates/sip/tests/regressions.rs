@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{PBX, PHONE, World, address};
-use rollcall_sip::message::{HeadersView, Message, Method};
+use rollcall_sip::message::{HeadersView, Method};
 use rollcall_sip::{CallId, Event, OutgoingOutcome, OutgoingRequest};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -172,14 +172,7 @@ fn in_a_call() -> (World, CallId) {
 #[test]
 fn a_request_inside_a_dialog_from_another_source_is_answered_481_and_changes_nothing() {
     let (mut world, _) = in_a_call();
-    let ack = world
-        .sent(PHONE)
-        .into_iter()
-        .find_map(|message| match message {
-            Message::Request(request) if request.method == Method::Ack => Some(request),
-            _ => None,
-        });
-    let ack = ack.expect("an ACK");
+    let ack = world.ack(PHONE);
     let field = |name| ack.headers.text(name).unwrap_or_default().to_owned();
     // As the PBX would say it: what is right about it is all but the address it comes from.
     let request = |method: &str| {

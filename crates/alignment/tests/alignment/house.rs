@@ -184,6 +184,13 @@ impl House {
         self.see(Observation::AmiUp);
     }
 
+    /// The link comes up again, to an Asterisk that has run for so many seconds.
+    pub(crate) fn ami_up_after(&mut self, seconds: u64) {
+        self.ami_up();
+        let up_for = Duration::from_secs(seconds);
+        self.see(Observation::Booted { up_for });
+    }
+
     pub(crate) fn ami_lost(&mut self) {
         self.ami = false;
         self.see(Observation::AmiLost);

@@ -1,7 +1,5 @@
 //! Pauses that people ask for: an intent, asked of the queues until they are seen to do so.
 
-use std::time::Duration;
-
 use rollcall_alignment::*;
 
 use crate::house::*;
@@ -322,10 +320,7 @@ fn s08_a_pause_whose_end_was_asked_while_asterisk_was_away_is_not_restored() {
     house.members.clear();
     house.queue("1001", None);
     house.answers_lists = false;
-    house.ami_up();
-    house.see(Observation::Booted {
-        up_for: Duration::from_secs(3),
-    });
+    house.ami_up_after(3);
     let asked_at = house.last_resync();
     house.answer_lists(asked_at);
     house.pass_seconds(1);
@@ -340,10 +335,7 @@ fn s08_after_asterisks_restart_a_pause_is_asked_of_it_again() {
     house.ami_lost();
     house.pass_seconds(8);
     house.queue("1001", None);
-    house.ami_up();
-    house.see(Observation::Booted {
-        up_for: Duration::from_secs(3),
-    });
+    house.ami_up_after(3);
     house.pass_seconds(1);
     assert_eq!(house.queue_pause("1001"), Some("lunch"));
 }

@@ -1,7 +1,5 @@
 //! Queues: drained while a phone or app is not proved (R10), restored after Asterisk's restart.
 
-use std::time::Duration;
-
 use rollcall_alignment::*;
 
 use crate::house::*;
@@ -84,10 +82,7 @@ fn s08_pauses_and_memberships_that_asterisk_forgot_in_its_restart_are_restored()
     house.pass_seconds(8);
     house.members.clear();
     house.answers_lists = false;
-    house.ami_up();
-    house.see(Observation::Booted {
-        up_for: Duration::from_secs(3),
-    });
+    house.ami_up_after(3);
     let asked_at = house.last_resync();
     house.answer_lists(asked_at);
     assert_eq!(house.queue_pause("1001"), None, "a member again");
@@ -112,10 +107,7 @@ fn s08_an_asterisk_that_did_not_restart_is_not_told_what_an_admin_took_away() {
     house.pass_seconds(8);
     house.members.clear();
     house.answers_lists = false;
-    house.ami_up();
-    house.see(Observation::Booted {
-        up_for: Duration::from_secs(3600),
-    });
+    house.ami_up_after(3600);
     let asked_at = house.last_resync();
     house.answer_lists(asked_at);
     assert!(house.members.is_empty());

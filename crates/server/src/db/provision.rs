@@ -2,8 +2,8 @@
 //!
 //! Asterisk's own tables may be there already; where they are not, these make the columns that are
 //! used. A row that is there keeps what an administrator changed in it: only the passwords, the list of
-//! an endpoint's auths and how many contacts it may have are kept in step. Every endpoint has one auth that never goes, its
-//! own: an endpoint without any would be open to everybody.
+//! an endpoint's auths and how many contacts it may have are kept in step. Every endpoint has one auth
+//! that never goes, its own: an endpoint without any would be open to everybody.
 
 use super::{
     Database, DbError,

@@ -213,6 +213,18 @@ impl World {
             .collect()
     }
 
+    /// The first ACK that it sent, which has what requests inside the dialog must say.
+    pub(crate) fn ack(&self, agent: usize) -> Request {
+        let acks = self
+            .sent(agent)
+            .into_iter()
+            .find_map(|message| match message {
+                Message::Request(request) if request.method == Method::Ack => Some(request),
+                _ => None,
+            });
+        acks.expect("an ACK")
+    }
+
     pub(crate) fn drain(&mut self) {
         let now = self.clock.now();
         for (index, (own, ua)) in self.agents.iter_mut().enumerate() {
