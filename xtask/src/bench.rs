@@ -25,7 +25,7 @@ pub(crate) fn bench(words: &[&str]) -> Result<()> {
             ));
         }
     }
-    packages::ensure(&[packages::BUILD, packages::PEERS])?;
+    packages::ensure(&[packages::BUILD, packages::PEERS, packages::COUNTING])?;
     run(words, &[("ROLLCALL_BIN_DIR", &phone_for_release()?)])
 }
 
