@@ -20,7 +20,7 @@ use rollcall_media::codec::Codec;
 
 use crate::Result;
 use ours::Punctuality;
-pub(crate) use ours::pair_of_sessions;
+pub(crate) use ours::{pair_of_sessions, sessions_of};
 use relay::Weather;
 use speech::Speech;
 

@@ -122,19 +122,28 @@ pub(crate) fn hear(
     })
 }
 
-/// The two ends of a call in `codec`, as offer and answer would have it.
+/// The two ends of a call in `codec`, in the open, as offer and answer would have it.
 pub(crate) fn pair_of_sessions(
     codec: Codec,
     speaker: SocketAddr,
     listener: SocketAddr,
     random: &mut StdRng,
 ) -> Result<(Session, Session)> {
+    let locals = [Local::new(speaker, 1), Local::new(listener, 2)];
+    sessions_of(codec, &locals, random)
+}
+
+/// The two ends of a call in `codec`, as offer and answer of these caller and callee would have it.
+pub(crate) fn sessions_of(
+    codec: Codec,
+    [caller, callee]: &[Local; 2],
+    random: &mut StdRng,
+) -> Result<(Session, Session)> {
     let words = |error: sdp::SdpError| error.to_string();
-    let (caller, callee) = (Local::new(speaker, 1), Local::new(listener, 2));
-    let offer = sdp::offer(&caller, &[codec], Direction::SendRecv);
-    let answered = sdp::answer(&offer, &callee, &[codec], Direction::SendRecv);
+    let offer = sdp::offer(caller, &[codec], Direction::SendRecv);
+    let answered = sdp::answer(&offer, callee, &[codec], Direction::SendRecv);
     let (answer, hears) = answered.map_err(words)?;
-    let says = sdp::accept(&answer, &caller, &[codec], Direction::SendRecv).map_err(words)?;
+    let says = sdp::accept(&answer, caller, &[codec], Direction::SendRecv).map_err(words)?;
     let mut session = |negotiated| {
         Session::new(Config::new(negotiated, random)).map_err(|error| error.to_string())
     };
