@@ -1,6 +1,7 @@
 //! What a change of sound devices does to a call: how long no packet leaves, and how soon there is sound in them again.
 //!
-//! Our phone alone, at a PulseAudio of its own; the far end's socket stamps what comes.
+//! Our phone alone, at a PulseAudio of its own; the far end's socket stamps what comes. Before it, the delay of a call
+//! through such devices ([`through`]), beside baresip.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,9 @@ use rollcall_e2e::Pulse;
 use rollcall_e2e::line::{Line, tone};
 use rollcall_e2e::sound::folder;
 
-use crate::Result;
 use crate::rounds::milliseconds;
 use crate::table::Spread;
+use crate::{Result, through};
 
 /// A tone is noise to what cleans a voice.
 const AS_IT_IS: &str = "devices:processing=off";
@@ -32,12 +33,13 @@ struct Figures {
 /// A row: what it is called, and where its figure is found.
 type Row = (&'static str, fn(&Figures) -> f64);
 
-/// Prints the table.
-pub(crate) fn measure(rounds: usize) -> Result<()> {
+/// Prints the tables.
+pub(crate) fn measure(rounds: usize, seed: u64) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
+    runtime.block_on(through::measure(rounds, seed))?;
     let mut figures = Vec::new();
     for round in 1..=rounds {
         let figure = runtime.block_on(round_of_changes());

@@ -19,6 +19,7 @@ mod server;
 mod signalling;
 mod soak;
 mod table;
+mod through;
 
 use std::process::ExitCode;
 
@@ -32,7 +33,8 @@ rollcall-bench server [--rounds N]               agent-online beside a Node serv
 rollcall-bench attacks                           what attackers get of the server; writes docs/attacks.md
 rollcall-bench media [--rounds N]                CPU and memory of 1, 40 and more calls beside baresip, instructions a packet
 rollcall-bench quality [--seed N]                PESQ of speech by codec and loss, on virtual time
-rollcall-bench devices [--rounds N]              what a change of devices does to the packets of a call
+rollcall-bench devices [--rounds N] [--seed N]   delay through a sound server beside baresip, and what a change of devices does
+                                                 to the packets of a call
 rollcall-bench paths [--seed N] [--loss N]       PESQ through Asterisk over a lossy line, beside baresip; a quarter of an hour,
                                                  or only at that percentage
 rollcall-bench pauses [--seed N]                 what is sent while nobody speaks, by the noise of the room
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
         Some("attacks") => server::attacks::measure(),
         Some("quality") => quality::measure(options.seed),
         Some("media") => both().and_then(|phones| load::measure(&phones, options.rounds)),
-        Some("devices") => devices::measure(options.rounds),
+        Some("devices") => devices::measure(options.rounds, options.seed),
         Some("paths") => paths::measure(options.seed, options.loss),
         Some("pauses") => quality::pauses::measure(options.seed),
         Some("processing") => quality::echo::measure(options.seed),

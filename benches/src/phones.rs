@@ -1,5 +1,6 @@
 //! The two phones: how each is started, as it comes, with nothing to sound through but a loop.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,6 +14,8 @@ use crate::Result;
 const BARESIP: &str = "/usr/bin/baresip";
 /// Longer than a round; a phone whose bench was killed ends by itself then.
 const LONGEST: &str = "60";
+/// Among its files: ALSA's configuration, where it has devices.
+const ALSA: &str = "asound.conf";
 const PASSWORD: &str = "ROLLCALL_BENCH_PASSWORD";
 
 /// A program that registers, answers a call by itself, and speaks what it hears.
@@ -28,6 +31,10 @@ pub(crate) enum Phone {
 pub(crate) enum Work<'a> {
     /// Speak in one call in PCMU what it hears there.
     Echo,
+    /// Speak in one call in PCMU, through the devices of a sound server that these variables lead to.
+    Through {
+        environment: &'a [(String, OsString)],
+    },
     /// Register whenever it is told to on its standard input, and say so.
     Register,
     /// Speak a file in so many calls at once.
@@ -103,6 +110,10 @@ impl Phone {
                     .map_err(|error| format!("baresip's configuration: {error}"))?;
                 let mut command = Command::new(BARESIP);
                 command.arg("-f").arg(folder.path()).args(["-t", LONGEST]);
+                if let Work::Through { environment } = work {
+                    command.envs(environment.iter().cloned());
+                    command.env("ALSA_CONFIG_PATH", folder.path().join(ALSA));
+                }
                 command
             }
         };
@@ -170,6 +181,11 @@ fn rollcall(program: &Path, registrar: &str, work: Work<'_>) -> Command {
     let (audio, codec, calls) = match work {
         Work::Echo => ("loopback".to_owned(), "pcmu", 1),
         Work::Register => ("none".to_owned(), "pcmu", 1),
+        // Clicks are noise to what cleans a voice; baresip cleans nothing.
+        Work::Through { environment } => {
+            command.envs(environment.iter().cloned());
+            ("devices:processing=off".to_owned(), "pcmu", 1)
+        }
         Work::Speak {
             voice,
             codec,
@@ -189,8 +205,13 @@ fn rollcall(program: &Path, registrar: &str, work: Work<'_>) -> Command {
 }
 
 fn write_baresip(folder: &Path, sip: u16, registrar: &str, work: Work<'_>) -> std::io::Result<()> {
-    let (source, modules, calls) = match work {
-        Work::Echo | Work::Register => ("aubridge,loop".to_owned(), "module g711.so".to_owned(), 1),
+    let loops = "aubridge,loop";
+    let (source, player, modules, calls) = match work {
+        Work::Echo | Work::Register => (loops.to_owned(), loops, "module g711.so".to_owned(), 1),
+        Work::Through { .. } => {
+            let modules = "module g711.so\nmodule alsa.so".to_owned();
+            ("alsa,mic".to_owned(), "alsa,spk", modules, 1)
+        }
         Work::Speak {
             voice,
             codec,
@@ -200,7 +221,7 @@ fn write_baresip(folder: &Path, sip: u16, registrar: &str, work: Work<'_>) -> st
             let modules = format!(
                 "ausrc_channels 1\nauplay_channels 1\nopus_stereo no\nmodule {codec}.so\nmodule aufile.so"
             );
-            (format!("aufile,{}", voice.display()), modules, calls)
+            (format!("aufile,{}", voice.display()), loops, modules, calls)
         }
     };
     let config = format!(
@@ -208,7 +229,7 @@ fn write_baresip(folder: &Path, sip: u16, registrar: &str, work: Work<'_>) -> st
 sip_listen 127.0.0.1:{sip}
 net_interface 127.0.0.1
 audio_source {source}
-audio_player aubridge,loop
+audio_player {player}
 audio_alert aubridge,alert
 module_path /usr/lib/baresip/modules
 call_max_calls {calls}
@@ -221,6 +242,10 @@ module_app menu.so
     let account = format!("<sip:1001@{registrar};transport=udp>;regint=300;answermode=auto\n");
     fs::write(folder.join("config"), config)?;
     fs::write(folder.join("accounts"), account)?;
+    fs::write(
+        folder.join(ALSA),
+        "pcm.spk { type pulse device spk }\npcm.mic { type pulse device mic }\n",
+    )?;
     // It writes examples of these two if they are missing.
     fs::write(folder.join("contacts"), "")?;
     fs::write(folder.join("current_contact"), "")

@@ -28,7 +28,7 @@ const JITTER: Duration = Duration::from_millis(40);
 /// How long we listen after the last packet.
 const LISTENING: Duration = Duration::from_millis(500);
 /// A phone that answers but sends nothing within this is not measured but named.
-const SILENT: Duration = Duration::from_secs(3);
+pub(crate) const SILENT: Duration = Duration::from_secs(3);
 
 /// What a round measured.
 pub(crate) struct Figures {
@@ -103,24 +103,26 @@ pub(crate) fn round(phone: &Phone, seed: u64) -> Result<Figures> {
     let jittered = delays(&far_end, &call, &mut source, seed, JITTER);
     far_end.hang_up(&call);
     drop(running);
-    let median = |delays: &[Duration]| {
-        let middle = delays.get(delays.len() / 2).copied();
-        middle.ok_or_else(|| format!("no click came back from {}", phone.name()))
-    };
     Ok(Figures {
         start_to_register: start_to_register(phone)?,
         answer_to_rtp: signed_milliseconds(call.answered, first.at),
-        loop_delay: median(&steady)?,
-        jittered_delay: median(&jittered)?,
+        loop_delay: median(phone, &steady)?,
+        jittered_delay: median(phone, &jittered)?,
         calls: signalling::calls(phone)?,
         registers: signalling::registers(phone)?,
         clicks: steady.len() + jittered.len(),
     })
 }
 
+/// Of what [`delays`] found.
+pub(crate) fn median(phone: &Phone, delays: &[Duration]) -> Result<Duration> {
+    let middle = delays.get(delays.len() / 2).copied();
+    middle.ok_or_else(|| format!("no click came back from {}", phone.name()))
+}
+
 /// Sends sound with clicks, and says what each took to come back, the shortest first. Our clock's phase to the phone's
 /// is chance, as it is between any two. A click's time is that of a packet that is not held up.
-fn delays(
+pub(crate) fn delays(
     far_end: &FarEnd,
     call: &Call,
     source: &mut Source,

@@ -164,6 +164,15 @@ impl Pulse {
         self.control(&["set-default-source", "mic"]).await;
     }
 
+    /// Lets the microphone hear what the loudspeaker plays, as one beside the other does: a source by the name of `mic`,
+    /// which no program takes for a monitor.
+    pub async fn let_the_microphone_hear_the_speaker(&mut self) {
+        self.unplug_microphone().await;
+        self.load(&Self::MICROPHONE.replace("micfeed", "spk")).await;
+        self.control(&["set-default-source", "mic"]).await;
+        self.hurry(["mic"]);
+    }
+
     /// Pulls the loudspeaker out.
     pub async fn unplug_speaker(&self) {
         self.unload("sink_name=spk ").await;
@@ -265,15 +274,25 @@ impl Pulse {
     ///
     /// If nothing is recorded.
     pub async fn listen(&self, file: &Path, seconds: f64) {
+        self.listen_at("spk", file, seconds).await;
+    }
+
+    /// The same of another loudspeaker: of `spk` or of the `headset`.
+    ///
+    /// # Panics
+    ///
+    /// If nothing is recorded.
+    pub async fn listen_at(&self, sink: &str, file: &Path, seconds: f64) {
         let rate = format!("--rate={RATE}");
         let words = ["--file-format=wav", "--format=s16le", "--channels=1", &rate];
-        let more = ["--latency-msec=20", "--device=spk.monitor"];
+        let device = format!("--device={sink}.monitor");
+        let more = ["--latency-msec=20", &device];
         let arguments = words.iter().chain(&more).map(OsString::from);
         let mut recorder = self.program("parec", arguments.chain([file.into()]));
         let wanted = (seconds * f64::from(RATE) * 2.0) as u64;
         let within = PROMPTLY + std::time::Duration::from_secs_f64(seconds);
         eventually(
-            "the loudspeaker is recorded",
+            "a loudspeaker is recorded",
             within,
             async || match fs::metadata(file).map_or(0, |found| found.len()) {
                 enough if enough >= wanted => Ok(()),

@@ -37,7 +37,7 @@ cargo xtask test [PART...] [-- X]  set up and run the tests; PART is one of: fmt
 cargo xtask bench [--rounds N]     the phone, a release build, beside baresip; writes docs/softphone.md
 cargo xtask bench quality          PESQ of speech by codec and loss, on virtual time
 cargo xtask bench paths            PESQ through Asterisk over a lossy line, beside baresip
-cargo xtask bench devices          what a change of devices does to the packets of a call
+cargo xtask bench devices          delay through a sound server, and what a change of devices does to the packets of a call
 cargo xtask bench pauses           what Opus sends while nobody speaks, by the noise of the room
 cargo xtask bench media            CPU and memory of 1, 40 and more calls beside baresip, and instructions a packet
 cargo xtask bench processing       echo and double talk in a synthetic room, and what a frame costs
