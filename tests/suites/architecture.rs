@@ -45,8 +45,8 @@ const DOORS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "sonora",
-        &["sonora::", "use sonora"],
-        "crates/audio/src/processing/webrtc.rs",
+        &["sonora::", "sonora_aec3::", "use sonora"],
+        "crates/audio/src/processing/webrtc",
     ),
     (
         "rubato",

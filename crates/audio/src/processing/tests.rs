@@ -149,21 +149,54 @@ fn a_delay_that_the_devices_do_not_know_is_found_out() {
     assert!(loss >= 30.0, "{loss:.1} dB");
 }
 
+/// How much of the near voice's power is found again in what is sent, 0 to 1: syllable by syllable, in the mean.
+fn kept(sent: &[f32], near: &[f32]) -> f32 {
+    let syllable = RATE / 5;
+    let pairs = near.chunks_exact(syllable).zip(sent.chunks(syllable));
+    let spoken = pairs.filter(|(near, _)| power(near) > 1e-4);
+    let parts: Vec<f32> = spoken
+        .map(|(near, sent)| (likeness(sent, near).powi(2) * power(sent) / power(near)).min(1.0))
+        .collect();
+    parts.iter().sum::<f32>() / parts.len().max(1) as f32
+}
+
 #[test]
 fn who_speaks_at_the_same_time_is_still_heard() {
-    for delay in DELAYS {
-        let (played, near) = (voice(3, 8), voice(4, 8));
-        let echo = room(&played, delay);
-        // Four seconds of the other side alone, then both.
-        let captured: Vec<f32> = (0..echo.len())
-            .map(|n| echo[n] + if n >= 4 * RATE { near[n] } else { 0.0 })
-            .collect();
-        let sent = send(ECHO_ONLY, &played, &captured, delay);
-        let both = 5 * RATE..8 * RATE;
-        let kept = decibels(power(&sent[both.clone()]) / power(&near[both.clone()]));
-        let alike = likeness(&sent[both.clone()], &near[both]);
-        assert!((-6.0..2.0).contains(&kept), "{delay:?}: {kept:.1} dB");
-        assert!(alike > 0.7, "{delay:?}: {alike:.2}");
+    // WebRTC's own settings of the canceller keep less than that, at each of the delays.
+    for (loudness, least) in [(1.0, 0.5), (0.4, 0.58)] {
+        for delay in DELAYS {
+            let (played, near) = (voice(3, 8), voice(4, 8));
+            let echo = room(&played, delay);
+            // Four seconds of the other side alone, then both.
+            let captured: Vec<f32> = (0..echo.len())
+                .map(|n| loudness * echo[n] + if n >= 4 * RATE { near[n] } else { 0.0 })
+                .collect();
+            let sent = send(ECHO_ONLY, &played, &captured, delay);
+            let (sent, near) = (&sent[4 * RATE..], &near[4 * RATE..]);
+            let level = decibels(power(sent) / power(near));
+            assert!(
+                (-3.0..1.0).contains(&level),
+                "{loudness}, {delay:?}: {level:.1} dB"
+            );
+            let kept = kept(sent, near);
+            assert!(kept >= least, "{loudness}, {delay:?}: {kept:.2}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_whole_piece_stays_as_it_is() {
+    for chosen in [ECHO_ONLY, Processing::ALL] {
+        let mut processor = chosen.processor().expect("something is to be done");
+        for length in [0, 1, 479, 481, 959, 1_000, 1_441] {
+            let played = vec![0.25; length];
+            let mut sound = vec![0.5; length];
+            processor.played(&played);
+            processor.process(&mut sound, Duration::from_secs(100_000_000));
+            let whole = length / (RATE / 100) * (RATE / 100);
+            assert!(sound[whole..].iter().all(|sample| *sample == 0.5));
+            assert!(sound.iter().all(|sample| sample.abs() <= 1.0));
+        }
     }
 }
 
