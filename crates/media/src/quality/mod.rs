@@ -8,7 +8,7 @@ mod emodel;
 use std::time::{Duration, Instant};
 
 use crate::codec::Codec;
-use crate::rtcp::{Remote, Totals, UNKNOWN, VoipMetrics, in_256ths};
+use crate::rtcp::{Bursts, Remote, Totals, UNKNOWN, VoipMetrics, in_256ths};
 use emodel::Path;
 
 /// One call's record, so far or for good.
@@ -103,6 +103,9 @@ const ENOUGH: u64 = 50;
 /// What a codec and a packet of 20 ms add to the delay of the network and of the jitter buffer.
 const END_SYSTEMS: Duration = Duration::from_millis(25);
 
+/// Sound in a packet, as far as anything is said of stretches of them.
+const PACKET: Duration = Duration::from_millis(20);
+
 /// Follows a call.
 #[derive(Debug)]
 pub(crate) struct Monitor {
@@ -127,7 +130,7 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) jitter: Option<Duration>,
     /// How long a packet waits to be played.
     pub(crate) playout_delay: Duration,
-    pub(crate) burst_ratio: f64,
+    pub(crate) bursts: Bursts,
     pub(crate) remote: &'a Remote,
 }
 
@@ -187,7 +190,7 @@ impl Monitor {
             snapshot.codec,
             Path {
                 loss,
-                burst_ratio: snapshot.burst_ratio,
+                burst_ratio: snapshot.bursts.ratio(),
                 delay: trip / 2 + snapshot.playout_delay + END_SYSTEMS,
             },
         );
@@ -215,18 +218,23 @@ impl Monitor {
             0 => 0,
             expected => in_256ths(of as f64 / expected as f64),
         };
-        let score = self.score.map(|score| (10.0 * score.last) as u8);
+        let score = self.score.map(|score| (10.0 * score.last).round() as u8);
+        let (burst_density, gap_density) = snapshot.bursts.densities();
+        let burst = snapshot.bursts.burst_length().map(packets);
         VoipMetrics {
             ssrc,
             loss_rate: share(snapshot.totals.lost()),
             discard_rate: share(snapshot.unplayed),
+            burst_density: in_256ths(burst_density),
+            gap_density: in_256ths(gap_density),
+            burst_duration: ms(burst.unwrap_or_default()),
+            gap_duration: ms(packets(snapshot.bursts.gap_length())),
             round_trip: ms(snapshot.remote.round_trip.unwrap_or_default()),
             end_system_delay: ms(snapshot.playout_delay + END_SYSTEMS),
             r_factor: self.rating.map_or(UNKNOWN, |rating| rating as u8),
             mos_lq: score.unwrap_or(UNKNOWN),
             mos_cq: score.unwrap_or(UNKNOWN),
             playout_delay: ms(snapshot.playout_delay),
-            ..VoipMetrics::default()
         }
     }
 
@@ -247,6 +255,8 @@ impl Monitor {
                 loss: snapshot.totals.loss(),
                 unplayed: unplayed(snapshot.totals),
                 jitter: self.jitter,
+                burst_density: snapshot.bursts.densities().0,
+                burst: snapshot.bursts.burst_length().map(packets),
                 ..Received::default()
             },
             sent: Sent {
@@ -264,6 +274,10 @@ impl Monitor {
             ..Quality::default()
         }
     }
+}
+
+fn packets(count: f64) -> Duration {
+    PACKET.mul_f64(count)
 }
 
 fn spread(kept: &mut Option<Spread>, measured: Option<Duration>) {
@@ -284,7 +298,7 @@ mod tests {
             unplayed: 0,
             jitter: Some(Duration::from_millis(3)),
             playout_delay: Duration::from_millis(40),
-            burst_ratio: 1.0,
+            bursts: Bursts::default(),
             remote,
         }
     }

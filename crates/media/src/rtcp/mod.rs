@@ -21,7 +21,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 pub(crate) use packet::{SenderInfo, UNKNOWN, VoipMetrics, is_rtcp};
-pub(crate) use reception::{Reception, Totals};
+pub(crate) use reception::{Bursts, Reception, Totals};
 
 use packet::{Malformed, Packet, ReportBlock, Writer};
 

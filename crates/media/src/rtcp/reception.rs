@@ -136,7 +136,7 @@ impl Totals {
 
 /// The gap and burst model of RFC 3611 appendix A.2: four counts of transitions between packets that came and packets
 /// that did not.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bursts {
     /// Arrived in a row, since the last loss.
     run: u64,
@@ -205,8 +205,19 @@ impl Bursts {
         (burst, share(self.c14, self.c11 + self.run + self.c14))
     }
 
+    /// Mean length of a burst in packets; `None` before the first.
+    pub(crate) fn burst_length(&self) -> Option<f64> {
+        self.lengths().map(|(burst, _)| burst)
+    }
+
+    /// Mean length of the gaps between bursts in packets. Before the first burst, all that was settled is one gap.
+    pub(crate) fn gap_length(&self) -> f64 {
+        let gap = self.lengths().map(|(_, gap)| gap);
+        gap.unwrap_or(self.settled as f64)
+    }
+
     /// Mean length of a burst and of the gap before the next, in packets; `None` before the first burst.
-    pub(crate) fn lengths(&self) -> Option<(f64, f64)> {
+    fn lengths(&self) -> Option<(f64, f64)> {
         let bursts = self.c13 as f64;
         let gaps = (self.c11 + self.c14 + self.c13) as f64;
         let inside = (self.c22 + 2 * self.c23 + self.c13 + self.c33) as f64;

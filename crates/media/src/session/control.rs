@@ -160,11 +160,6 @@ impl Session {
         let mut record = monitor.record(now, &snapshot);
         let counters = self.counters();
         record.received.packets = counters.received;
-        record.received.burst_density = reception.bursts().densities().0;
-        record.received.burst = reception
-            .bursts()
-            .lengths()
-            .map(|(packets, _)| FRAME_TIME.mul_f64(packets));
         let time =
             |samples: u64| Duration::from_micros(samples * 1_000 / u64::from(SAMPLE_RATE / 1_000));
         record.received.left_out = time(counters.shortened);
@@ -228,9 +223,6 @@ impl Session {
     }
 }
 
-/// Sound in a packet.
-const FRAME_TIME: Duration = Duration::from_millis(20);
-
 /// The session's half of a [`Snapshot`].
 #[derive(Debug, Clone, Copy)]
 struct Measured {
@@ -248,7 +240,7 @@ impl Measured {
             unplayed: self.unplayed,
             jitter: self.jitter,
             playout_delay: self.playout_delay,
-            burst_ratio: reception.bursts().ratio(),
+            bursts: *reception.bursts(),
             remote: control.remote(),
         }
     }

@@ -1,3 +1,5 @@
+mod reports;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
