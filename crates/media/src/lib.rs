@@ -27,6 +27,8 @@ mod rtp;
 pub mod sdp;
 pub mod session;
 mod source;
+#[cfg(test)]
+mod speech;
 pub mod srtp;
 pub mod tone;
 

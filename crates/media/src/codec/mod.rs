@@ -129,6 +129,11 @@ pub trait Decoder: fmt::Debug + Send {
     fn comfort(&mut self, count: usize, samples: &mut Vec<f32>) {
         let _ = (count, samples);
     }
+
+    /// Whether what was decoded last lets a pause of the sender be expected: nothing behind it is nothing lost.
+    fn foretells_pause(&self) -> bool {
+        false
+    }
 }
 
 /// How a lost packet was made up for.

@@ -54,6 +54,9 @@ const WORTH_IT: u8 = 1;
 /// gone.
 const LONGEST_PAUSE: usize = 57_600;
 
+/// An encoder goes silent behind ten packets of 20 ms without a voice, never sooner; half of them may have been lost.
+const BEFORE_PAUSE: u32 = 5;
+
 /// Samples before a packet that its deep redundancy is trusted to restore: 100 ms.
 const DRED_REACH: u32 = 4_800;
 
@@ -133,8 +136,8 @@ impl Encoder for OpusEncoder {
 /// Wraps libopus' decoder and the one for deep redundancy.
 pub(super) struct OpusDecoder {
     decoder: Dred,
-    /// What was decoded last had no voice in it.
-    fell_silent: bool,
+    /// Packets without a voice in a row, up to what was decoded last.
+    voiceless: u32,
     /// Samples of comfort noise made since.
     comforted: usize,
 }
@@ -145,7 +148,7 @@ impl OpusDecoder {
         decoder.set_complexity(DECODER_COMPLEXITY)?;
         Ok(OpusDecoder {
             decoder: Dred::new(decoder)?,
-            fell_silent: false,
+            voiceless: 0,
             comforted: 0,
         })
     }
@@ -219,7 +222,10 @@ impl Decoder for OpusDecoder {
         let decoded = decoder.decode_float_to_slice(payload, samples, false);
         samples.truncate(*decoded.as_ref().unwrap_or(&0));
         decoded?;
-        self.fell_silent = opus_packet::is_voiced(payload) == Some(false);
+        self.voiceless = match opus_packet::is_voiced(payload) {
+            Some(false) => self.voiceless.saturating_add(1),
+            Some(true) | None => 0,
+        };
         self.comforted = 0;
         Ok(())
     }
@@ -246,7 +252,7 @@ impl Decoder for OpusDecoder {
 
     /// libopus goes on with the noise of the room where nothing comes; the vocoder is not asked for that.
     fn comfort(&mut self, count: usize, samples: &mut Vec<f32>) {
-        if !self.fell_silent || self.comforted >= LONGEST_PAUSE {
+        if self.voiceless == 0 || self.comforted >= LONGEST_PAUSE {
             return;
         }
         let from = samples.len();
@@ -264,6 +270,10 @@ impl Decoder for OpusDecoder {
             // What was possible at the beginning is so now.
             let _ = decoder.set_complexity(DECODER_COMPLEXITY);
         }
+    }
+
+    fn foretells_pause(&self) -> bool {
+        self.voiceless >= BEFORE_PAUSE
     }
 }
 
@@ -291,6 +301,7 @@ impl From<ErrorCode> for CodecError {
 mod tests {
     use super::*;
     use crate::measure;
+    use crate::speech::{room, sentence};
 
     const FRAME: usize = 960;
 
@@ -419,29 +430,6 @@ mod tests {
         assert!((level - sent).abs() < 6.0, "{level} dB of {sent}");
     }
 
-    /// A quiet room.
-    fn room(frame: usize) -> Vec<f32> {
-        let mut chance = frame as u32 + 1;
-        let noise = || {
-            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            0.004 * ((chance >> 8) as f32 / (1 << 23) as f32 - 1.0)
-        };
-        std::iter::repeat_with(noise).take(FRAME).collect()
-    }
-
-    /// Syllables of a pitch that moves: what stands still is music to the encoder, and so is the quiet behind it.
-    fn sentence(frame: usize) -> Vec<f32> {
-        use std::f32::consts::TAU;
-        let at = |i: usize| {
-            let t = i as f32 / 48_000.0;
-            let turns = 140.0 * t - 6.0 * (TAU * 0.7 * t).cos();
-            let syllable = (TAU * 3.5 * t).sin().max(0.0);
-            let harmonics = (1..20).map(|k| (TAU * turns * k as f32).sin());
-            0.05 * syllable * harmonics.sum::<f32>()
-        };
-        (frame * FRAME..(frame + 1) * FRAME).map(at).collect()
-    }
-
     /// A second of speech and three of a quiet room: how many frames were not sent, and the levels heard in the last part.
     fn pause(loss: u8) -> (usize, Vec<f64>) {
         let wanted = OpusParameters {
@@ -513,6 +501,70 @@ mod tests {
             hear(&mut decoder, &room(frame));
         }
         assert_eq!(hear(&mut decoder, &room(50)), LONGEST_PAUSE);
+    }
+
+    /// 60 ms made up behind a voice, by a decoder of this complexity, and what was really said there.
+    fn concealed(complexity: u8, from: usize, say: fn(usize) -> Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+        let mut encoder = OpusEncoder::new(&OpusParameters::default()).unwrap();
+        let mut decoder = OpusDecoder::new().unwrap();
+        let libopus = decoder.decoder.decoder_mut();
+        assert_eq!(libopus.get_complexity().unwrap(), DECODER_COMPLEXITY);
+        libopus.set_complexity(complexity).unwrap();
+        let (mut payload, mut samples) = (Vec::new(), Vec::new());
+        for frame in 0..from {
+            encoder.encode(&say(frame), &mut payload).unwrap();
+            decoder.decode(&payload, &mut samples).unwrap();
+        }
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            assert_eq!(decoder.conceal(None, 960, &mut samples), Concealed::Guessed);
+            made.extend(&samples);
+        }
+        (made, (from..from + 3).flat_map(say).collect())
+    }
+
+    /// A vowel whose pitch moves: harmonics under two formants.
+    fn vowel(frame: usize) -> Vec<f32> {
+        use std::f32::consts::TAU;
+        let bell =
+            |hertz: f32, middle: f32, width: f32| (-((hertz - middle) / width).powi(2)).exp();
+        let level =
+            |hertz: f32| bell(hertz, 600.0, 300.0) + 0.5 * bell(hertz, 1_600.0, 400.0) + 0.02;
+        let at = |i: usize| {
+            let t = i as f32 / 48_000.0;
+            let turns = 150.0 * t - 8.0 * (TAU * 0.7 * t).cos();
+            let harmonics = (1..25).map(|k| k as f32);
+            harmonics
+                .map(|k| 0.15 * level(150.0 * k) * (TAU * turns * k).sin())
+                .sum()
+        };
+        (frame * FRAME..(frame + 1) * FRAME).map(at).collect()
+    }
+
+    /// How alike 20 ms from the middle of `said` are to those of `made` that are most like them, up to 1.
+    fn likeness(made: &[f32], said: &[f32]) -> f32 {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let said = &said[FRAME..2 * FRAME];
+        let alike = |made: &[f32]| dot(made, said) / (dot(made, made) * dot(said, said)).sqrt();
+        made.windows(FRAME).map(alike).fold(-1.0, f32::max)
+    }
+
+    #[test]
+    fn what_is_lost_without_help_is_more_of_the_voice_than_plain_concealment_would_leave() {
+        let end = |samples: &[f32]| measure::level_dbfs(&samples[2 * FRAME..]).unwrap_or(-120.0);
+        for from in [25, 33, 41] {
+            let (deep, said) = concealed(DECODER_COMPLEXITY, from, vowel);
+            let (plain, _) = concealed(0, from, vowel);
+            let (deep, plain, said) = (end(&deep), end(&plain), end(&said));
+            assert!(
+                deep > plain + 6.0 && deep > said - 16.0,
+                "after 40 ms: {deep} and {plain} of {said} dB"
+            );
+            let (deep, said) = concealed(DECODER_COMPLEXITY, from + 4, voice);
+            let (plain, _) = concealed(0, from + 4, voice);
+            let (deep, plain) = (likeness(&deep, &said), likeness(&plain, &said));
+            assert!(deep > plain + 0.05 && deep > 0.6, "{deep} and {plain}");
+        }
     }
 
     #[test]
