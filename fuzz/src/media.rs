@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rollcall_media::FRAME;
 use rollcall_media::codec::Codec;
-use rollcall_media::jitter::{AdaptiveJitterBuffer, JitterBuffer, Next, Pace, Packet};
+use rollcall_media::jitter::{AdaptiveJitterBuffer, Inserted, JitterBuffer, Next, Pace, Packet};
 use rollcall_media::sdp::{self, Direction, Local, Negotiated, Security};
 use rollcall_media::session::{Config, Session};
 use rollcall_media::srtp::{Keys, MasterKey, Policy, Suite};
@@ -177,7 +177,8 @@ const LONGEST_WAIT: u64 = 255 + 200;
 const LONGEST_WAIT_AFTER_JUMPS: u64 = 1_000 + 300;
 
 /// Arrivals of a stream, two bytes a packet: what happens to it, and how long it takes. What is played goes on, in order,
-/// and never waits for long.
+/// and never waits for long; what was kept is played or dropped to catch up, and there is silence only while nothing of it is
+/// due.
 pub fn jitter(start: Instant, data: &[u8]) {
     let mut buffer = AdaptiveJitterBuffer::new(8_000);
     let mut wire: Vec<(Instant, Packet)> = Vec::new();
@@ -192,6 +193,7 @@ pub fn jitter(start: Instant, data: &[u8]) {
             // Some tell of keys and carry no sound.
             duration: if step[0] % 16 == 5 { 0 } else { 160 },
             redundancy: u32::from(step[0] % 3) * 160,
+            codec: Codec::Pcmu,
             arrived: at,
             payload: vec![step[0]],
         };
@@ -217,9 +219,14 @@ pub fn jitter(start: Instant, data: &[u8]) {
     wire.sort_by_key(|(at, packet)| (*at, packet.sequence));
     let mut wire = wire.into_iter().peekable();
     let (mut now, mut ahead, mut last) = (start, 0u32, 0);
-    while wire.peek().is_some() || now < start + TICK * 520 {
+    let mut kept = Kept::default();
+    while wire.peek().is_some() || now < start + TICK * 600 {
         while let Some((_, packet)) = wire.next_if(|(at, _)| *at <= now) {
-            buffer.insert(packet);
+            let arrival = Arrival::of(&packet);
+            match buffer.insert(packet) {
+                Inserted::Kept | Inserted::Reordered => kept.note(arrival),
+                Inserted::Late | Inserted::Duplicate => {}
+            }
         }
         for turn in 0.. {
             assert!(turn < 300, "it does not go on");
@@ -230,6 +237,7 @@ pub fn jitter(start: Instant, data: &[u8]) {
                 Next::Frame { packet, pace, .. } => {
                     assert!(packet.sequence > last, "{} after {last}", packet.sequence);
                     last = packet.sequence;
+                    kept.played += 1;
                     let waited = now.saturating_duration_since(packet.arrived);
                     assert!(waited <= Duration::from_millis(longest), "{waited:?}");
                     packet.duration
@@ -242,10 +250,62 @@ pub fn jitter(start: Instant, data: &[u8]) {
                     assert!(duration > 0);
                     duration
                 }
-                Next::Silence => 160,
+                Next::Silence => {
+                    let waits = kept.newest.filter(|it| it.has_sound && it.sequence > last);
+                    let waited = waits.map(|it| now.saturating_duration_since(it.at));
+                    assert!(
+                        waited.is_none_or(|time| time <= Duration::from_millis(longest)),
+                        "silence, though sound has waited for {waited:?}"
+                    );
+                    160
+                }
             };
         }
         ahead -= 160;
         now += TICK;
+    }
+    let gone = kept.played + buffer.losses().discarded;
+    // Those without sound are played by being passed over, or are among the dropped.
+    assert!(
+        (kept.with_sound..=kept.all).contains(&gone),
+        "{gone} were played or dropped of {} to {} that were kept",
+        kept.with_sound,
+        kept.all
+    );
+}
+
+/// What a jitter buffer took in, and what came out.
+#[derive(Default)]
+struct Kept {
+    all: u64,
+    with_sound: u64,
+    played: u64,
+    /// The highest number: whatever is dropped to catch up, it is not this one.
+    newest: Option<Arrival>,
+}
+
+#[derive(Clone, Copy)]
+struct Arrival {
+    sequence: u64,
+    at: Instant,
+    has_sound: bool,
+}
+
+impl Arrival {
+    fn of(packet: &Packet) -> Arrival {
+        Arrival {
+            sequence: packet.sequence,
+            at: packet.arrived,
+            has_sound: packet.duration > 0,
+        }
+    }
+}
+
+impl Kept {
+    fn note(&mut self, arrival: Arrival) {
+        self.all += 1;
+        self.with_sound += u64::from(arrival.has_sound);
+        let newest = self.newest.filter(|it| it.sequence > arrival.sequence);
+        self.newest = newest.or(Some(arrival));
     }
 }

@@ -34,6 +34,7 @@ mod tests;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::codec::Codec;
 pub use adaptive::AdaptiveJitterBuffer;
 
 /// One received packet, numbered without wrap.
@@ -48,6 +49,8 @@ pub struct Packet {
     pub duration: u32,
     /// Ticks of sound right before this packet's own that its payload can restore.
     pub redundancy: u32,
+    /// What it is coded with: carried along, and not looked at.
+    pub codec: Codec,
     /// When it arrived.
     pub arrived: Instant,
     /// The coded sound.

@@ -25,6 +25,8 @@ struct Bench {
     /// Packets that came before number 0, and how many of them were lost.
     before: u64,
     lost_before: u64,
+    /// By how many millionths the sender's clock is slow.
+    slow: i64,
     /// Of each packet played: its number, and how many ms after it was sent its sound began.
     played: Vec<(u64, u64)>,
 }
@@ -38,6 +40,7 @@ impl Bench {
             redundancy: 0,
             before: 0,
             lost_before: 0,
+            slow: 0,
             played: Vec::new(),
         }
     }
@@ -65,12 +68,19 @@ impl Bench {
         self.buffer.losses().lost - self.lost_before
     }
 
+    /// When a packet was sent, in whole milliseconds.
+    fn sent(&self, number: u64) -> u64 {
+        let nominal = 20 * number;
+        nominal.saturating_add_signed(nominal as i64 * self.slow / 1_000_000)
+    }
+
     fn packet(&self, number: u64, at_ms: u64) -> Packet {
         Packet {
             sequence: 70_000 + self.before + number,
             timestamp: (1 << 32) + (self.before + number) * u64::from(TICKS),
             duration: TICKS,
             redundancy: self.redundancy,
+            codec: Codec::Pcmu,
             arrived: self.start + ms(at_ms),
             payload: vec![number as u8],
         }
@@ -91,8 +101,9 @@ impl Bench {
             let (letter, ticks) = match self.buffer.next(self.start + ms(at_ms), self.ahead) {
                 Next::Frame { packet, pace, .. } => {
                     let number = packet.sequence - 70_000 - self.before;
+                    let sent = self.sent(number);
                     self.played
-                        .push((number, (at_ms + waits).saturating_sub(20 * number)));
+                        .push((number, (at_ms + waits).saturating_sub(sent)));
                     let digit = char::from_digit((number % 36) as u32, 36).unwrap_or('?');
                     match pace {
                         Pace::Even => (digit.to_string(), TICKS),
@@ -388,6 +399,41 @@ fn mean_delay(played: &[(u64, u64)]) -> f64 {
     played.iter().map(|(_, delay)| *delay as f64).sum::<f64>() / played.len() as f64
 }
 
+#[test]
+fn an_hour_of_a_sender_whose_clock_is_off_grows_no_delay_and_runs_dry_hardly_ever() {
+    for slow in [-200, 200] {
+        let mut bench = Bench::new();
+        bench.slow = slow;
+        let mut random = StdRng::seed_from_u64(200);
+        let packets = 3_600 * 50;
+        let came = |bench: &Bench, n: u64, jitter: u64| (bench.sent(n) + jitter, n);
+        let mut script: Vec<(u64, u64)> = (0..packets)
+            .map(|n| came(&bench, n, random.random_range(0..=5)))
+            .collect();
+        script.sort();
+        let last = script.last().unwrap().0;
+        // The first ten seconds are for getting to know it.
+        let (first, rest) = script.split_at(script.partition_point(|(at, _)| *at <= 10_000));
+        run(&mut bench, first, 0, 10_001);
+        let (known, before) = (bench.played.len(), bench.buffer.losses());
+        let outcome = run(&mut bench, rest, 10_020, last);
+        assert_eq!(outcome.late, 0, "{slow}");
+        assert_eq!(bench.buffer.losses(), before, "{slow}");
+        let longest = bench.played[known..].iter().map(|(_, delay)| *delay).max();
+        assert!(
+            longest.is_some_and(|delay| delay <= 45),
+            "{slow}: {longest:?}"
+        );
+        // A slow clock falls behind by a packet in a hundred seconds, and one is awaited then.
+        let without = |heard: &&String| heard.contains(['.', '-', '!']);
+        let starved = outcome.heard.iter().filter(without).count();
+        assert!(
+            starved <= if slow > 0 { 40 } else { 0 },
+            "{slow}: {starved}"
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(crate::repeatable(40))]
 
@@ -469,6 +515,7 @@ proptest! {
         for (sequence, timestamp, duration, redundancy, at) in packets {
             bench.buffer.insert(Packet {
                 sequence, timestamp, duration, redundancy,
+                codec: Codec::Pcmu,
                 arrived: bench.start + ms(at),
                 payload: vec![0],
             });

@@ -52,6 +52,17 @@ impl Playout {
         }
     }
 
+    /// What comes next is decoded at another rate, or its codec's clock runs at another. What waits is played.
+    pub(crate) fn change(&mut self, rate: u32, clock_rate: u32) {
+        self.clock_rate = clock_rate;
+        if self.rate != rate {
+            self.rate = rate;
+            self.merger = Merger::new(rate);
+            self.stretcher = Stretcher::new(rate);
+            self.upsampler = Upsampler::from(rate);
+        }
+    }
+
     /// Decoded sound comes next; `samples` is changed. `joins`: what stands before it was made up
     /// and does not lead up to it.
     pub(crate) fn push(&mut self, samples: &mut Vec<f32>, pace: Pace, joins: bool) {

@@ -14,7 +14,7 @@ use emodel::Path;
 /// One call's record, so far or for good.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Quality {
-    /// The codecs in the order of their use, the present one last.
+    /// The codecs in the order of their use, the present one last; of many changes, the latest.
     pub codecs: Vec<Codec>,
     /// How long packets have been sent or heard.
     pub duration: Duration,
@@ -94,6 +94,9 @@ pub struct Score {
     pub least: f64,
 }
 
+/// Changes of codec that are kept: there is no end to them where the other side sends now this, now that.
+const MAX_CODECS: usize = 16;
+
 /// Samples of the score that are kept; then every other one goes.
 const MAX_SCORES: usize = 256;
 
@@ -123,7 +126,9 @@ pub(crate) struct Monitor {
 /// What the session knows at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Snapshot<'a> {
+    /// Of what we hear, and of what we send.
     pub(crate) codec: Codec,
+    pub(crate) sends: Codec,
     pub(crate) totals: Totals,
     /// Came too late, or were thrown away to catch up.
     pub(crate) unplayed: u64,
@@ -154,6 +159,9 @@ impl Monitor {
 
     pub(crate) fn use_codec(&mut self, codec: Codec) {
         if self.codecs.last() != Some(&codec) {
+            if self.codecs.len() == MAX_CODECS {
+                self.codecs.remove(0);
+            }
             self.codecs.push(codec);
         }
     }
@@ -245,7 +253,7 @@ impl Monitor {
             let share = missing as f64 / totals.expected as f64;
             (totals.expected > 0).then(|| share.min(1.0))
         };
-        let clock = f64::from(snapshot.codec.clock_rate());
+        let clock = f64::from(snapshot.sends.clock_rate());
         let remote = snapshot.remote;
         let told = remote.metrics.map(|metrics| metrics.mos_cq);
         Quality {
@@ -294,6 +302,7 @@ mod tests {
     fn snapshot(remote: &Remote, expected: u64, received: u64) -> Snapshot<'_> {
         Snapshot {
             codec: Codec::Pcmu,
+            sends: Codec::Pcmu,
             totals: Totals { expected, received },
             unplayed: 0,
             jitter: Some(Duration::from_millis(3)),

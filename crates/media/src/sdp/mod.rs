@@ -81,6 +81,9 @@ pub struct Negotiated {
     pub send_payload_type: u8,
     /// Payload type of what we receive.
     pub receive_payload_type: u8,
+    /// Under which further payload types sound may come, and in which codec: the formats of an answer that lists several, to
+    /// any of which the other side may change without a word (RFC 3264 section 7).
+    pub alternatives: Vec<(u8, Codec)>,
     /// Where the other side says it receives RTP. Unspecified (0.0.0.0) when it is on hold the old
     /// way; [`Negotiated::direction`] then says that we do not send.
     pub remote: SocketAddr,
@@ -114,6 +117,7 @@ impl Negotiated {
             codec,
             send_payload_type: payload_type,
             receive_payload_type: payload_type,
+            alternatives: Vec::new(),
             remote,
             direction: Direction::SendRecv,
             opus: OpusParameters::default(),
@@ -121,6 +125,17 @@ impl Negotiated {
             rtcp: RtcpParameters::default(),
             srtp: None,
         }
+    }
+
+    /// The codec of sound that comes under this payload type; none when it is not one that was agreed on.
+    pub fn codec_of(&self, payload_type: u8) -> Option<Codec> {
+        // Ours by RFC 3264 section 5.1, theirs from those who use one number both ways.
+        if [self.receive_payload_type, self.send_payload_type].contains(&payload_type) {
+            return Some(self.codec);
+        }
+        let is_meant = |(number, _): &&(u8, Codec)| *number == payload_type;
+        let meant = self.alternatives.iter().find(is_meant);
+        meant.map(|(_, codec)| *codec)
     }
 
     /// True when packets of this payload type tell of keys.
@@ -238,6 +253,8 @@ pub fn answer(
         codec: format.codec,
         send_payload_type: format.payload_type,
         receive_payload_type: format.payload_type,
+        // Our answer lists this one alone.
+        alternatives: Vec::new(),
         remote: remote.address,
         direction,
         opus: format.opus,
@@ -283,6 +300,7 @@ pub fn accept(
         codec: format.codec,
         send_payload_type: format.payload_type,
         receive_payload_type: Format::offered(format.codec).payload_type,
+        alternatives: remote.alternatives(format.codec, codecs),
         remote: remote.address,
         direction: remote.direction.reversed().and(direction),
         opus: format.opus,
@@ -350,6 +368,24 @@ impl RemoteAudio {
             clock_rate: chosen.clock_rate,
             receive_payload_types: numbers.map(|format| format.payload_type).collect(),
         })
+    }
+
+    /// Under which numbers others of `codecs` than the chosen one may come by their answer to our offer: our own numbers, and
+    /// theirs from those who use one number both ways.
+    fn alternatives(&self, chosen: Codec, codecs: &[Codec]) -> Vec<(u8, Codec)> {
+        let is_common = |format: &&Format| format.codec != chosen && codecs.contains(&format.codec);
+        let common = || self.formats.iter().filter(is_common).copied();
+        let ours = common().map(|format| Format::offered(format.codec));
+        let mut numbers: Vec<(u8, Codec)> = Vec::new();
+        for format in ours.chain(common()) {
+            if numbers
+                .iter()
+                .all(|(number, _)| *number != format.payload_type)
+            {
+                numbers.push((format.payload_type, format.codec));
+            }
+        }
+        numbers
     }
 
     fn no_common_codec(&self) -> SdpError {

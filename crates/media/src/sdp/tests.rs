@@ -202,6 +202,20 @@ fn an_answer_may_number_a_codec_differently_from_our_offer() {
 }
 
 #[test]
+fn an_answer_that_lists_several_codecs_lets_each_of_them_come() {
+    let several = "m=audio 7000 RTP/AVP 8 96 0 9 101\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n";
+    let ours = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
+    let agreed = accept(&offer_of(several), &local(4000), &ours, Direction::SendRecv).unwrap();
+    assert_eq!((agreed.codec, agreed.send_payload_type), (Codec::Pcma, 8));
+    let known = [8, 0, 111, 96, 9, 101, 13].map(|number| agreed.codec_of(number));
+    let (pcma, pcmu, opus) = (Some(Codec::Pcma), Some(Codec::Pcmu), Some(Codec::Opus));
+    // Opus under our number and under theirs; what we did not offer, and what carries no sound, under none.
+    assert_eq!(known, [pcma, pcmu, opus, opus, None, None, None]);
+    let (_, agreed) = answer_to(several).unwrap();
+    assert_eq!(agreed.alternatives, [], "we chose one");
+}
+
+#[test]
 fn other_streams_are_declined_in_their_place() {
     let (text, negotiated) = answer_to(
         "m=video 8000 RTP/AVP 99\r\na=rtpmap:99 H264/90000\r\nm=audio 7000 RTP/AVP 0\r\n\

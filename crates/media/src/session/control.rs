@@ -215,7 +215,8 @@ impl Session {
     fn snapshot(&self) -> Measured {
         let counters = self.counters();
         Measured {
-            codec: self.negotiated.codec,
+            codec: self.receiving.codec(),
+            sends: self.negotiated.codec,
             unplayed: counters.late + counters.discarded,
             jitter: counters.jitter,
             playout_delay: counters.target_delay.unwrap_or_default(),
@@ -227,6 +228,7 @@ impl Session {
 #[derive(Debug, Clone, Copy)]
 struct Measured {
     codec: Codec,
+    sends: Codec,
     unplayed: u64,
     jitter: Option<Duration>,
     playout_delay: Duration,
@@ -236,6 +238,7 @@ impl Measured {
     fn with<'a>(self, control: &'a Control, reception: &Reception) -> Snapshot<'a> {
         Snapshot {
             codec: self.codec,
+            sends: self.sends,
             totals: reception.totals(),
             unplayed: self.unplayed,
             jitter: self.jitter,

@@ -20,13 +20,13 @@ use rand::Rng;
 
 use crate::codec::CodecError;
 use crate::dtmf::{Digit, EventReceiver};
-use crate::jitter::{AdaptiveJitterBuffer, JitterBuffer};
+use crate::jitter::JitterBuffer;
 use crate::rtcp;
 use crate::rtp::Received;
 use crate::sdp::Negotiated;
 use crate::source::SourceLock;
 use control::Controlling;
-use receive::Receiving;
+use receive::{Receiving, adaptive_buffer};
 use secure::{Retired, Secured};
 use send::Sending;
 
@@ -97,9 +97,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Start the call's audio with an [`AdaptiveJitterBuffer`].
+    /// Start the call's audio with an [`AdaptiveJitterBuffer`](crate::jitter::AdaptiveJitterBuffer).
     pub fn new(config: Config) -> Result<Session, CodecError> {
-        let jitter = adaptive_buffer(&config.negotiated);
+        let jitter = adaptive_buffer(config.negotiated.codec);
         Session::with_jitter_buffer(config, jitter)
     }
 
@@ -202,6 +202,7 @@ impl Session {
             return;
         }
         self.receiving.play(now, samples, &mut self.counters);
+        self.control.use_codec(self.receiving.codec());
     }
 
     /// Send silence instead of what the microphone gives. The packets go on.
@@ -225,7 +226,7 @@ impl Session {
             self.control.use_codec(negotiated.codec);
         }
         if other_codec {
-            let jitter = adaptive_buffer(&negotiated);
+            let jitter = adaptive_buffer(negotiated.codec);
             let before = std::mem::replace(
                 &mut self.receiving,
                 Receiving::new(negotiated.codec, jitter)?,
@@ -285,9 +286,4 @@ impl Session {
         let counters = self.counters.with(self.receiving.losses(), jitter);
         counters.stretched(self.receiving.stretched(), self.receiving.target_delay())
     }
-}
-
-fn adaptive_buffer(negotiated: &Negotiated) -> Box<dyn JitterBuffer> {
-    let clock_rate = negotiated.codec.clock_rate();
-    Box::new(AdaptiveJitterBuffer::new(clock_rate))
 }

@@ -10,7 +10,7 @@ use super::Counters;
 use crate::SAMPLE_RATE;
 use crate::codec::{Codec, CodecError, Concealed, Decoder};
 use crate::comfort::ComfortNoise;
-use crate::jitter::{Inserted, JitterBuffer, Losses, Next, Packet};
+use crate::jitter::{AdaptiveJitterBuffer, Inserted, JitterBuffer, Losses, Next, Packet};
 use crate::playout::{Playout, Stretched};
 use crate::rtp::{Numbered, Received, SequenceExtender, TimestampExtender};
 use crate::sdp::Negotiated;
@@ -20,6 +20,7 @@ const COMFORT_NOISE: u8 = 13;
 
 #[derive(Debug)]
 pub(super) struct Receiving {
+    /// Of what is played.
     codec: Codec,
     decoder: Box<dyn Decoder>,
     jitter: Box<dyn JitterBuffer>,
@@ -27,6 +28,8 @@ pub(super) struct Receiving {
     ssrc: Option<u32>,
     sequences: SequenceExtender,
     timestamps: TimestampExtender,
+    /// The highest number of a packet with sound.
+    newest: u64,
     arrivals: Arrivals,
     /// What the present pause sounds like, and the number of the packet that said so.
     comfort: Option<(u64, ComfortNoise)>,
@@ -46,6 +49,7 @@ impl Receiving {
             ssrc: None,
             sequences: SequenceExtender::default(),
             timestamps: TimestampExtender::default(),
+            newest: 0,
             arrivals: Arrivals::default(),
             comfort: None,
             decoded: Vec::new(),
@@ -60,9 +64,10 @@ impl Receiving {
         negotiated: &Negotiated,
         counters: &mut Counters,
     ) {
-        let Some(duration) = self.duration(&packet, negotiated, counters) else {
+        let Some(carried) = self.carried(&packet, negotiated, counters) else {
             return;
         };
+        let duration = carried.duration;
         if duration == 0 && self.ssrc != Some(packet.ssrc) {
             // What carries no sound of ours begins no stream, and ends none.
             return;
@@ -76,6 +81,7 @@ impl Receiving {
             Numbered::Expected(sequence) => sequence,
             Numbered::Restarted(sequence) => {
                 self.jitter.reset();
+                self.newest = 0;
                 self.arrivals = Arrivals::default();
                 // It speaks of a pause by a number that means nothing any more.
                 self.comfort = None;
@@ -87,8 +93,17 @@ impl Receiving {
                 return;
             }
         };
+        if let Some(decoder) = carried.other_clock {
+            if sequence < self.newest {
+                // From before a change that has taken place.
+                counters.late += 1;
+                return;
+            }
+            self.change_clock(carried.codec, decoder, counters);
+        }
         let timestamp = self.timestamps.extend(packet.timestamp);
         if duration > 0 {
+            self.newest = self.newest.max(sequence);
             self.arrivals.note(now, timestamp, self.codec.clock_rate());
         } else if packet.payload_type == COMFORT_NOISE {
             self.take_comfort(sequence, packet.payload);
@@ -98,6 +113,7 @@ impl Receiving {
             timestamp,
             duration,
             redundancy: self.decoder.redundancy(packet.payload),
+            codec: carried.codec,
             arrived: now,
             payload: packet.payload.to_vec(),
         });
@@ -134,11 +150,17 @@ impl Receiving {
     pub(super) fn restart(&mut self) {
         self.jitter.reset();
         self.ssrc = None;
+        self.newest = 0;
         self.sequences = SequenceExtender::default();
         self.timestamps = TimestampExtender::default();
         self.arrivals = Arrivals::default();
         self.comfort = None;
         self.playout.clear();
+    }
+
+    /// What is played now.
+    pub(super) fn codec(&self) -> Codec {
+        self.codec
     }
 
     pub(super) fn losses(&self) -> Losses {
@@ -158,31 +180,57 @@ impl Receiving {
         self.arrivals.jitter
     }
 
-    /// Ticks of sound in a packet; 0 for one that carries none. `None`: unusable.
-    fn duration(
+    /// What a packet carries. `None`: nothing that can be used.
+    fn carried(
         &self,
         packet: &Received<'_>,
         negotiated: &Negotiated,
         counters: &mut Counters,
-    ) -> Option<u32> {
-        // Ours by RFC 3264 section 5.1, theirs from those who use one number both ways.
-        let ours = [
-            negotiated.receive_payload_type,
-            negotiated.send_payload_type,
-        ];
-        if !ours.contains(&packet.payload_type) {
+    ) -> Option<Carried> {
+        let Some(codec) = negotiated.codec_of(packet.payload_type) else {
             match packet.payload_type {
                 number if negotiated.is_telephone_event(number) => counters.telephone_events += 1,
                 COMFORT_NOISE => counters.comfort_noise += 1,
                 _ => counters.unknown_payload += 1,
             }
-            return Some(0);
-        }
-        let duration = self.decoder.duration(packet.payload).ok();
+            return Some(Carried {
+                codec: self.codec,
+                duration: 0,
+                other_clock: None,
+            });
+        };
+        // Codecs that share the clock of 8 kHz have a byte for each of its ticks, whichever it is.
+        let other_clock = match codec.clock_rate() == self.codec.clock_rate() {
+            true => None,
+            false => Some(codec.decoder().ok()?),
+        };
+        let decoder = other_clock.as_ref().unwrap_or(&self.decoder);
+        let duration = decoder.duration(packet.payload).ok();
         if duration.is_none() {
             counters.malformed_payload += 1;
         }
-        duration
+        Some(Carried {
+            codec,
+            duration: duration?,
+            other_clock,
+        })
+    }
+
+    /// The other side has changed to a codec whose ticks are others: what is known of the old ones means nothing any more
+    /// (RFC 7160 section 4.1), and what waits undecoded is given up.
+    fn change_clock(&mut self, codec: Codec, decoder: Box<dyn Decoder>, counters: &mut Counters) {
+        *counters = counters.with(self.jitter.losses(), None);
+        self.jitter = adaptive_buffer(codec);
+        self.timestamps = TimestampExtender::default();
+        self.arrivals = Arrivals::default();
+        self.comfort = None;
+        self.use_decoder(codec, decoder);
+    }
+
+    fn use_decoder(&mut self, codec: Codec, decoder: Box<dyn Decoder>) {
+        self.codec = codec;
+        self.decoder = decoder;
+        self.playout.change(codec.sample_rate(), codec.clock_rate());
     }
 
     /// Give the next stretch of sound to the playout; for silence, as much as is missing at 48 kHz.
@@ -196,6 +244,11 @@ impl Receiving {
             } => {
                 // Sound from before the pause may still have to be played.
                 self.comfort.take_if(|(said, _)| *said < packet.sequence);
+                if packet.codec != self.codec
+                    && let Ok(decoder) = packet.codec.decoder()
+                {
+                    self.use_decoder(packet.codec, decoder);
+                }
                 let decoded = self.decoder.decode(&packet.payload, &mut self.decoded);
                 if decoded.is_ok() && !self.decoded.is_empty() {
                     counters.played += 1;
@@ -217,7 +270,9 @@ impl Receiving {
                 }
                 self.playout.append(&self.decoded);
             }
-            Next::Starved { duration } if self.comfort.is_none() => {
+            Next::Starved { duration }
+                if self.comfort.is_none() && !self.decoder.foretells_pause() =>
+            {
                 counters.starved += 1;
                 self.decoder.conceal(None, duration, &mut self.decoded);
                 self.playout.append(&self.decoded);
@@ -250,6 +305,20 @@ impl Receiving {
         let ticks = self.playout.waiting() as u64 * u64::from(self.codec.clock_rate());
         (ticks / u64::from(SAMPLE_RATE)) as u32
     }
+}
+
+/// What a packet carries.
+struct Carried {
+    codec: Codec,
+    /// Ticks of sound; 0: it carries none.
+    duration: u32,
+    /// For a codec of another clock than the one that is played.
+    other_clock: Option<Box<dyn Decoder>>,
+}
+
+/// A buffer for the ticks of this codec.
+pub(super) fn adaptive_buffer(codec: Codec) -> Box<dyn JitterBuffer> {
+    Box::new(AdaptiveJitterBuffer::new(codec.clock_rate()))
 }
 
 /// Inter-arrival jitter (RFC 3550 section 6.4.1).

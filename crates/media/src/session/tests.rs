@@ -1,3 +1,4 @@
+mod changes;
 mod reports;
 
 use std::time::Duration;
