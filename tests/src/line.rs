@@ -12,6 +12,8 @@ use crate::waiting::eventually;
 
 /// Louder than anything but the tone that is spoken.
 const LOUD: f64 = 0.05;
+/// What a packet holds.
+const FRAME: Duration = Duration::from_millis(20);
 /// A sound server that hangs is noticed after three seconds, and then asked for up to eight.
 const SLOWLY: Duration = Duration::from_secs(40);
 
@@ -22,6 +24,8 @@ pub struct Line {
     pub phone: Running,
     far_end: FarEnd,
     packets: Vec<(Instant, bool)>,
+    /// The numbers and the timestamps of the same packets.
+    numbers: Vec<(u16, u32)>,
 }
 
 /// A stretch of what was sent.
@@ -58,6 +62,7 @@ impl Line {
             phone,
             far_end,
             packets: Vec::new(),
+            numbers: Vec::new(),
         }
     }
 
@@ -148,6 +153,26 @@ impl Line {
         .await;
     }
 
+    /// That what was sent so far is one stream without a hole: each packet's number and timestamp follow the last one's,
+    /// whenever it came. How many fewer came than were due since the first.
+    ///
+    /// # Panics
+    ///
+    /// If a packet does not follow the one before it.
+    pub fn missed_without_a_hole(&mut self) -> usize {
+        self.collect();
+        for pair in self.numbers.windows(2) {
+            let [(number, timestamp), next] = [pair[0], pair[1]];
+            let expected = (number.wrapping_add(1), timestamp.wrapping_add(160));
+            assert_eq!(next, expected, "after {number} at {timestamp}");
+        }
+        let ends = self.packets.first().zip(self.packets.last());
+        let due = ends.map_or(0, |((first, _), (last, _))| {
+            (*last - *first).div_duration_f64(FRAME) as usize + 1
+        });
+        due.saturating_sub(self.packets.len())
+    }
+
     /// The longest time between two packets so far, and how many there were.
     pub fn longest_gap(&mut self) -> (Duration, usize) {
         self.collect();
@@ -190,6 +215,12 @@ impl Line {
             .iter()
             .map(|arrival| (arrival.at, loudness(&arrival.bytes) > LOUD));
         self.packets.extend(judged);
+        let numbers = came.iter().filter_map(|arrival| {
+            let number = arrival.bytes.get(2..4)?.try_into().ok()?;
+            let timestamp = arrival.bytes.get(4..8)?.try_into().ok()?;
+            Some((u16::from_be_bytes(number), u32::from_be_bytes(timestamp)))
+        });
+        self.numbers.extend(numbers);
     }
 }
 

@@ -8,6 +8,8 @@ use rollcall_e2e::sound::folder;
 
 /// A busy machine may let a tick wait; a phone that waits for a device stops for longer.
 const NO_PAUSE: Duration = Duration::from_secs(1);
+/// So many packets may be missed in all, or one of ten: a busy machine skips some, and whoever waits for each device more.
+const SOME: usize = 50;
 
 const AS_IT_IS: &str = "devices:processing=off";
 
@@ -100,5 +102,7 @@ fn never_paused(line: &mut Line) {
     let (longest, packets) = line.longest_gap();
     println!("{packets} packets, the longest time between two {longest:?}");
     assert!(longest < NO_PAUSE, "{longest:?} without a packet");
+    let missed = line.missed_without_a_hole();
+    assert!(missed <= SOME.max(packets / 10), "{missed} were not sent");
     assert_eq!(line.phone.count("ended"), 0);
 }
