@@ -584,6 +584,29 @@ mod tests {
     }
 
     #[test]
+    fn a_loudspeaker_whose_clock_is_off_neither_runs_dry_nor_piles_up() {
+        for off in [-500i64, 500] {
+            let (mut callback, speaker) = speaker(48_000);
+            let mut stream = stream(None, Some(speaker));
+            let (mut taken, mut gaps) = (0i64, 0);
+            for tick in 1..=6_000i64 {
+                stream.play(&[0.5; FRAME]);
+                // In tens of milliseconds, as its clock has them, and 20 ms behind at the beginning.
+                let due = tick * 960 * (1_000_000 + off) / 1_000_000 - 960;
+                while due - taken >= 480 {
+                    let mut out = [0.0; 480];
+                    callback.run(&mut out);
+                    taken += 480;
+                    // Once it knows the clock, half a minute in; left alone, there would be one every forty seconds.
+                    gaps += usize::from(tick > 1_500 && out.iter().any(|sample| *sample < 0.4));
+                }
+            }
+            assert_eq!(gaps, 0, "{off}");
+            assert_eq!(stream.counters().playback_overrun, 0, "{off}");
+        }
+    }
+
+    #[test]
     fn without_a_microphone_there_is_silence_and_playing_goes_on() {
         let (mut callback, speaker) = speaker(48_000);
         let mut stream = stream(None, Some(speaker));
