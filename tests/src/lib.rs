@@ -14,6 +14,7 @@ pub mod desktop;
 pub mod display;
 pub mod far_end;
 pub mod faults;
+pub mod injection;
 pub mod kamailio;
 pub mod line;
 pub mod lossy;

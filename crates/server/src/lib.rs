@@ -17,6 +17,7 @@
 
 pub mod asterisk;
 pub mod auth;
+mod budget;
 mod clock;
 pub mod config;
 pub mod core_link;
@@ -40,6 +41,6 @@ mod tls;
 pub use config::Config;
 pub use db::{BackupError, backup, restore};
 pub use instance::InstanceError;
-pub use people::{Actor, NewPasswords, NewPerson, Office, PersonError, add_person, prepare};
+pub use people::{Actor, NewPasswords, NewPerson, Office, PersonError, add_person, note, prepare};
 pub use running::{Running, StartError, start};
 pub use tls::TlsError;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config,
     auth::{guesses::Guesses, passwords::Passwords},
+    budget::Rates,
     core_link::{self, CoreHandle},
     db::{Database, DbError},
     driver, events, expiry,
@@ -107,6 +108,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         passwords,
         office: office.clone(),
         guesses: Guesses::new(&config.auth),
+        requests: Rates::a_second(config.limits.requests_per_account),
         seal,
         replays: Replays::default(),
         metrics: metrics.clone(),

@@ -291,6 +291,126 @@ async fn people_are_kept_from_the_shell_and_a_server_that_runs_obeys() {
 }
 
 #[test]
+fn every_act_from_the_shell_is_in_the_audit_log() {
+    let admin = Admin::new("");
+    let csv = admin.dir.path().join("people.csv");
+    let text = format!("username,password,role\nboss,{PASSWORD},admin\n");
+    std::fs::write(&csv, text).unwrap();
+    let file = admin.dir.path().join("all.backup");
+    let agents = admin.dir.path().join("agents.conf");
+    let [csv, file, agents] = [&csv, &file, &agents].map(|path| path.to_str().unwrap());
+    let (named, secret) = (["--username", "agent1001"], ["--password-env", "ONE"]);
+    let of = |words: &[&'static str]| [&["user"], words, &named[..]].concat();
+    let done = |admin: &Admin, words: &[&str]| {
+        let output = admin.command(words).env("ONE", PASSWORD).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            self::words(&output)
+        );
+        self::words(&output)
+    };
+    assert!(admin.add_agent().status.success());
+    for words in [
+        [&of(&["password"])[..], &secret].concat(),
+        [&of(&["password", "--sip"])[..], &secret].concat(),
+        [&of(&["role"])[..], &["supervisor"]].concat(),
+        of(&["disable"]),
+        of(&["enable"]),
+        of(&["disable"]),
+        vec!["provision", "--out", agents],
+        of(&["remove"]),
+        vec!["user", "import", csv],
+        vec!["backup", file],
+    ] {
+        done(&admin, &words);
+    }
+    let expected = [
+        "person_added",
+        "password_reset",
+        "sip_password_set",
+        "role_set",
+        "person_disabled",
+        "person_enabled",
+        "person_disabled",
+        "provisioned",
+        "person_removed",
+        "person_added",
+        "backup_made",
+    ];
+    // The latest first.
+    let noted = |admin: &Admin| -> Vec<String> {
+        let said = done(admin, &["user", "audit"]);
+        let acts = said.lines().rev().map(|line| {
+            let act: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(act["actor"], "(command line)");
+            act["action"].as_str().unwrap().to_owned()
+        });
+        acts.collect()
+    };
+    assert_eq!(noted(&admin), expected);
+    let elsewhere = Admin::new("");
+    done(&elsewhere, &["restore", file]);
+    // A backup ends before its own line.
+    let mut brought_back = expected;
+    brought_back[10] = "backup_restored";
+    assert_eq!(noted(&elsewhere), brought_back);
+}
+
+/// Every user of a machine reads every program's arguments: none of ours takes a secret, or anything that is not named here.
+#[test]
+fn no_command_takes_a_secret_as_an_argument() {
+    let help = |words: &[String]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall-server"));
+        let output = command.args(words).arg("--help").output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        self::words(&output)
+    };
+    let listed = |text: &str, heading: &str| -> Vec<String> {
+        let lines = text.lines().skip_while(|line| *line != heading).skip(1);
+        let lines = lines.take_while(|line| line.is_empty() || line.starts_with(' '));
+        lines.map(|line| line.trim().to_owned()).collect()
+    };
+    let (mut open, mut values, mut commands) = (vec![Vec::new()], BTreeSet::new(), 0);
+    while let Some(words) = open.pop() {
+        let text = help(&words);
+        let below = listed(&text, "Commands:");
+        commands += usize::from(below.is_empty());
+        for line in below {
+            let name = line.split_whitespace().next().unwrap_or_default();
+            if !name.is_empty() && name != "help" {
+                open.push([words.as_slice(), &[name.to_owned()]].concat());
+            }
+        }
+        for heading in ["Options:", "Arguments:"] {
+            for line in listed(&text, heading) {
+                let name = line.split("  ").next().unwrap_or_default();
+                let is_an_argument = name.starts_with('-') || heading == "Arguments:";
+                if is_an_argument && name.contains('<') {
+                    values.insert(name.to_owned());
+                }
+            }
+        }
+    }
+    assert!(commands >= 16, "{commands}");
+    let known = [
+        "--config <FILE>",
+        "--extension <EXTENSION>",
+        "--most <MOST>",
+        "--out <FILE>",
+        // The name of a variable.
+        "--password-env <VAR>",
+        "--role <ROLE>",
+        "--sip-password-env <VAR>",
+        "--username <USERNAME>",
+        "<FILE>",
+        "<ROLE>",
+    ];
+    let taken: BTreeSet<&str> = values.iter().map(String::as_str).collect();
+    assert_eq!(taken, BTreeSet::from(known));
+}
+
+#[test]
 fn check_names_what_is_wrong_and_touches_nothing() {
     let admin =
         Admin::new("[ami]\nhost = \"127.0.0.1\"\nusername = \"rollcall\"\nsecret_env = \"AMI\"\n");

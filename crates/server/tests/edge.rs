@@ -4,6 +4,7 @@ mod common;
 
 use common::House;
 use reqwest::{RequestBuilder, StatusCode};
+use rollcall_e2e::waiting::eventually;
 use rollcall_wire::http::ErrorBody;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -343,7 +344,7 @@ fn at(address: &str) -> reqwest::Client {
 /// Waits until a request is let in, which was not as long as another's place was not given back.
 #[cfg(target_os = "linux")]
 async fn let_in(what: &str, request: impl Fn() -> RequestBuilder) {
-    rollcall_e2e::waiting::eventually(what, common::PATIENCE, async || {
+    eventually(what, common::PATIENCE, async || {
         let status = request().send().await.map(|answer| answer.status());
         match status {
             Ok(StatusCode::OK) => Ok(()),
@@ -488,4 +489,106 @@ async fn who_stands_behind_a_trusted_proxy_is_known_by_it_and_an_untrusted_ones_
         let refused = refusal(polling(of), StatusCode::TOO_MANY_REQUESTS).await;
         assert_eq!(refused.0, "too_many_sockets");
     }
+}
+
+/// Asks until it is refused for asking too often: a slow machine is refused later, and refused all the same.
+async fn until_too_often(request: impl Fn() -> RequestBuilder) -> usize {
+    for asked in 0..5_000 {
+        let answer = request().send().await.unwrap();
+        if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+            continue;
+        }
+        let wait = answer.headers()["retry-after"].to_str().unwrap().parse();
+        assert!(wait.is_ok_and(|seconds: u64| (1..=20).contains(&seconds)));
+        let body: ErrorBody = answer.json().await.unwrap();
+        assert_eq!(body.code, "too_many_requests");
+        assert!(body.next.is_some());
+        return asked;
+    }
+    panic!("asking too often is never refused");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_that_asks_without_end_is_told_to_wait_and_its_heartbeats_are_heard_meanwhile() {
+    let house = House::open_with(|config| config.limits.requests_per_address = 2).await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    house.online(&token).await;
+    let polling = house.url("/socket.io/?EIO=4&transport=polling");
+    let one = at("127.0.0.1");
+    let opened = one
+        .get(&polling)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let opened: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
+    let own = format!("{polling}&sid={}", opened["sid"].as_str().unwrap());
+    let asked = until_too_often(|| one.get(house.url("/healthz"))).await;
+    // Twenty seconds' worth, less the three above.
+    assert!(asked >= 37, "{asked}");
+    // A session there goes on as if nothing were.
+    let say = async |words: String| {
+        let said = one.post(&own).body(words).send().await.unwrap();
+        assert_eq!(said.status(), StatusCode::OK);
+    };
+    say(format!("40{}", json!({ "token": token }))).await;
+    let hear = async || {
+        let heard = one.get(&own).send().await.unwrap();
+        assert_eq!(heard.status(), StatusCode::OK);
+        heard.text().await.unwrap()
+    };
+    // Perhaps after a ping.
+    eventually("it is let in", common::PATIENCE, async || {
+        let heard = hear().await;
+        let is_in = heard
+            .split('\u{1e}')
+            .any(|packet| packet.starts_with("40{"));
+        is_in.then_some(()).ok_or(heard)
+    })
+    .await;
+    let vitals = json!({ "deviceId": common::device_of("agent1001"), "tick": 1, "registered": true,
+        "sipLoopMs": 1, "audioOk": true, "calls": 0 });
+    say(format!("42{}", json!(["device:heartbeat", vitals]))).await;
+    eventually("its heartbeat is heard", common::PATIENCE, async || {
+        say("42[\"agents:resync\"]".to_owned()).await;
+        let heard = hear().await;
+        (heard.contains("\"lease\":true").then_some(())).ok_or(heard)
+    })
+    .await;
+    until_too_often(|| one.get(house.url("/healthz"))).await;
+    let elsewhere = at("127.0.0.2").get(house.url("/healthz")).send().await;
+    assert_eq!(elsewhere.unwrap().status(), StatusCode::OK);
+    let counted: u64 = (figure(&house, "http", "too_many_requests").unwrap())
+        .parse()
+        .unwrap();
+    assert!(counted >= 2, "{counted}");
+}
+
+#[tokio::test]
+async fn an_account_that_asks_without_end_is_told_to_wait_and_others_are_answered() {
+    let house = House::open_with(|config| config.limits.requests_per_account = 2).await;
+    let token = house.sign_in("agent1001").await.tokens.sip;
+    let other = house.sign_in("agent1002").await.tokens.sip;
+    let online = |token: &str, extension: &str| {
+        let body = json!({ "extension": extension, "contactUri": format!("sip:{extension}@h") });
+        post(&house, ONLINE, body.to_string()).bearer_auth(token)
+    };
+    let asked = until_too_often(|| online(&token, "1001")).await;
+    assert!(asked >= 40, "{asked}");
+    let answered = online(&other, "1002").send().await.unwrap();
+    assert_eq!(answered.status(), StatusCode::OK);
+    // Under a key of its own, too, and that is not what its retry hears once it may ask again.
+    let keyed = || online(&token, "1001").header("idempotency-key", "one");
+    eventually("it may ask again", common::PATIENCE, async || match keyed()
+        .send()
+        .await
+        .map(|answer| answer.status())
+    {
+        Ok(StatusCode::OK) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
 }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{House, PASSWORD, PATIENCE, SIP_PASSWORD, login, person, watch};
 use reqwest::{Method, StatusCode};
 use rollcall_server::config::Mode;
@@ -15,7 +17,11 @@ use serde_json::{Value, json};
 
 /// A house with an administrator, and the administrator's token.
 async fn administered() -> (House, String) {
-    let house = House::open().await;
+    administered_in(Mode::Mirror).await
+}
+
+async fn administered_in(mode: Mode) -> (House, String) {
+    let house = House::open_with(|config| config.mode = mode).await;
     let admin = person("admin", None, Role::Admin);
     house.running.add_person(admin).await.unwrap();
     let token = house.sign_in("admin").await.tokens.sip;
@@ -482,4 +488,104 @@ async fn a_forced_logout_is_in_the_audit_log_with_who_did_it_to_whom() {
         ("admin", Some("1001"))
     );
     assert_eq!(forced.address.as_deref(), Some("127.0.0.1"));
+}
+
+/// What an administrator or a supervisor may do and an agent may not, with the line of the audit log that it leaves.
+#[tokio::test]
+async fn every_privileged_act_is_in_the_audit_log() {
+    let (house, token) = administered_in(Mode::Claims).await;
+    let agent = house.sign_in("agent1001").await.tokens.sip;
+    house.online(&agent).await;
+    let person = json!({"username": "new-one", "role": "agent", "password": PASSWORD});
+    let csv = format!("username,password\nnew-two,{PASSWORD}\n");
+    let acts_of = [
+        ("POST", "/api/people", person, "person_added"),
+        (
+            "POST",
+            "/api/people-import",
+            json!({"csv": csv}),
+            "person_added",
+        ),
+        (
+            "POST",
+            "/api/people/{new-one}/password",
+            json!({"password": "another one"}),
+            "password_reset",
+        ),
+        (
+            "PATCH",
+            "/api/people/{new-one}",
+            json!({"disabled": true}),
+            "person_disabled",
+        ),
+        (
+            "DELETE",
+            "/api/people/{new-one}",
+            json!(null),
+            "person_removed",
+        ),
+        (
+            "POST",
+            "/api/agents/{1001}/pause",
+            json!({"reason": "lunch"}),
+            "paused",
+        ),
+        (
+            "POST",
+            "/api/agents/{1001}/unpause",
+            json!({}),
+            "pause_ended",
+        ),
+        (
+            "POST",
+            "/api/agents/{1001}/logout",
+            json!({}),
+            "forced_logout",
+        ),
+    ];
+    let mut expected = Vec::new();
+    for (method, path, body, act) in &acts_of {
+        let path = path.replace(['{', '}'], "");
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let (status, said) = ask(&house, &token, method, &path, body.clone()).await;
+        assert!(status.is_success(), "{path}: {status} {said}");
+        expected.insert(0, (*act).to_owned());
+        let noted = acts(&house, &token).await;
+        let by_admin: Vec<_> = noted.iter().filter(|act| act.actor == "admin").collect();
+        assert!(by_admin.iter().all(|act| act.address.is_some()));
+        let actions: Vec<_> = by_admin.iter().map(|act| act.action.clone()).collect();
+        assert_eq!(actions, expected, "{path}");
+    }
+    // These are all: whatever else changes something is everybody's own.
+    let document = reqwest::get(house.url("/api/openapi.json")).await.unwrap();
+    let document: Value = document.json().await.unwrap();
+    let mut changing = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            if method != "get" && !path.starts_with("/api/users/") {
+                let path = path
+                    .replace("{username}", "{new-one}")
+                    .replace("{extension}", "{1001}");
+                changing.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    let tried = acts_of.map(|(method, path, ..)| format!("{method} {path}"));
+    assert_eq!(changing, BTreeSet::from(tried));
+}
+
+#[tokio::test]
+async fn what_an_agent_does_of_their_own_is_no_privileged_act() {
+    let (house, token) = administered_in(Mode::Claims).await;
+    let agent = house.sign_in("agent1001").await.tokens.sip;
+    house.online(&agent).await;
+    for (path, body) in [
+        ("/api/agents/1001/pause", json!({"reason": "lunch"})),
+        ("/api/agents/1001/unpause", json!({})),
+    ] {
+        let (status, said) = ask(&house, &agent, Method::POST, path, body).await;
+        assert!(status.is_success(), "{said}");
+    }
+    let noted = acts(&house, &token).await;
+    assert!(noted.iter().all(|act| act.actor == "(command line)"));
 }

@@ -376,3 +376,18 @@ async fn who_signs_in_without_end_is_told_to_wait() {
     assert_eq!(refused(&error), (429, "too_many_sign_ins"));
     house.sign_in("agent1001").await;
 }
+
+#[tokio::test]
+async fn who_names_a_device_that_is_not_theirs_is_not_signed_out_instead() {
+    let house = House::open().await;
+    for username in ["supervisor", "agent1001"] {
+        let token = house.sign_in(username).await.tokens.sip;
+        let other = AgentLogoutRequest {
+            device_id: Some("device-of-nobody".into()),
+            ..AgentLogoutRequest::default()
+        };
+        let error = house.client.agent_logout(&token, &other).await.unwrap_err();
+        assert_eq!(refused(&error).0, 404, "{username}");
+        house.sign_out(&token).await;
+    }
+}

@@ -4,6 +4,7 @@ mod common;
 
 use common::{House, device_of, until, watch};
 use futures_util::{SinkExt as _, StreamExt as _};
+use rollcall_e2e::injection::STRINGS;
 use rollcall_wire::{WIRE_VERSION, http::AgentLogoutRequest, realtime::DeviceHeartbeat};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -110,6 +111,20 @@ async fn without_a_good_token_the_answer_is_a_connect_error_that_says_why() {
         let error: Value = serde_json::from_str(answer.strip_prefix("44").unwrap()).unwrap();
         let message = error["message"].as_str().unwrap();
         assert!(message.starts_with(code), "{hello}: {message}");
+    }
+    // Whatever else stands in its fields.
+    let good = house.sign_in("agent1001").await.tokens.sip;
+    for text in STRINGS {
+        for auth in [
+            json!({ "token": text, "device": text }),
+            json!({ "token": good, "wire": text }),
+            json!({ "token": [text] }),
+        ] {
+            let mut socket = Socket::open(&house, None).await;
+            socket.say(format!("40{auth}")).await;
+            let answer = socket.hear().await;
+            assert!(answer.starts_with("44"), "{auth}: {answer}");
+        }
     }
 }
 

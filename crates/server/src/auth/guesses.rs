@@ -18,16 +18,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::Hash,
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::{config::AuthConfig, shares::network};
+use crate::{
+    budget::{Budget, KEPT, Level},
+    config::AuthConfig,
+    shares::network,
+};
 
-/// Entries of a kind that are kept; beyond that those that have lapsed go, or else all.
-const KEPT: usize = 65_536;
 /// Addresses that are remembered of one account.
 const PLACES: usize = 8;
 
@@ -57,20 +58,6 @@ struct State {
 struct Failures {
     count: u32,
     last: Instant,
-}
-
-/// So many at once, and as many again in a lock-out's time.
-#[derive(Clone, Copy, Debug)]
-struct Budget {
-    allowed: f64,
-    lockout: Duration,
-}
-
-/// What of a budget is used up, as it stood at `at`.
-#[derive(Clone, Copy, Debug)]
-struct Level {
-    used: f64,
-    at: Instant,
 }
 
 /// Who has to wait, and is not judged.
@@ -181,10 +168,8 @@ impl Drop for Attempt<'_> {
 impl Guesses {
     pub(crate) fn new(config: &AuthConfig) -> Self {
         let lockout = Duration::from_millis(config.lockout_ms);
-        let budget = |allowed: u32| Budget {
-            allowed: f64::from(allowed),
-            lockout,
-        };
+        // So many at once, and as many again in a lock-out's time.
+        let budget = |allowed: u32| Budget::new(f64::from(allowed), lockout);
         Self {
             allowed: config.failures_allowed,
             lockout,
@@ -294,37 +279,6 @@ impl State {
         self.known
             .get(account)
             .is_some_and(|places| places.contains(&from))
-    }
-}
-
-impl Budget {
-    /// How long until one more fits; none if it does now.
-    fn wait(&self, level: Option<&Level>, now: Instant) -> Option<Duration> {
-        let over = level.map_or(0.0, |level| self.used(level, now)) + 1.0 - self.allowed;
-        (over > 0.0).then(|| self.lockout.mul_f64(over / self.allowed))
-    }
-
-    fn add<K: Eq + Hash>(&self, levels: &mut HashMap<K, Level>, of: K, more: f64, now: Instant) {
-        let level = levels.entry(of).or_insert(Level { used: 0.0, at: now });
-        *level = Level {
-            used: (self.used(level, now) + more).max(0.0),
-            at: now,
-        };
-    }
-
-    fn used(&self, level: &Level, now: Instant) -> f64 {
-        let age = now.duration_since(level.at).as_secs_f64();
-        let lockout = self.lockout.as_secs_f64().max(f64::MIN_POSITIVE);
-        (level.used - age / lockout * self.allowed).max(0.0)
-    }
-
-    fn make_room<K: Eq + Hash>(&self, levels: &mut HashMap<K, Level>, now: Instant) {
-        if levels.len() >= KEPT {
-            levels.retain(|_, level| self.used(level, now) > 0.0);
-            if levels.len() >= KEPT {
-                levels.clear();
-            }
-        }
     }
 }
 

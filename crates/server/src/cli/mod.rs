@@ -193,7 +193,16 @@ async fn backup(config: &ConfigFile, path: &Path) -> anyhow::Result<()> {
     };
     std::fs::rename(&part, path).with_context(cannot)?;
     println!("{rows} rows are in {}.", path.display());
+    note(&config, "backup_made", path).await;
     Ok(())
+}
+
+/// What was done is done, whether it can be noted or not: a database that takes no writes is to be saved all the same.
+async fn note(config: &Config, action: &'static str, file: &Path) {
+    let (by, file) = (Actor::command_line(), file.display().to_string());
+    if let Err(error) = rollcall_server::note(config, action, file, &by).await {
+        eprintln!("warning: it is not in the audit log: {error}");
+    }
 }
 
 /// On disk when it answers how many rows.
@@ -209,6 +218,7 @@ async fn restore(config: &ConfigFile, path: &Path) -> anyhow::Result<()> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let rows = rollcall_server::restore(&config, BufReader::new(file)).await?;
     println!("{rows} rows were brought back.");
+    note(&config, "backup_restored", path).await;
     Ok(())
 }
 

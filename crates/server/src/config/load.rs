@@ -152,7 +152,8 @@ impl Config {
         let no_time = limits.request_timeout_ms == 0
             || limits.headers_timeout_ms == 0
             || limits.unread_timeout_ms == 0;
-        if none.contains(&0) || no_time {
+        let no_request = limits.requests_per_address == 0 || limits.requests_per_account == 0;
+        if none.contains(&0) || no_time || no_request {
             return invalid("values in [limits] must be above 0");
         }
         Ok(())

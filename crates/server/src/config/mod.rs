@@ -303,6 +303,11 @@ pub struct LimitsConfig {
     pub sockets: usize,
     /// The same of one address; more are answered 429.
     pub sockets_per_address: usize,
+    /// Requests of one address a second, judged over 20 s; more are answered 429. A Socket.IO session's own are not
+    /// counted, so that nobody's heartbeats are lost by what others at that address do.
+    pub requests_per_address: u32,
+    /// The same of one account that is signed in, from wherever.
+    pub requests_per_account: u32,
     /// The largest body, bytes.
     pub body_bytes: usize,
     /// How long a request may take until it is answered 503, ms.
@@ -548,6 +553,8 @@ impl Default for LimitsConfig {
             connections_per_address: 4_096,
             sockets: 16_384,
             sockets_per_address: 4_096,
+            requests_per_address: 1_000,
+            requests_per_account: 200,
             body_bytes: 64 * 1024,
             request_timeout_ms: 15_000,
             headers_timeout_ms: 30_000,

@@ -397,6 +397,20 @@ pub async fn prepare(config: &Config) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Notes a privileged act on a whole database, beside a server that runs or not.
+pub async fn note(
+    config: &Config,
+    action: &'static str,
+    detail: String,
+    by: &Actor,
+) -> Result<(), PersonError> {
+    let database = Database::open(config).await?;
+    let note = by.did(action, None, detail);
+    let noted = database.commit(vec![Write::Audit(note)]).await;
+    database.close().await;
+    noted.map_err(|error| PersonError::Write(error.to_string()))
+}
+
 fn changed(username: &str, change: PersonChange, note: AuditEntry) -> Write {
     Write::ChangePerson {
         username: username.to_owned(),

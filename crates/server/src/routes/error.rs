@@ -1,5 +1,7 @@
 //! The one error of the edge, and how everything below becomes it.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -113,6 +115,15 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, message)
             .next("Close some; where many share one address, an administrator can allow more.")
             .retry_after(5)
+    }
+
+    /// 429: asked more often than one may.
+    pub(crate) fn too_often(code: &'static str, who: &str, wait: Duration) -> Self {
+        let words = format!("{who} asks more often than one may.");
+        let seconds = wait.as_secs() + 1;
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, words)
+            .next("Ask again later and less often; an administrator can allow more.")
+            .retry_after(seconds)
     }
 
     pub(crate) fn internal() -> Self {

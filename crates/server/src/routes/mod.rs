@@ -40,6 +40,7 @@ pub(crate) use error::ApiError;
 use crate::{
     Config,
     auth::{guesses::Guesses, passwords::Passwords, seal::Seal},
+    budget::Rates,
     core_link::CoreHandle,
     db::Database,
     metrics::{Door, Metrics},
@@ -57,6 +58,8 @@ pub(crate) struct Edge {
     pub(crate) core: CoreHandle,
     pub(crate) passwords: Passwords,
     pub(crate) guesses: Guesses,
+    /// Requests of each account, by its row.
+    pub(crate) requests: Rates<i64>,
     pub(crate) office: Office,
     pub(crate) seal: Seal,
     pub(crate) replays: replay::Replays,

@@ -1,11 +1,11 @@
 //! Pauses that people ask for: an agent their own, a supervisor everybody's.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
@@ -16,7 +16,7 @@ use rollcall_wire::{
 use tracing::info;
 
 use super::{
-    ApiError, Edge, agents, body, replay,
+    ApiError, Edge, agents, body, people, replay,
     signed::{self, Bearer},
     users,
 };
@@ -25,11 +25,12 @@ use crate::core_link::Audience;
 /// `POST /api/agents/{extension}/pause`.
 pub(super) async fn pause(
     State(edge): State<Arc<Edge>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(extension): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::read(&edge, extension, headers, body).await?;
+    let asked = Asked::read(&edge, peer, extension, headers, body).await?;
     let reason = |headers: &HeaderMap, bytes: &[u8]| {
         let request: Pause = body::parse(headers, bytes)?;
         check::pause_reason(&request.reason).map_err(|why| ApiError::invalid("reason", why))?;
@@ -41,11 +42,12 @@ pub(super) async fn pause(
 /// `POST /api/agents/{extension}/unpause`.
 pub(super) async fn unpause(
     State(edge): State<Arc<Edge>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(extension): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::read(&edge, extension, headers, body).await?;
+    let asked = Asked::read(&edge, peer, extension, headers, body).await?;
     let nothing = |headers: &HeaderMap, bytes: &[u8]| {
         if !bytes.is_empty() {
             let Unpause {} = body::parse(headers, bytes)?;
@@ -57,6 +59,7 @@ pub(super) async fn unpause(
 
 /// A request as it came.
 struct Asked {
+    peer: SocketAddr,
     bearer: Bearer,
     key: Option<String>,
     extension: String,
@@ -67,11 +70,13 @@ struct Asked {
 impl Asked {
     async fn read(
         edge: &Edge,
+        peer: SocketAddr,
         extension: String,
         headers: HeaderMap,
         body: Body,
     ) -> Result<Self, ApiError> {
         Ok(Self {
+            peer,
             bearer: signed::bearer(&headers)?,
             key: replay::key(&headers)?,
             bytes: body::read(body, &edge.config.limits).await?,
@@ -95,7 +100,8 @@ async fn answer(
     let work = async move {
         let session = signed::session(&with, &asked.bearer).await?;
         let extension = agents::named(asked.extension)?;
-        if session.extension.as_ref() != Some(&extension) {
+        let is_own = session.extension.as_ref() == Some(&extension);
+        if !is_own {
             signed::only_supervisors(&session)?;
         }
         let reason = reason(&asked.headers, &asked.bytes)?;
@@ -110,9 +116,20 @@ async fn answer(
             }
             Err(refusal) => info!(extension, code = refusal.code, "pause refused"),
         }
+        let agent = said?;
+        if !is_own {
+            let by = people::actor(&with, asked.peer, &asked.headers, &session);
+            let action = match &reason {
+                Some(_) => "paused",
+                None => "pause_ended",
+            };
+            with.office
+                .note(action, Some(&extension), reason.unwrap_or_default(), &by)
+                .await?;
+        }
         Ok(Json(Paused {
             success: true,
-            agent: Audience::of(&session).view(&said?),
+            agent: Audience::of(&session).view(&agent),
         })
         .into_response())
     };

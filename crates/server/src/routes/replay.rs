@@ -158,10 +158,11 @@ impl Replays {
     }
 }
 
-/// What is to be said again; a failure of the server's own, or a missing token, is not.
+/// What is to be said again; a failure of the server's own, a missing token, or that it is too soon, is not.
 async fn keep(response: Response) -> Result<Answer, Box<Response>> {
     let status = response.status();
-    if status.is_server_error() || status == StatusCode::UNAUTHORIZED {
+    let of_the_moment = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+    if status.is_server_error() || of_the_moment.contains(&status) {
         return Err(Box::new(response));
     }
     let (parts, body) = response.into_parts();

@@ -1,12 +1,16 @@
-//! Room for requests that come through proxies and for Socket.IO sessions, each client's by its address.
+//! Room for requests that come through proxies and for Socket.IO sessions, each client's by its address; and how often
+//! one address may ask.
 //!
 //! A connection has its place from the listener, by its peer. Of a proxy's connections that says nothing: there
 //! each request has one, by whom the proxy says it is for. And a session of Socket.IO that polls holds no
-//! connection at all, so sessions are counted as such, however they are carried.
+//! connection at all, so sessions are counted as such, however they are carried. What such a session says is bounded by
+//! its own pace: it is no request that an address is refused for, as a flood from somebody else's computer would then
+//! silence the heartbeats of a whole site.
 
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Instant,
 };
 
 use axum::{
@@ -18,9 +22,10 @@ use axum::{
 
 use super::{ApiError, client};
 use crate::{
+    budget::Rates,
     config::Config,
     metrics::{Counted, Door, Metrics},
-    shares::{NoPlace, Share, Shares},
+    shares::{NoPlace, Share, Shares, network},
 };
 
 /// What there is room for.
@@ -29,6 +34,7 @@ pub(crate) struct Room {
     trusted: Vec<IpAddr>,
     forwarded: Shares,
     sockets: Shares,
+    requests: Rates<IpAddr>,
     metrics: Metrics,
 }
 
@@ -45,8 +51,22 @@ impl Room {
             trusted: config.trusted.clone(),
             forwarded: Shares::new(limits.connections, limits.connections_per_address),
             sockets: Shares::new(limits.sockets, limits.sockets_per_address),
+            requests: Rates::a_second(limits.requests_per_address),
             metrics,
         }
+    }
+
+    /// Whether the address may ask now.
+    fn may_ask(&self, of: &Client, request: &Request) -> Result<(), ApiError> {
+        let Some(address) = of.address.filter(|_| !is_of_a_socket(request)) else {
+            return Ok(());
+        };
+        let taken = self.requests.take(network(address), Instant::now());
+        taken.map_err(|wait| {
+            let error = ApiError::too_often("too_many_requests", "This address", wait);
+            self.metrics.refused(Door::Http, error.code());
+            error
+        })
     }
 
     /// A place for the request itself, where it came through a proxy.
@@ -117,6 +137,9 @@ pub(crate) async fn make(
     next: Next,
 ) -> Response {
     let client = Client::of(&request, &room.trusted);
+    if let Err(error) = room.may_ask(&client, &request) {
+        return error.into_response();
+    }
     let _held = match room.for_request(&client) {
         Ok(held) => held,
         Err(error) => return error.into_response(),
@@ -139,10 +162,21 @@ pub(crate) async fn refuse() -> Response {
 
 /// As Engine.IO judges it: a request without an id opens a session, whatever it is carried by.
 fn opens_a_socket(request: &Request) -> bool {
+    request.method() == Method::GET && is_socketio(request) && !names_a_socket(request)
+}
+
+/// What a session of Socket.IO that is there says or fetches.
+fn is_of_a_socket(request: &Request) -> bool {
+    is_socketio(request) && names_a_socket(request)
+}
+
+fn is_socketio(request: &Request) -> bool {
+    request.uri().path().starts_with("/socket.io")
+}
+
+fn names_a_socket(request: &Request) -> bool {
     let named = |query: &str| query.split('&').any(|field| field.starts_with("sid="));
-    request.method() == Method::GET
-        && request.uri().path().starts_with("/socket.io")
-        && !request.uri().query().is_some_and(named)
+    request.uri().query().is_some_and(named)
 }
 
 fn crowded(why: NoPlace) -> ApiError {

@@ -1,6 +1,6 @@
 //! Who asks: the token of a request, the device it comes from, and the session behind them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use rollcall_wire::{DEVICE_HEADER, http::Role};
@@ -43,9 +43,12 @@ pub(super) fn device(headers: &HeaderMap) -> Option<&str> {
     headers.get(DEVICE_HEADER)?.to_str().ok()
 }
 
-/// The session that the bearer speaks for.
+/// The session that the bearer speaks for, if its account may ask now.
 pub(super) async fn session(edge: &Edge, bearer: &Bearer) -> Result<Arc<Session>, ApiError> {
-    admit(edge, bearer).await?.map(Arc::new).ok_or_else(invalid)
+    let session = admit(edge, bearer).await?.ok_or_else(invalid)?;
+    let taken = edge.requests.take(session.user_id, Instant::now());
+    taken.map_err(|wait| ApiError::too_often("too_many_requests", "This account", wait))?;
+    Ok(Arc::new(session))
 }
 
 /// The same for whoever has words of their own for a bearer who speaks for nobody.

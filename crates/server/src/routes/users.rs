@@ -407,6 +407,11 @@ async fn logout(
     key: Option<String>,
 ) -> Result<Response, ApiError> {
     let pending = if session.extension.is_none() {
+        // Of those without a phone no devices are kept but the one that asks.
+        let named = request.device_id.as_ref();
+        if named.is_some_and(|device| *device != session.device_id) {
+            return Err(unknown_device());
+        }
         end_own(edge, &session, "logged_out", "logout", "Signed out.").await?;
         Vec::new()
     } else {
@@ -421,6 +426,15 @@ async fn logout(
     };
     info!(extension = session.extension, device = %session.device_id, ?pending, "agent-logout answered");
     Ok(logged_out(pending))
+}
+
+fn unknown_device() -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "unknown_device",
+        "Nobody is signed in on this device.",
+    )
+    .field("deviceId")
 }
 
 fn logged_out(pending: Vec<String>) -> Response {
