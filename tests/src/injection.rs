@@ -123,7 +123,11 @@ impl Operation<'_> {
                 ..at(field)
             });
         }
-        let mut headers: Vec<String> = HEADERS.map(str::to_owned).to_vec();
+        // The same lines of code read these for every operation: a few strings will do.
+        let mut headers = match STRINGS.iter().take(3).any(|few| *few == text) {
+            true => HEADERS.map(str::to_owned).to_vec(),
+            false => Vec::new(),
+        };
         let parameters = self.operation["parameters"].as_array();
         for parameter in parameters.into_iter().flatten() {
             let parameter = self.resolved(parameter);

@@ -19,11 +19,14 @@ type Row = (&'static str, fn(&Figure) -> f64);
 const AGENTS: usize = 64;
 /// Who comes in at eight o'clock.
 const COMING: usize = 500;
+/// All agents of the load have one address.
+const UNLIMITED: &str =
+    "[limits]\nrequests_per_address = 1000000\nrequests_per_account = 1000000\n";
 
 /// `agent-online` on SQLite, ours and the peer's in turns; then the sign-ins.
 pub(crate) fn measure(rounds: usize) -> Result<()> {
     println!("agent-online, {AGENTS} connections, in turns, {rounds} rounds");
-    let ours = programs::ours(AGENTS + COMING, "")?;
+    let ours = programs::ours(AGENTS + COMING, UNLIMITED)?;
     let node = programs::node(AGENTS)?;
     let targets: [&Target; 2] = [&ours, &node];
     let tokens = [ours.sign_in(AGENTS)?, node.tokens(AGENTS)];
