@@ -102,6 +102,8 @@ fn signed_in(state: &AgentState, facts: &Facts, user: SignedIn) -> PhoneScreen {
         own: own(state),
         calls: state.calls.clone(),
         muted: state.muted,
+        speaking_muted: state.speaking_muted,
+        levels: state.levels,
         signing_out: state.stage == Stage::SigningOut || facts.closing,
         in_use: state.claim.in_use().cloned(),
     }
@@ -185,6 +187,8 @@ mod tests {
             since: 7,
             calls: vec![],
             muted: false,
+            speaking_muted: false,
+            levels: None,
             notices: vec![],
             board: Arc::new(BoardView::default()),
         }

@@ -80,6 +80,7 @@ impl Agent {
             trusted_ca: config.sip_ca.clone(),
             vitals_every: config.vitals_every,
             max_calls: 1,
+            levels: true,
             ..EngineConfig::default()
         })?;
         let server = RealServer::new(&config.device_id);

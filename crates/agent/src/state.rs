@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rollcall_wire::{
     board::Agent,
     http::ErrorBody,
-    ui::{CallView, Notice, PhoneState, SignInStep, SignedIn},
+    ui::{CallView, Levels, Notice, PhoneState, SignInStep, SignedIn},
 };
 use serde::Serialize;
 
@@ -32,6 +32,10 @@ pub struct AgentState {
     pub calls: Vec<CallView>,
     /// Whether the microphone is muted.
     pub muted: bool,
+    /// Somebody speaks into the muted microphone.
+    pub speaking_muted: bool,
+    /// How loud a call is, while one is talked on.
+    pub levels: Option<Levels>,
     /// What a person should know now, most urgent first.
     pub notices: Vec<Notice>,
     /// The board.

@@ -1,4 +1,4 @@
-//! The tones a phone makes by itself: ringing, ring-back, busy, congestion.
+//! The tones a phone makes by itself: ringing, call waiting, ring-back, busy, congestion.
 
 use std::f64::consts::TAU;
 
@@ -53,6 +53,14 @@ impl Tone {
     /// What the called person hears: a warble of two tones, twice in a row.
     pub fn ringing() -> Tone {
         Tone::of([440.0, 554.37], -18.0, &[(400, 200), (400, 2000)])
+    }
+
+    /// What somebody hears who talks, while another call comes in: soft, so that the talk goes on.
+    pub fn call_waiting(region: Region) -> Tone {
+        match region {
+            Region::Europe => Tone::of([425.0, 0.0], -24.0, &[(200, 600), (200, 3000)]),
+            Region::UnitedStates => Tone::of([440.0, 0.0], -24.0, &[(300, 9700)]),
+        }
     }
 
     /// A steady single tone, for tests and line checks.

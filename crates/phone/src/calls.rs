@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use rollcall_media::dtmf::Digit;
-use rollcall_media::sdp::{self, Direction, Local, Negotiated, Security};
+use rollcall_media::sdp::{self, Direction, Local, Negotiated, SdpError, Security};
 use rollcall_media::srtp::Policy;
 use rollcall_sip::message::{HeadersView, Request, Uri, uri_text};
-use rollcall_sip::{CallId, EndReason, Event, InviteRequest};
+use rollcall_sip::{CallId, EndReason, Event, InviteRequest, Reply};
 
 use crate::driver::Driver;
 use crate::hold::Hold;
@@ -94,16 +94,28 @@ impl Lines {
             .map(|(id, line)| (*id, line.phase))
     }
 
-    /// Ringing while somebody calls and we do not talk; ring-back while the other phone rings without sound of its own.
     fn cue(&self) -> Option<Cue> {
-        let any = |phase| self.lines.values().any(|line| line.phase == phase);
-        match () {
-            () if any(Phase::Answered) || any(Phase::EarlyMedia) => None,
-            () if any(Phase::Incoming) => Some(Cue::Ringing),
-            () if any(Phase::Ringing) => Some(Cue::RingBack),
-            () => None,
-        }
+        let phases: Vec<Phase> = self.lines.values().map(|line| line.phase).collect();
+        cue_of(&phases)
     }
+}
+
+/// Ringing while somebody calls, and a tone in the ear of who talks already; ring-back while the other phone rings without
+/// sound of its own.
+fn cue_of(phases: &[Phase]) -> Option<Cue> {
+    let any = |phase| phases.contains(&phase);
+    match () {
+        () if any(Phase::Answered) => any(Phase::Incoming).then_some(Cue::Waiting),
+        () if any(Phase::EarlyMedia) => None,
+        () if any(Phase::Incoming) => Some(Cue::Ringing),
+        () if any(Phase::Ringing) => Some(Cue::RingBack),
+        () => None,
+    }
+}
+
+/// What answers a session description that cannot be used.
+fn unusable(error: &SdpError) -> Reply {
+    Reply::because(error.status(), error.to_string())
 }
 
 impl Driver {
@@ -278,7 +290,7 @@ impl Driver {
         line.invited = request.body.clone().into();
         if let Err(error) = line.prepare(&codecs) {
             tracing::info!(%error, "refused a call");
-            return link.ua.reject(Instant::now(), id, error.status());
+            return link.ua.reject(Instant::now(), id, unusable(&error));
         }
         let call = line.call;
         self.lines.lines.insert(id, line);
@@ -410,7 +422,7 @@ impl Driver {
             }
             Err(error) => {
                 tracing::info!(%error, "refused a change of the session");
-                link.ua.refuse_offer(Instant::now(), id, error.status());
+                link.ua.refuse_offer(Instant::now(), id, unusable(&error));
             }
         }
     }
@@ -642,4 +654,43 @@ fn refusal(code: u16) -> (EndKind, String) {
         _ => (EndKind::Refused, ""),
     };
     (kind, words.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_heard_to_ring_or_to_wait_and_who_talks_hears_nothing_else() {
+        use Phase::{Answered, Dialing, EarlyMedia, Incoming, Ringing};
+        for (phases, cue) in [
+            (&[][..], None),
+            (&[Incoming], Some(Cue::Ringing)),
+            (&[Dialing], None),
+            (&[Ringing], Some(Cue::RingBack)),
+            (&[EarlyMedia], None),
+            (&[Answered], None),
+            (&[Answered, Incoming], Some(Cue::Waiting)),
+            (&[Answered, Ringing], None),
+            (&[EarlyMedia, Incoming], None),
+            (&[Ringing, Incoming], Some(Cue::Ringing)),
+        ] {
+            assert_eq!(cue_of(phases), cue, "{phases:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_call_that_did_not_come_about_is_heard_and_no_other() {
+        for (kind, cue) in [
+            (EndKind::Busy, Some(Cue::Busy)),
+            (EndKind::Declined, Some(Cue::Busy)),
+            (EndKind::NoCommonCodec, Some(Cue::Congestion)),
+            (EndKind::TimedOut, Some(Cue::Congestion)),
+            (EndKind::Local, None),
+            (EndKind::Remote, None),
+            (EndKind::Missed, None),
+        ] {
+            assert_eq!(kind.tone(), cue, "{kind:?}");
+        }
+    }
 }

@@ -53,6 +53,8 @@ pub struct EngineConfig {
     pub product: String,
     /// How often [`crate::PhoneEvent::Vitals`] comes. One second by default.
     pub vitals_every: Duration,
+    /// Whether [`crate::PhoneEvent::Levels`] comes during calls. Not by default.
+    pub levels: bool,
     /// Calls at once; further incoming ones are answered 486. Two by default.
     pub max_calls: usize,
     /// Answer incoming calls at once.
@@ -81,6 +83,7 @@ impl Default for EngineConfig {
             route: Route::of_system(),
             product: format!("Rollcall/{}", env!("CARGO_PKG_VERSION")),
             vitals_every: Duration::from_secs(1),
+            levels: false,
             max_calls: 2,
             auto_answer: false,
             sip_t1: Duration::from_millis(500),

@@ -147,7 +147,7 @@ impl Driver {
     /// One that leaves even that to run over is gone: a phone that nobody can command takes no calls.
     pub(crate) fn tell(&mut self, event: PhoneEvent) {
         let is_slow = self.events.capacity() < self.events.max_capacity() / 2;
-        if is_slow && matches!(event, PhoneEvent::Vitals(_)) {
+        if is_slow && matches!(event, PhoneEvent::Vitals(_) | PhoneEvent::Levels { .. }) {
             return;
         }
         // Closed is no matter: nobody listens any more, then nobody needs to know.
@@ -598,6 +598,10 @@ impl Driver {
             }
             SoundReport::CallFailed { call, message } => self.fail_call(call, message),
             SoundReport::SpeakingMuted => self.tell(PhoneEvent::SpeakingMuted),
+            SoundReport::Levels(levels) => self.tell(PhoneEvent::Levels {
+                microphone: levels.microphone,
+                speaker: levels.speaker,
+            }),
             SoundReport::InUse(in_use) => self.tell(PhoneEvent::AudioDevices {
                 microphone: in_use.microphone,
                 speaker: in_use.speaker,

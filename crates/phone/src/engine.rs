@@ -29,7 +29,7 @@ impl Engine {
     ) -> Result<(EngineHandle, mpsc::Receiver<PhoneEvent>), StartError> {
         let (commands, asked) = mpsc::unbounded_channel();
         let (events, told) = mpsc::channel(EVENTS);
-        let (sound, reports) = Sound::start(config.audio.clone())?;
+        let (sound, reports) = Sound::start(config.audio.clone(), config.levels)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

@@ -164,6 +164,14 @@ pub enum PhoneEvent {
     },
     /// Somebody speaks into the microphone of a call while it is muted. Told at most every ten seconds.
     SpeakingMuted,
+    /// How loud a call is, ten times a second while one is up, where [`crate::EngineConfig::levels`] asks for it. Each is
+    /// the loudest 20 ms since the last, RMS in dB below full scale; none of digital silence.
+    Levels {
+        /// What the microphone gives, after echo and noise were taken out and before a mute.
+        microphone: Option<f64>,
+        /// What is heard.
+        speaker: Option<f64>,
+    },
     /// The record of a call whose sound has ended: once, after [`PhoneEvent::Ended`]. A call without sound has none.
     Quality {
         /// The call that was.

@@ -10,6 +10,7 @@ use common::{Exchange, Order, Phone, config};
 use rollcall_media::measure::{strongest_hertz, tone_dbfs};
 use rollcall_phone::{
     AudioChoice, Codec, EndKind, EngineConfig, PhoneCommand, PhoneEvent, RefusalKind,
+    SrtpPolicy as Policy,
 };
 
 const RATE: u32 = 48_000;
@@ -20,24 +21,30 @@ fn silent() -> EngineConfig {
 
 fn speaking(folder: &Path, name: &str, hertz: f32) -> EngineConfig {
     let input = folder.join(format!("{name}-in.wav"));
+    let samples = (0..RATE).map(|index| 8000.0 * sine(hertz, index));
+    write(&input, samples);
+    config(AudioChoice::File {
+        input: Some(input),
+        output: Some(folder.join(format!("{name}-out.wav"))),
+    })
+}
+
+fn sine(hertz: f32, index: u32) -> f32 {
+    (std::f32::consts::TAU * hertz * index as f32 / RATE as f32).sin()
+}
+
+fn write(file: &Path, samples: impl Iterator<Item = f32>) {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: RATE,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
-    let mut writer = hound::WavWriter::create(&input, spec).expect("a file");
-    for index in 0..RATE {
-        let phase = std::f32::consts::TAU * hertz * index as f32 / RATE as f32;
-        writer
-            .write_sample((phase.sin() * 8000.0) as i16)
-            .expect("written");
+    let mut writer = hound::WavWriter::create(file, spec).expect("a file");
+    for sample in samples {
+        writer.write_sample(sample as i16).expect("written");
     }
     writer.finalize().expect("written");
-    config(AudioChoice::File {
-        input: Some(input),
-        output: Some(folder.join(format!("{name}-out.wav"))),
-    })
 }
 
 fn heard(folder: &Path, name: &str) -> Vec<f32> {
@@ -244,20 +251,35 @@ async fn offers_nobody_could_talk_over_are_refused_without_ringing() {
     let offer = |media: &str| {
         format!("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n{media}")
     };
-    for (offer, code) in [
-        (offer("m=audio 4000 RTP/AVP 18\r\n"), 488),
-        (offer("m=audio 0 RTP/AVP 0\r\n"), 488),
+    for (offer, code, words) in [
+        (
+            offer("m=audio 4000 RTP/AVP 18\r\n"),
+            488,
+            "no codec in common",
+        ),
+        (
+            offer("m=audio 0 RTP/AVP 0\r\n"),
+            488,
+            "the session description offers no audio",
+        ),
         (
             offer("m=video 4000 RTP/AVP 97\r\na=rtpmap:97 VP8/90000\r\n"),
             488,
+            "the session description offers no audio",
         ),
-        ("this is no session description".to_owned(), 400),
+        (
+            "this is no session description".to_owned(),
+            400,
+            "the session description is malformed",
+        ),
     ] {
         exchange.order(Order::Call {
             extension: "1001".into(),
             offer: offer.clone(),
         });
-        assert_eq!(exchange.refused_with(), code, "{offer}");
+        let (refused, reason) = exchange.refused_with();
+        assert_eq!(refused, code, "{offer}");
+        assert!(reason.starts_with(words), "{reason}");
     }
     phone.ticks(10).await;
     assert!(
@@ -297,7 +319,7 @@ async fn a_caller_is_shown_by_name_and_address_and_a_third_call_is_busy() {
     call();
     phone.incoming().await;
     call();
-    assert_eq!(exchange.refused_with(), 486);
+    assert_eq!(exchange.refused_with().0, 486);
 }
 
 #[tokio::test]
@@ -510,4 +532,122 @@ async fn a_call_is_held_and_resumed_from_our_side_and_the_room_is_not_heard_mean
         })
         .await;
     assert_eq!(refused, "The call is not answered.");
+}
+
+/// What a far end offers that listens at this port: one audio line, as `transport` has it.
+fn audio_at(port: u16, transport: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} {transport}\r\n"
+    )
+}
+
+/// What was received there last is old by now; what comes next is sent now.
+fn sound_goes_on(far_end: &UdpSocket) {
+    let mut packet = [0; 500];
+    far_end.set_nonblocking(true).expect("set");
+    while far_end.recv_from(&mut packet).is_ok() {}
+    far_end.set_nonblocking(false).expect("set");
+    far_end.recv_from(&mut packet).expect("sound");
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_is_refused_and_the_call_goes_on() {
+    let exchange = Exchange::start();
+    let far_end = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    far_end
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time-out");
+    let port = far_end.local_addr().expect("an address").port();
+    let key =
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n";
+    for (srtp, agreed, unusable) in [
+        (
+            Policy::Off,
+            audio_at(port, "RTP/AVP 0"),
+            [
+                ("garbage".to_owned(), 400),
+                (audio_at(port, "RTP/AVP 18"), 488),
+            ],
+        ),
+        (
+            Policy::Required,
+            audio_at(port, "RTP/SAVP 0") + key,
+            [
+                (audio_at(port, "RTP/AVP 0"), 488),
+                (audio_at(port, "RTP/SAVP 0"), 488),
+            ],
+        ),
+    ] {
+        let config = EngineConfig {
+            auto_answer: true,
+            srtp,
+            ..silent()
+        };
+        let mut phone = Phone::registered("1001", &exchange, config).await;
+        exchange.order(Order::Call {
+            extension: "1001".into(),
+            offer: agreed,
+        });
+        exchange.answered_with();
+        phone.answered().await;
+        for (offer, code) in unusable {
+            sound_goes_on(&far_end);
+            exchange.order(Order::Change {
+                offer: offer.clone(),
+            });
+            assert_eq!(exchange.refused_with().0, code, "{offer}");
+        }
+        sound_goes_on(&far_end);
+        let ended = |event: &PhoneEvent| matches!(event, PhoneEvent::Ended { .. });
+        assert!(!phone.told.iter().any(ended), "{:?}", phone.told);
+        phone.engine.send(PhoneCommand::Shutdown);
+        phone
+            .expect(|event| (*event == PhoneEvent::Stopped).then_some(()))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_tells_how_loud_it_is_and_that_somebody_speaks_while_muted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let exchange = Exchange::start();
+    let far_end = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let port = far_end.local_addr().expect("an address").port();
+    let input = folder.path().join("words.wav");
+    write(&input, (0..4 * RATE).map(words));
+    let config = EngineConfig {
+        auto_answer: true,
+        levels: true,
+        ..config(AudioChoice::File {
+            input: Some(input),
+            output: None,
+        })
+    };
+    let mut phone = Phone::registered("1001", &exchange, config).await;
+    exchange.order(Order::Call {
+        extension: "1001".into(),
+        offer: audio_at(port, "RTP/AVP 0"),
+    });
+    phone.answered().await;
+    phone.engine.send(PhoneCommand::SetMuted(true));
+    phone
+        .expect(|event| (*event == PhoneEvent::SpeakingMuted).then_some(()))
+        .await;
+    let loudest = phone.told.iter().filter_map(|event| match event {
+        PhoneEvent::Levels {
+            microphone,
+            speaker,
+        } => Some((microphone.unwrap_or(f64::NEG_INFINITY), *speaker)),
+        _ => None,
+    });
+    let (microphone, speaker) = loudest.max_by(|a, b| a.0.total_cmp(&b.0)).expect("levels");
+    let level = 20.0 * (8000.0f64 / 32_768.0).log10() - 3.01;
+    assert!((microphone - level).abs() < 1.0, "{microphone} dB");
+    assert_eq!(speaker, None, "nobody speaks at the other side");
+}
+
+/// Half seconds of a voice's pitch with pauses of a quiet room between.
+fn words(index: u32) -> f32 {
+    let loud = (index / (RATE / 2)) % 2 == 1;
+    sine(200.0, index) * if loud { 8000.0 } else { 20.0 }
 }

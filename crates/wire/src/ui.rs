@@ -116,11 +116,38 @@ pub enum PhoneScreen {
         calls: Vec<CallView>,
         /// Whether the microphone is muted.
         muted: bool,
+        /// Somebody speaks into the muted microphone: nobody hears it.
+        speaking_muted: bool,
+        /// How loud a call is; none while nobody talks.
+        levels: Option<Levels>,
         /// Signing out is under way.
         signing_out: bool,
         /// The extension is in use on another device: the window asks whether to take it over.
         in_use: Option<ErrorBody>,
     },
+}
+
+/// How loud a call is, in steps of 6 dB: from 0, below -54 dB of full scale, to [`Levels::MOST`], -12 dB and above. That
+/// is where voices lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Levels {
+    /// What the microphone gives, muted or not.
+    pub microphone: u8,
+    /// What is heard.
+    pub speaker: u8,
+}
+
+impl Levels {
+    /// The loudest step.
+    pub const MOST: u8 = 8;
+
+    /// The step of a level in dB below full scale; of silence, none.
+    pub fn step(dbfs: Option<f64>) -> u8 {
+        let steps = dbfs.map_or(0.0, |level| ((level + 60.0) / 6.0).floor());
+        // Held to the range first, so nothing is cut off.
+        steps.clamp(0.0, f64::from(Self::MOST)) as u8
+    }
 }
 
 /// What the demo's login card says.

@@ -2,6 +2,7 @@
 import type { CallView } from "./CallView";
 import type { Demo } from "./Demo";
 import type { ErrorBody } from "./ErrorBody";
+import type { Levels } from "./Levels";
 import type { OwnState } from "./OwnState";
 import type { SignInStep } from "./SignInStep";
 import type { SignedIn } from "./SignedIn";
@@ -50,6 +51,14 @@ calls: Array<CallView>,
  * Whether the microphone is muted.
  */
 muted: boolean, 
+/**
+ * Somebody speaks into the muted microphone: nobody hears it.
+ */
+speakingMuted: boolean, 
+/**
+ * How loud a call is; none while nobody talks.
+ */
+levels: Levels | null, 
 /**
  * Signing out is under way.
  */

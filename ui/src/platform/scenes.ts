@@ -2,6 +2,7 @@
 import type { Agent } from "../generated/Agent";
 import type { BoardStatus } from "../generated/BoardStatus";
 import type { CallView } from "../generated/CallView";
+import type { Levels } from "../generated/Levels";
 import type { DashboardView } from "../generated/DashboardView";
 import type { Notice } from "../generated/Notice";
 import type { OwnState } from "../generated/OwnState";
@@ -65,6 +66,7 @@ export function own(change: Partial<OwnState> = {}): OwnState {
 }
 
 export function phone(change: Partial<PhoneScreenView> = {}, notices: Notice[] = []): PhoneView {
+  const calls = change.calls ?? [];
   return {
     version: "0.1.0",
     notices,
@@ -72,13 +74,21 @@ export function phone(change: Partial<PhoneScreenView> = {}, notices: Notice[] =
       kind: "phone",
       user: people.agent,
       own: own(),
-      calls: [],
+      calls,
       muted: false,
+      speakingMuted: false,
+      levels: levelsOf(calls),
       signingOut: false,
       inUse: null,
       ...change,
     },
   };
+}
+
+/** Levels come while a call is talked on. */
+export function levelsOf(calls: CallView[]): Levels | null {
+  const talks = calls.some((call) => call.state === "active" || call.state === "heldByPeer");
+  return talks ? { microphone: 5, speaker: 2 } : null;
 }
 
 export function call(change: Partial<CallView> = {}): CallView {
@@ -297,6 +307,14 @@ export const phoneScenes: Record<string, () => PhoneView> = {
   ringing: () => phone({ calls: [call({ state: "ringing", answeredAt: null, codec: null })] }),
   inCall: () => phone({ own: own({ status: "OnCall", since: ago(83 * SECOND) }), calls: [call()] }),
   muted: () => phone({ own: own({ status: "OnCall", since: ago(83 * SECOND) }), calls: [call()], muted: true }),
+  speakingMuted: () =>
+    phone({
+      own: own({ status: "OnCall", since: ago(83 * SECOND) }),
+      calls: [call()],
+      muted: true,
+      speakingMuted: true,
+      levels: { microphone: 6, speaker: 0 },
+    }),
   ended: () => phone({ calls: [call({ state: "ended", ended: "Agent 1002 hung up." })] }),
   incoming: () => phone({ own: own({ status: "Ringing", since: ago(3 * SECOND) }), calls: [incoming()] }),
   callWaiting: () =>

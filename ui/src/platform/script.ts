@@ -3,7 +3,20 @@ import type { SignIn } from "../generated/SignIn";
 import type { SignInStep } from "../generated/SignInStep";
 import { Double, type Command } from "./double";
 import type { Platform } from "./platform";
-import { board, boardScenes, call, demo, incoming, login, own, people, phone, phoneScenes, type PhoneScreenView } from "./scenes";
+import {
+  board,
+  boardScenes,
+  call,
+  demo,
+  incoming,
+  levelsOf,
+  login,
+  own,
+  people,
+  phone,
+  phoneScenes,
+  type PhoneScreenView,
+} from "./scenes";
 
 const STEP = 700;
 const STEPS: readonly SignInStep[] = ["checkingPassword", "registeringPhone", "tellingServer"];
@@ -152,7 +165,9 @@ class Script extends Double {
 
   private change(change: Partial<PhoneScreenView>): void {
     const { screen } = this.phoneNow;
-    if (screen.kind === "phone") this.showPhone({ ...this.phoneNow, screen: { ...screen, ...change } });
+    if (screen.kind !== "phone") return;
+    const levels = levelsOf(change.calls ?? screen.calls);
+    this.showPhone({ ...this.phoneNow, screen: { ...screen, levels, ...change } });
   }
 
   private play(moments: (() => void)[]): void {

@@ -95,6 +95,9 @@ export interface Text {
     codec: string;
     mute: string;
     muted: string;
+    speakingMuted: string;
+    microphoneLevel: string;
+    speakerLevel: string;
     hangUp: string;
     hangUpOn: (peer: string) => string;
     incoming: string;
@@ -349,6 +352,9 @@ export const english: Text = {
     codec: "Codec",
     mute: "Mute",
     muted: "Your microphone is muted",
+    speakingMuted: "You are muted: nobody hears you",
+    microphoneLevel: "How loud your microphone is",
+    speakerLevel: "How loud the other side is",
     hangUp: "Hang up",
     hangUpOn: (peer) => `Hang up on ${peer}`,
     incoming: "Incoming call",

@@ -1,13 +1,16 @@
 //! The calls of the day. One at a time: there is no hold yet, so that a second one would be heard
 //! together with the first.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rollcall_phone::{CallEnd, CallRef, Codec, PhoneCommand, PhoneEvent, Target};
-use rollcall_wire::ui::{CallState, CallView, Direction, PhoneState};
+use rollcall_wire::ui::{CallState, CallView, Direction, Levels, PhoneState};
 
 use super::{At, CommandId, Day, Effect, Now};
 use crate::problem;
+
+/// How long somebody is told that they speak into a muted microphone. The phone says so again after ten seconds.
+const TOLD_MUTED: Duration = Duration::from_secs(6);
 
 /// The calls, oldest first.
 #[derive(Debug, Default)]
@@ -15,6 +18,9 @@ pub(super) struct Calls {
     list: Vec<Call>,
     numbers_used: u32,
     muted: bool,
+    /// Until when somebody is told that they speak while muted.
+    speaking_muted: Option<Instant>,
+    levels: Levels,
 }
 
 #[derive(Debug)]
@@ -27,6 +33,10 @@ struct Call {
 impl Call {
     fn is_live(&self) -> bool {
         self.view.state != CallState::Ended
+    }
+
+    fn is_talked_on(&self) -> bool {
+        matches!(self.view.state, CallState::Active | CallState::HeldByPeer)
     }
 
     fn rings_here(&self) -> bool {
@@ -43,15 +53,26 @@ impl Calls {
         self.muted
     }
 
+    pub(super) fn speaking_muted(&self) -> bool {
+        self.speaking_muted.is_some()
+    }
+
+    pub(super) fn levels(&self) -> Option<Levels> {
+        let talks = self.list.iter().any(Call::is_talked_on);
+        talks.then_some(self.levels)
+    }
+
     pub(super) fn any_live(&self) -> bool {
         self.list.iter().any(Call::is_live)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.list.iter().filter_map(|call| call.forget_at).min()
+        let calls = self.list.iter().filter_map(|call| call.forget_at);
+        calls.chain(self.speaking_muted).min()
     }
 
-    pub(super) fn forget_ended(&mut self, at: Instant) {
+    pub(super) fn forget_what_is_over(&mut self, at: Instant) {
+        self.speaking_muted = self.speaking_muted.filter(|until| *until > at);
         self.list
             .retain(|call| call.forget_at.is_none_or(|forget_at| forget_at > at));
     }
@@ -150,6 +171,7 @@ impl Day {
             return self.tell(command, Err(problem::no_such_call()));
         }
         self.calls.muted = muted;
+        self.calls.speaking_muted = None;
         self.push(Effect::Phone(PhoneCommand::SetMuted(muted)));
         self.tell(command, Ok(None));
     }
@@ -192,6 +214,18 @@ impl Day {
                 self.set_state(call, state);
             }
             PhoneEvent::Ended { call, end } => self.ended(now, call, &end),
+            PhoneEvent::Levels {
+                microphone,
+                speaker,
+            } => {
+                self.calls.levels = Levels {
+                    microphone: Levels::step(microphone),
+                    speaker: Levels::step(speaker),
+                };
+            }
+            PhoneEvent::SpeakingMuted if self.calls.muted => {
+                self.calls.speaking_muted = Some(now.at + TOLD_MUTED);
+            }
             _ => {}
         }
     }
@@ -227,6 +261,8 @@ impl Day {
             call.forget_at = Some(forget_at);
         }
         if !self.calls.any_live() {
+            self.calls.speaking_muted = None;
+            self.calls.levels = Levels::default();
             // A mute that outlived its call would be found out by the next caller.
             if std::mem::take(&mut self.calls.muted) {
                 self.push(Effect::Phone(PhoneCommand::SetMuted(false)));

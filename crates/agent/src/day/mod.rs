@@ -411,7 +411,7 @@ impl Day {
         self.sign_in_timeout(now);
         self.session_timeout(now);
         self.claim_timeout(now);
-        self.calls.forget_ended(now.at);
+        self.calls.forget_what_is_over(now.at);
         self.leaving_timeout(now);
     }
 
@@ -460,6 +460,8 @@ impl Day {
             since,
             calls: self.calls.views(),
             muted: self.calls.muted(),
+            speaking_muted: self.calls.speaking_muted(),
+            levels: self.calls.levels(),
             notices: self.notices(),
             board: self.board.view(),
         }

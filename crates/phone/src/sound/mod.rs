@@ -12,6 +12,7 @@
 mod clock;
 mod devices;
 mod line;
+mod meter;
 mod mix;
 mod thread;
 
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 use crate::ports::MediaSockets;
 use crate::{CallRef, RtpRefusals};
 pub(crate) use devices::InUse;
+use meter::Levels;
 
 /// What the media thread is asked.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub(crate) enum SoundCommand {
 pub(crate) enum Cue {
     /// Somebody calls us.
     Ringing,
+    /// Somebody calls us while we talk.
+    Waiting,
     /// The phone we called rings.
     RingBack,
     /// The other side is busy, or will not. For a few seconds.
@@ -118,6 +122,8 @@ pub(crate) enum SoundReport {
     CallFailed { call: CallId, message: String },
     /// Somebody speaks into the muted microphone while a call is up.
     SpeakingMuted,
+    /// How loud a call is, ten times a second.
+    Levels(Levels),
     /// Other devices than before are in use.
     InUse(InUse),
     /// A call's sound has ended.
@@ -231,6 +237,7 @@ pub(crate) struct Sound {
 impl Sound {
     pub(crate) fn start(
         choice: AudioChoice,
+        levels: bool,
     ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<SoundReport>)> {
         let (commands, asked) = mpsc::unbounded_channel();
         let (reports, told) = mpsc::unbounded_channel();
@@ -242,7 +249,7 @@ impl Sound {
         std::thread::Builder::new()
             .name("rollcall-media".into())
             .spawn(move || {
-                let thread = thread::Thread::new(choice, shared, reports);
+                let thread = thread::Thread::new(choice, shared, reports, levels);
                 tokio::task::LocalSet::new().block_on(&runtime, thread.run(asked));
             })?;
         Ok((

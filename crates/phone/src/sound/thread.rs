@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::clock::MediaClock;
 use super::devices::Devices;
 use super::line::Line;
+use super::meter::Meter;
 use super::mix::without_own;
 use super::{Cue, Pulse, SoundCommand, SoundReport};
 use crate::ports::MediaSockets;
@@ -33,6 +34,8 @@ pub(super) struct Thread {
     processor: Option<Box<dyn Processor>>,
     muted: bool,
     muted_speech: MutedSpeech,
+    /// None where nobody looks at it.
+    meter: Option<Meter>,
     /// The calls hear each other.
     joined: bool,
     /// What the calls that are over refused.
@@ -53,6 +56,7 @@ impl Thread {
         choice: AudioChoice,
         pulse: Arc<Pulse>,
         reports: mpsc::UnboundedSender<SoundReport>,
+        levels: bool,
     ) -> Self {
         Self {
             devices: Devices::new(choice),
@@ -63,6 +67,7 @@ impl Thread {
             processor: None,
             muted: false,
             muted_speech: MutedSpeech::default(),
+            meter: levels.then(Meter::default),
             joined: false,
             refused: RtpRefusals::default(),
             clock: MediaClock::new(Instant::now()),
@@ -183,6 +188,7 @@ impl Thread {
         self.devices.play(&self.mixed);
         self.devices.capture(&mut self.spoken);
         self.clean();
+        self.measure();
         self.mute(now);
         self.speak(now);
         self.count_refusals();
@@ -260,6 +266,17 @@ impl Thread {
         self.processor = self.devices.processing().processor();
     }
 
+    /// Tells how loud it is: of a muted microphone too, so that somebody sees that it works.
+    fn measure(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let meter = self.meter.as_mut();
+        if let Some(levels) = meter.and_then(|meter| meter.hear(&self.spoken, &self.mixed)) {
+            self.tell(SoundReport::Levels(levels));
+        }
+    }
+
     /// What is muted is silence before anything else is done with it; in joined calls the others still hear each other.
     fn mute(&mut self, now: Instant) {
         if !self.muted {
@@ -316,6 +333,7 @@ fn generator(cue: Cue) -> ToneGenerator {
     let region = Region::default();
     match cue {
         Cue::Ringing => ToneGenerator::new(Tone::ringing()),
+        Cue::Waiting => ToneGenerator::new(Tone::call_waiting(region)),
         Cue::RingBack => ToneGenerator::new(Tone::ring_back(region)),
         Cue::Busy => ToneGenerator::new(Tone::busy(region)).lasting(LAST_TONE),
         Cue::Congestion => ToneGenerator::new(Tone::congestion(region)).lasting(LAST_TONE),

@@ -38,7 +38,7 @@ pub(crate) enum Order {
 pub(crate) struct Exchange {
     pub(crate) address: SocketAddr,
     orders: mpsc::SyncSender<Order>,
-    refusals: mpsc::Receiver<u16>,
+    refusals: mpsc::Receiver<(u16, String)>,
     answers: mpsc::Receiver<String>,
 }
 
@@ -81,8 +81,9 @@ impl Exchange {
         self.answers.recv_timeout(PATIENCE).expect("an answer")
     }
 
-    /// The code with which the next call made by [`Order::Call`] was refused.
-    pub(crate) fn refused_with(&self) -> u16 {
+    /// The code and the reason phrase with which the next call made by [`Order::Call`] was refused; of an
+    /// [`Order::Change`] the code alone.
+    pub(crate) fn refused_with(&self) -> (u16, String) {
         self.refusals.recv_timeout(PATIENCE).expect("a refusal")
     }
 }
@@ -94,7 +95,7 @@ struct Switch {
     contacts: HashMap<String, (Uri, SocketAddr)>,
     /// The other leg of a call.
     legs: HashMap<CallId, CallId>,
-    refused: mpsc::Sender<u16>,
+    refused: mpsc::Sender<(u16, String)>,
     answered: mpsc::Sender<String>,
     /// The call that has no other leg.
     lone: Option<CallId>,
@@ -105,7 +106,11 @@ struct Switch {
 }
 
 impl Switch {
-    fn new(socket: UdpSocket, refused: mpsc::Sender<u16>, answered: mpsc::Sender<String>) -> Self {
+    fn new(
+        socket: UdpSocket,
+        refused: mpsc::Sender<(u16, String)>,
+        answered: mpsc::Sender<String>,
+    ) -> Self {
         let now = Instant::now();
         let address = socket.local_addr().expect("an address");
         Self {
@@ -215,6 +220,9 @@ impl Switch {
             Event::OfferAnswered { call, sdp } => {
                 self.on_other_leg(call, |ua, other| ua.answer_offer(now, other, sdp))
             }
+            Event::OfferRefused { call, code } if self.lone == Some(call) => {
+                let _ = self.refused.send((code, String::new()));
+            }
             Event::OfferRefused { call, code } => {
                 self.on_other_leg(call, |ua, other| ua.refuse_offer(now, other, code))
             }
@@ -225,8 +233,8 @@ impl Switch {
                         EndReason::Refused { code, .. } => self.ua.reject(now, other, code),
                         _ => self.ua.hangup(now, other),
                     }
-                } else if let EndReason::Refused { code, .. } = reason {
-                    let _ = self.refused.send(code);
+                } else if let EndReason::Refused { code, reason, .. } = reason {
+                    let _ = self.refused.send((code, reason));
                 }
             }
             _ => {}

@@ -286,6 +286,9 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+/// Characters of a reason phrase of ours, at most.
+const LONGEST_REASON: usize = 200;
+
 impl Reply {
     /// A bare answer with the standard reason phrase.
     pub fn new(code: u16) -> Self {
@@ -297,10 +300,13 @@ impl Reply {
         }
     }
 
-    /// An answer that says in its reason phrase what was wrong.
-    pub fn because(code: u16, reason: impl Into<String>) -> Self {
+    /// An answer that says in its reason phrase what was wrong. What no phrase can hold (RFC 3261 section 25.1: a line's
+    /// end, and other control characters) is left out, and so is what makes it longer than 200 characters: it may
+    /// quote what came from the other side.
+    pub fn because(code: u16, reason: impl AsRef<str>) -> Self {
+        let printable = reason.as_ref().chars().filter(|one| !one.is_control());
         Self {
-            reason: Some(reason.into()),
+            reason: Some(printable.take(LONGEST_REASON).collect()),
             ..Self::new(code)
         }
     }

@@ -321,8 +321,8 @@ impl UserAgent {
 
     /// Refuses [`Event::Offer`] (488 as a rule); the session stays as it was. An offer that came in an answer of theirs
     /// can only be refused by ending the call.
-    pub fn refuse_offer(&mut self, now: Instant, call: CallId, code: u16) {
-        self.refuse_their_offer(now, call, Reply::new(code));
+    pub fn refuse_offer(&mut self, now: Instant, call: CallId, reply: impl Into<Reply>) {
+        self.refuse_their_offer(now, call, reply.into());
     }
 
     /// Says something inside a call by INFO, behind what was said before and is not answered yet. False when the call is not

@@ -6,21 +6,30 @@ import { classes } from "../../design/classes";
 import { Elapsed } from "../../design/Elapsed";
 import type { CallState } from "../../generated/CallState";
 import type { CallView } from "../../generated/CallView";
+import type { Levels } from "../../generated/Levels";
 import { usePlatform } from "../../platform";
 import { text } from "../../text";
 import css from "./Calls.module.css";
 import { IncomingCall } from "./IncomingCall";
 import { peerName, peerNumber } from "./peer";
 import type { Run } from "./run";
+import { SoundLevels } from "./SoundLevels";
+
+/** What the microphone and the loudspeaker do. */
+interface Sound {
+  muted: boolean;
+  speakingMuted: boolean;
+  levels: Levels | null;
+}
 
 interface CallsProps {
   calls: CallView[];
-  muted: boolean;
+  sound: Sound;
   run: Run;
 }
 
 /** Every call, those that ring here first: they want an answer. */
-export function Calls({ calls, muted, run }: CallsProps) {
+export function Calls({ calls, sound, run }: CallsProps) {
   const incoming = calls.filter(ringsHere);
   const others = calls.filter((call) => !ringsHere(call));
   const lastKey = useLastKey();
@@ -36,7 +45,7 @@ export function Calls({ calls, muted, run }: CallsProps) {
             <IncomingCall key={call.id} call={call} lastKey={lastKey} run={run} />
           ))}
           {others.map((call) => (
-            <CallCard key={call.id} call={call} muted={muted} run={run} />
+            <CallCard key={call.id} call={call} sound={sound} run={run} />
           ))}
         </section>
       )}
@@ -52,7 +61,8 @@ const ICONS: Record<CallState, LucideIcon> = {
   ended: PhoneOff,
 };
 
-function CallCard({ call, muted, run }: { call: CallView; muted: boolean; run: Run }) {
+function CallCard({ call, sound, run }: { call: CallView; sound: Sound; run: Run }) {
+  const { muted, speakingMuted, levels } = sound;
   const platform = usePlatform();
   const name = peerName(call);
   const number = peerNumber(call);
@@ -90,6 +100,7 @@ function CallCard({ call, muted, run }: { call: CallView; muted: boolean; run: R
           )}
         </div>
       )}
+      {talking && levels !== null && <SoundLevels levels={levels} muted={muted} />}
       {call.state !== "ended" && (
         <div className={css.actions}>
           {talking && (
@@ -109,7 +120,13 @@ function CallCard({ call, muted, run }: { call: CallView; muted: boolean; run: R
           </Button>
         </div>
       )}
-      {talking && muted && <p className={css.why}>{text.phone.muted}</p>}
+      {talking && muted && !speakingMuted && <p className={css.why}>{text.phone.muted}</p>}
+      {talking && speakingMuted && (
+        <p className={css.unheard} role="alert">
+          <MicOff aria-hidden />
+          {text.phone.speakingMuted}
+        </p>
+      )}
     </article>
   );
 }

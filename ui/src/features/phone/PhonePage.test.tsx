@@ -148,6 +148,26 @@ describe("a call", () => {
     ]);
   });
 
+  it("shows how loud it is both ways, while it is talked on", async () => {
+    const { app, container } = await showPhone(
+      phone({ calls: [call()], levels: { microphone: 6, speaker: 0 } }),
+    );
+    const meter = (name: string) => screen.getByRole("meter", { name });
+    expect(meter("How loud your microphone is")).toHaveAttribute("aria-valuenow", "6");
+    expect(meter("How loud the other side is")).toHaveAttribute("aria-valuenow", "0");
+    await expectAccessible(container);
+    act(() => app.showPhone(phone({ calls: [call({ state: "ended" })], levels: null })));
+    expect(screen.queryByRole("meter")).toBeNull();
+  });
+
+  it("says so loudly when somebody speaks into a muted microphone", async () => {
+    const { app, container } = await showPhone(phone({ calls: [call()], muted: true }));
+    expect(screen.queryByRole("alert")).toBeNull();
+    act(() => app.showPhone(phone({ calls: [call()], muted: true, speakingMuted: true })));
+    expect(screen.getByRole("alert")).toHaveTextContent("You are muted: nobody hears you");
+    await expectAccessible(container);
+  });
+
   it("can be hung up while it rings, and cannot be muted then", async () => {
     const { app, user } = await showPhone(phone({ calls: [call({ state: "ringing", answeredAt: null, codec: null })] }));
     const card = screen.getByRole("article", { name: "Call with Agent 1002" });

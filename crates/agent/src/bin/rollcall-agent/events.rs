@@ -305,6 +305,8 @@ mod tests {
             since: 0,
             calls: vec![],
             muted: false,
+            speaking_muted: false,
+            levels: None,
             notices: vec![],
             board: Arc::new(BoardView::default()),
         }

@@ -78,6 +78,52 @@ fn a_mute_ends_with_its_call() {
 }
 
 #[test]
+fn who_speaks_while_muted_is_told_for_a_while_and_no_longer_than_the_mute() {
+    let (mut bench, call) = Bench::talking();
+    bench.phone(PhoneEvent::SpeakingMuted);
+    assert!(!bench.day.state().speaking_muted, "said before a change");
+    bench.ask(Command::SetMuted(true));
+    bench.phone(PhoneEvent::SpeakingMuted);
+    assert!(bench.day.state().speaking_muted);
+    bench.pass(Duration::from_secs(7));
+    assert!(!bench.day.state().speaking_muted, "for a while");
+    assert!(bench.day.state().muted);
+    bench.phone(PhoneEvent::SpeakingMuted);
+    bench.ask(Command::SetMuted(false));
+    assert!(!bench.day.state().speaking_muted);
+    bench.ask(Command::SetMuted(true));
+    bench.phone(PhoneEvent::SpeakingMuted);
+    bench.phone(ended(call));
+    assert!(!bench.day.state().speaking_muted);
+}
+
+#[test]
+fn the_levels_of_a_call_are_shown_in_steps_while_it_is_talked_on() {
+    let (mut bench, call) = Bench::talking();
+    let loud = |microphone, speaker| PhoneEvent::Levels {
+        microphone,
+        speaker,
+    };
+    for (dbfs, step) in [
+        (None, 0),
+        (Some(-90.0), 0),
+        (Some(-54.0), 1),
+        (Some(-30.1), 4),
+        (Some(-12.0), 8),
+        (Some(0.0), 8),
+    ] {
+        bench.phone(loud(dbfs, None));
+        let levels = bench.day.state().levels.unwrap();
+        assert_eq!((levels.microphone, levels.speaker), (step, 0), "{dbfs:?}");
+        bench.phone(loud(None, dbfs));
+        let levels = bench.day.state().levels.unwrap();
+        assert_eq!((levels.microphone, levels.speaker), (0, step), "{dbfs:?}");
+    }
+    bench.phone(ended(call));
+    assert_eq!(bench.day.state().levels, None);
+}
+
+#[test]
 fn a_number_that_is_none_is_not_dialled() {
     let mut bench = Bench::signed_in();
     let id = bench.ask(Command::Dial {

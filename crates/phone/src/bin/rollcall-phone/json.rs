@@ -85,6 +85,10 @@ pub(crate) fn object(event: &PhoneEvent) -> Value {
             "message": end.message,
         }),
         PhoneEvent::SpeakingMuted => json!({ "event": "speaking_muted" }),
+        PhoneEvent::Levels {
+            microphone,
+            speaker,
+        } => json!({ "event": "levels", "microphone_dbfs": microphone, "speaker_dbfs": speaker }),
         PhoneEvent::Quality {
             call,
             quality,
@@ -186,6 +190,18 @@ pub(crate) fn words(event: &PhoneEvent) -> Option<String> {
         PhoneEvent::SubscriptionEnded { message, .. } => message.clone(),
         PhoneEvent::Ended { end, .. } => end.message.clone(),
         PhoneEvent::SpeakingMuted => "you are muted".to_owned(),
+        PhoneEvent::Levels {
+            microphone,
+            speaker,
+        } => {
+            let level =
+                |of: &Option<f64>| of.map_or("silence".to_owned(), |db| format!("{db:.0} dB"));
+            format!(
+                "microphone {}, speaker {}",
+                level(microphone),
+                level(speaker)
+            )
+        }
         PhoneEvent::Quality { quality, .. } => quality_words(quality),
         PhoneEvent::AudioDevices {
             microphone,
