@@ -2,11 +2,12 @@
 //! contact is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::board::{AgentView, BoardStatus, LeaseView};
 use crate::config::Config;
 use crate::contact::{Claim, Contact, ContactStatus};
+use crate::core::Doubt;
 use crate::flap::Flaps;
 use crate::input::{Channel, ChannelState, DeviceState, EndReason, Session};
 use crate::lease::{Lease, LeaseKind, Vitals};
@@ -190,12 +191,26 @@ impl SessionRecord {
             .is_none_or(|vitals| vitals.sip_loop_ok && vitals.registered != Some(false))
     }
 
-    pub(crate) fn lease_view(&self, now: Now, suspect: bool) -> LeaseView {
+    /// Its lease has run out, and that was not counted yet (R9).
+    pub(crate) fn is_newly_lost(&self, now: Now) -> bool {
+        self.is_on_board() && !self.loss_counted && self.lease_ran_out(now)
+    }
+
+    /// Its lease ended within the window, or will within another if it stays as silent as it is.
+    pub(crate) fn fell_silent(&self, now: Now, window: Duration) -> bool {
+        let lately = |until: Instant| !self.loss_counted || until + window > now.monotonic;
+        self.is_on_board()
+            && self.lease.kind != LeaseKind::None
+            && (self.lease.until)
+                .is_some_and(|until| until <= now.monotonic + window && lately(until))
+    }
+
+    pub(crate) fn lease_view(&self, now: Now, doubt: Doubt) -> LeaseView {
         if self.lease.kind == LeaseKind::None {
             return LeaseView::None;
         }
         if self.lease_ran_out(now) {
-            return if suspect {
+            return if self.lease.until.is_some_and(|ended| doubt.covers(ended)) {
                 LeaseView::InDoubt
             } else {
                 LeaseView::Ended

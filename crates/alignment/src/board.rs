@@ -110,8 +110,8 @@ reason_codes! {
     NotSaved => "not_saved", "the last change could not be saved";
     /// We restarted, and the device has not spoken since.
     ServerRestarted => "server_restarted", "the server restarted and has not heard from the app yet";
-    /// Too many leases ended together: we suspect ourselves (R9).
-    ServerSuspect => "server_suspect", "many apps fell silent together, so the server suspects itself";
+    /// Too many leases ended together, or this one while a source was away: we suspect ourselves (R9).
+    ServerSuspect => "server_suspect", "the app fell silent together with many, or while the server was cut off, so the server suspects itself";
     /// The app's connection closed; its lease runs on.
     AppLinkLost => "app_link_lost", "the connection to the app closed";
     /// The lease ended.

@@ -44,7 +44,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long one such word counts.
     pub lease: Duration,
-    /// After our own start, how long leases of before are believed in, shown as Unknown.
+    /// After our own start, how long leases of before are believed in, shown as Unknown; and so those that ended while
+    /// a source of ours was away, once it is back (R9).
     pub grace: Duration,
     /// The period of full lists from Asterisk.
     pub resync: Duration,
@@ -109,6 +110,8 @@ pub struct Config {
     pub non_qualified: NonQualifiedPolicy,
     /// R9: so many leases ending within one heartbeat, and a fifth of all, are our own fault.
     pub mass_loss: usize,
+    /// R9: how long that is believed while most of them stay away; then they are lost.
+    pub longest_suspicion: Duration,
 }
 
 impl Default for Config {
@@ -148,6 +151,7 @@ impl Default for Config {
             devices: DevicePolicy::default(),
             non_qualified: NonQualifiedPolicy::default(),
             mass_loss: 5,
+            longest_suspicion: Duration::from_secs(600),
         }
     }
 }

@@ -8,6 +8,7 @@ mod people;
 mod proof;
 mod queues;
 mod repair;
+mod suspicion;
 mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,6 +27,8 @@ use crate::output::{Answer, Ask, Broadcast, Commit, Output, Reply, ResyncReason,
 use crate::resync::Resync;
 use crate::source::{Source, SourceHealth};
 use crate::time::Now;
+pub(crate) use suspicion::Doubt;
+use suspicion::Suspicion;
 use throttle::Throttles;
 
 /// Ledger lines of everybody's that wait while the database is away.
@@ -147,9 +150,8 @@ pub struct Core {
     commits: BTreeMap<CommitId, Owner>,
     next_commit: u64,
     house: House,
-    /// When leases ended lately, and until when we suspect ourselves for it (R9).
-    losses: VecDeque<Instant>,
-    suspect_until: Option<Instant>,
+    /// Whether the fault may be ours (R9).
+    suspicion: Suspicion,
     /// Who waits for a proof, and the step of the newest lists that are complete.
     questions: VecDeque<proof::Question>,
     proved_until: u64,
@@ -187,8 +189,7 @@ impl Core {
             commits: BTreeMap::new(),
             next_commit: 0,
             house: House::default(),
-            losses: VecDeque::new(),
-            suspect_until: None,
+            suspicion: Suspicion::default(),
             questions: VecDeque::new(),
             proved_until: 0,
             offsets: BTreeMap::new(),
@@ -215,19 +216,12 @@ impl Core {
         if let Some(due) = self.poll_timeout()
             && now.monotonic.saturating_duration_since(due) > self.config.heartbeat
         {
-            // We slept through it; what ended meanwhile ended for us, not for the apps (R9).
-            self.suspect_ourselves(now, "we_slept");
+            self.suspect_sleep(now);
         }
         if self.restored && now.monotonic >= self.started.monotonic + self.config.first_lists {
             self.ready = true;
         }
-        if self
-            .suspect_until
-            .is_some_and(|until| until <= now.monotonic)
-        {
-            self.suspect_until = None;
-            self.all_dirty();
-        }
+        self.age_suspicion(now);
         if self
             .oldest_commit()
             .is_some_and(|since| since + self.config.commit_timeout <= now.monotonic)
@@ -260,7 +254,7 @@ impl Core {
             waits_for_lists.then(|| self.started.monotonic + self.config.first_lists),
             self.resync.next(&self.config),
             self.throttles.next(),
-            self.suspect_until,
+            self.suspicion.next(&self.config),
             self.next_question(),
             self.house.retry(),
             self.database
@@ -330,7 +324,7 @@ impl Core {
             database: self.database,
             listed: self.listed,
             registered_before: slot.book.sip_registered(),
-            suspect: self.suspect_until.is_some(),
+            doubt: self.suspicion.doubt(),
             unsaved: slot.unsaved_until.is_some(),
         }
     }
@@ -450,6 +444,7 @@ impl Core {
                 "source_found",
                 String::new(),
             );
+            self.source_found(now);
             self.all_dirty();
         }
     }
@@ -485,6 +480,7 @@ impl Core {
     pub(crate) fn database_lost(&mut self, now: Now) {
         if self.database.is_up() {
             self.database = SourceHealth::Lost { since: now };
+            self.suspicion.source_lost(now.monotonic, &self.config);
             self.note_house(
                 now,
                 LedgerKind::Observation,
@@ -552,45 +548,6 @@ impl Core {
             what,
             detail,
         });
-    }
-
-    /// R9: many leases that end together are our own fault until the contrary is shown.
-    fn count_losses(&mut self, now: Now, extension: &Extension) {
-        let Some(slot) = self.slots.get_mut(extension) else {
-            return;
-        };
-        let mut lost = 0;
-        for session in &mut slot.agent.sessions {
-            if session.is_on_board() && !session.loss_counted && session.lease_ran_out(now) {
-                session.loss_counted = true;
-                lost += 1;
-            }
-        }
-        if lost == 0 {
-            return;
-        }
-        self.losses.extend(std::iter::repeat_n(now.monotonic, lost));
-        let window = self.config.heartbeat;
-        self.losses
-            .retain(|at| now.monotonic.saturating_duration_since(*at) <= window);
-        if self.suspect_until.is_some() || self.losses.len() < self.config.mass_loss {
-            return;
-        }
-        let leases = self
-            .slots
-            .values()
-            .flat_map(|slot| &slot.agent.sessions)
-            .filter(|session| session.is_on_board())
-            .count();
-        if self.losses.len() * 5 >= leases {
-            self.suspect_ourselves(now, "leases_ended_together");
-        }
-    }
-
-    fn suspect_ourselves(&mut self, now: Now, what: &'static str) {
-        self.suspect_until = Some(now.monotonic + self.config.grace);
-        self.note_house(now, LedgerKind::Decision, "server", what, String::new());
-        self.all_dirty();
     }
 }
 

@@ -6,6 +6,7 @@ use crate::agent::{Agent, ContactRecord, Held, SessionRecord};
 use crate::board::{AgentView, BoardStatus, DeviceView, LeaseView, Reason, ReasonCode, SourceView};
 use crate::config::{Config, NonQualifiedPolicy, Registrar};
 use crate::contact::ContactStatus;
+use crate::core::Doubt;
 use crate::input::{DeviceState, EndReason};
 use crate::output::SessionState;
 use crate::pause::PauseWish;
@@ -23,8 +24,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) listed: bool,
     /// What the table says of `sipRegistered`; before the first list nothing is known against it.
     pub(crate) registered_before: bool,
-    /// We suspect ourselves (R9).
-    pub(crate) suspect: bool,
+    /// Which leases we doubt the end of, because we suspect ourselves (R9).
+    pub(crate) doubt: Doubt,
     /// This agent's last change was refused by the database.
     pub(crate) unsaved: bool,
 }
@@ -120,7 +121,7 @@ fn device_part<'a>(
     session: &'a SessionRecord,
     sight: &Sight<'_>,
 ) -> DevicePart<'a> {
-    let lease = session.lease_view(sight.now, sight.suspect);
+    let lease = session.lease_view(sight.now, sight.doubt);
     let held = agent.held(session, sight.now);
     let mut reasons = BTreeSet::new();
     let mut doubts = BTreeSet::new();

@@ -225,7 +225,7 @@ export const english: Text = {
     database_lost: { what: "The server’s database is not answering.", next: "Tell your administrator." },
     not_saved: { what: "The last change could not be saved.", next: "Tell your administrator." },
     server_restarted: { what: "The server has restarted and not heard the app yet.", next: "This takes a moment." },
-    server_suspect: { what: "Many apps fell silent together, so the server doubts itself." },
+    server_suspect: { what: "The app fell silent with many others, or while the server was cut off: the server doubts itself." },
     app_link_lost: { what: "The app’s connection to the server closed.", next: "It reconnects. Check the network." },
     app_lost: { what: "The app is not heard from.", next: "Check that Rollcall runs and the network is up." },
     no_lease: { what: "The client sends no sign of life." },

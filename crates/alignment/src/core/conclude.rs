@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Core, Owner, Slot, darkened};
+use super::{Core, Doubt, Owner, Slot, darkened};
 use crate::agent::{ContactRecord, SessionRecord};
 use crate::board::{AgentView, BoardStatus, LeaseView};
 use crate::config::{Config, Registrar};
@@ -27,8 +27,9 @@ impl Core {
         // Nobody is evicted while we may be the ones who are wrong (R9).
         let may_evict = ami_up
             && self.database.is_up()
-            && self.suspect_until.is_none()
+            && !self.suspicion.holds()
             && now.monotonic >= self.started.monotonic + self.config.grace;
+        let doubt = self.suspicion.doubt();
         let config = self.config;
         let Some(slot) = self.slots.get_mut(extension) else {
             return;
@@ -54,7 +55,7 @@ impl Core {
         let throttles = &mut self.throttles;
         if ami_up {
             slot.end_maintenance(now, &mut asks);
-            slot.mark_evictions(now, &config);
+            slot.mark_evictions(now, doubt, &config);
             asks.extend(slot.ask_qualify(now, &config, &mut throttles.qualify));
             slot.ask_reregister(now, &config, &mut throttles.reregister, &mut asks);
         }
@@ -295,7 +296,7 @@ impl Slot {
             .sessions
             .iter()
             .filter(|session| session.is_on_board())
-            .filter(|session| session.lease_view(now, false) == LeaseView::Live)
+            .filter(|session| session.lease_view(now, Doubt::default()) == LeaseView::Live)
             .filter_map(|session| self.agent.held(session, now).one())
             .filter(|record| record.contact.expires_unix < until.saturating_sub(half))
             .map(|record| record.contact.id.clone())

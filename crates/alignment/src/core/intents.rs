@@ -1,6 +1,6 @@
 //! What people ask: recorded as their intent, never overwritten by what is seen (R2).
 
-use super::{Core, Slot};
+use super::{Core, Doubt, Slot};
 use crate::agent::ContactRecord;
 use crate::agent::SessionRecord;
 use crate::board::LeaseView;
@@ -307,7 +307,7 @@ fn make_room(
         .iter()
         .filter(|record| record.is_on_board() && record.session.id != *session)
         .filter(|record| {
-            let gone = record.lease_view(now, false) == LeaseView::Ended
+            let gone = record.lease_view(now, Doubt::default()) == LeaseView::Ended
                 && slot.agent.held(record, now).one().is_none();
             !gone
         })

@@ -196,6 +196,7 @@ impl Core {
         self.ami = SourceHealth::Syncing {
             since: self.last_sight_of_ami(),
         };
+        self.suspicion.source_lost(now.monotonic, &self.config);
         self.note_house(
             now,
             LedgerKind::Observation,
@@ -228,6 +229,7 @@ impl Core {
             self.ami.since()
         };
         self.ami = SourceHealth::Lost { since };
+        self.suspicion.source_lost(now.monotonic, &self.config);
         self.forget_what_was_asked();
         self.note_house(
             now,
@@ -581,6 +583,7 @@ impl Core {
                     "source_found",
                     String::new(),
                 );
+                self.source_found(now);
             }
             self.listed = true;
             self.ready = self.restored;

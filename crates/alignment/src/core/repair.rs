@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Slot;
 use super::conclude::{CALLS_MAY_DISAGREE, EXPIRY_LEAD};
 use super::throttle::Throttle;
+use super::{Doubt, Slot};
 use crate::agent::{ContactRecord, Held};
 use crate::board::{AgentView, BoardStatus, LeaseView, ReasonCode};
 use crate::config::Config;
@@ -28,7 +28,7 @@ const DRAINS: [ReasonCode; 5] = [
 impl Slot {
     /// Marks for eviction, as long as that holds: the older contacts of a device whose claimed one
     /// answers, and the contact of an app that is gone and does not answer either.
-    pub(super) fn mark_evictions(&mut self, now: Now, config: &Config) {
+    pub(super) fn mark_evictions(&mut self, now: Now, doubt: Doubt, config: &Config) {
         let mut marks: BTreeMap<ContactId, EvictReason> = BTreeMap::new();
         for session in self
             .agent
@@ -39,7 +39,7 @@ impl Slot {
             let Held::One(best) = self.agent.held(session, now) else {
                 continue;
             };
-            let lost = session.lease_view(now, false) == LeaseView::Ended;
+            let lost = session.lease_view(now, doubt) == LeaseView::Ended;
             if lost && best.contact.status == ContactStatus::Unreachable {
                 marks.insert(best.contact.id.clone(), EvictReason::AppLost);
             }
@@ -128,7 +128,7 @@ impl Slot {
                 let untested = record.contact.qualify_frequency == 0
                     || record.contact.status == ContactStatus::NonQualified;
                 let unanswered = record.contact.status == ContactStatus::Unreachable
-                    && session.lease_view(now, false) == LeaseView::Live
+                    && session.lease_view(now, Doubt::default()) == LeaseView::Live
                     && session.says_registered();
                 if untested {
                     Some("the contact was not tested")

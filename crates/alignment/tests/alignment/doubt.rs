@@ -222,6 +222,172 @@ fn r9_a_network_of_ours_that_fails_five_hundred_apps_evicts_and_pauses_nobody() 
     assert_eq!(house.status("2000"), BoardStatus::Available);
 }
 
+/// Everybody's app is gone, at most one heartbeat after the others; their phones answer Asterisk.
+fn all_apps_go(house: &mut House, people: &[(String, String, ContactId)]) {
+    for fifth in people.chunks(people.len() / 5) {
+        for (_, name, _) in fifth {
+            house.heartbeat(name);
+        }
+        house.pass_seconds(1);
+    }
+    for (_, name, _) in people {
+        house.link_closes(name);
+    }
+}
+
+/// Everybody's app is back, a part of them each second.
+fn all_apps_come_within_five_seconds(house: &mut House, people: &[(String, String, ContactId)]) {
+    for fifth in people.chunks(people.len() / 5) {
+        house.pass_seconds(1);
+        for (_, name, _) in fifth {
+            house.link_opens(name);
+            house.heartbeat(name);
+        }
+    }
+}
+
+fn beat_for(house: &mut House, people: &[(String, String, ContactId)], seconds: u64) {
+    let names: Vec<&str> = people.iter().map(|(_, name, _)| name.as_str()).collect();
+    house.live(&names, seconds);
+}
+
+fn all_are_available(house: &House, people: &[(String, String, ContactId)]) {
+    for (agent, ..) in people {
+        assert_eq!(house.status(agent), BoardStatus::Available);
+    }
+}
+
+#[test]
+fn r9_a_minute_without_asterisk_and_apps_pauses_nobody_when_both_are_back() {
+    let (mut house, people) = site();
+    all_apps_go(&mut house, &people);
+    house.ami_lost();
+    house.pass_seconds(60);
+    house.ami_up();
+    all_apps_come_within_five_seconds(&mut house, &people);
+    beat_for(&mut house, &people, 30);
+    nobody_was_touched(&house);
+    all_are_available(&house, &people);
+}
+
+#[test]
+fn r9_a_minute_without_apps_while_asterisk_is_heard_pauses_nobody() {
+    let (mut house, people) = site();
+    all_apps_go(&mut house, &people);
+    house.pass_seconds(60);
+    assert_eq!(house.reasons("2000"), ["server_suspect"]);
+    all_apps_come_within_five_seconds(&mut house, &people);
+    beat_for(&mut house, &people, 30);
+    nobody_was_touched(&house);
+    all_are_available(&house, &people);
+    let over = |entry: &&LedgerEntry| entry.what == "suspicion_over";
+    let over: Vec<_> = house.ledger.iter().filter(over).collect();
+    assert_eq!(over.len(), 1);
+    assert_eq!(over[0].detail, "most of them are back");
+}
+
+#[test]
+fn r9_who_stays_away_when_the_others_are_back_is_drained_after_a_grace() {
+    let (mut house, people) = site();
+    all_apps_go(&mut house, &people);
+    house.pass_seconds(60);
+    let (gone, back) = people.split_at(10);
+    all_apps_come_within_five_seconds(&mut house, back);
+    beat_for(&mut house, back, 10);
+    nobody_was_touched(&house);
+    beat_for(&mut house, back, 10);
+    all_are_available(&house, back);
+    for (agent, ..) in gone {
+        assert_eq!(house.queue_pause(agent), Some("rollcall: app_lost"));
+    }
+}
+
+#[test]
+fn r9_apps_that_all_stay_away_are_called_lost_once_the_longest_suspicion_is_over() {
+    let (mut house, people) = site();
+    let longest = Config::default().longest_suspicion;
+    all_apps_go(&mut house, &people);
+    house.pass(longest);
+    nobody_was_touched(&house);
+    assert_eq!(house.reasons("2000"), ["server_suspect"]);
+    house.pass_seconds(40);
+    for (agent, ..) in &people {
+        assert_eq!(house.reasons(agent), ["app_lost"]);
+        assert_eq!(house.queue_pause(agent), Some("rollcall: app_lost"));
+    }
+    let over = |entry: &&LedgerEntry| entry.what == "suspicion_over";
+    let over: Vec<_> = house.ledger.iter().filter(over).collect();
+    assert_eq!(over.len(), 1, "and it does not begin anew");
+    assert_eq!(over[0].detail, "they stay away");
+}
+
+#[test]
+fn r9_a_few_of_many_are_drained_as_usual() {
+    for (agents, few) in [(500, 4), (100, 5)] {
+        let (mut house, mut people) = site();
+        for (_, name, _) in people.drain(agents..) {
+            house.logout(&name);
+        }
+        let (gone, stay) = people.split_at(few);
+        for (_, name, _) in gone {
+            house.link_closes(name);
+        }
+        beat_for(&mut house, stay, 20);
+        for (agent, ..) in gone {
+            assert_eq!(house.reasons(agent), ["app_lost"]);
+            assert_eq!(house.queue_pause(agent), Some("rollcall: app_lost"));
+        }
+        assert!(!house.ledger.iter().any(|entry| entry.rule == Some("R9")));
+        all_are_available(&house, stay);
+    }
+}
+
+#[test]
+fn r9_a_source_that_returns_brings_a_grace_for_those_who_fell_silent_while_it_was_away() {
+    let mut house = House::of(&["1001", "1002"]);
+    house.pass_seconds(20);
+    for (agent, name, on) in [("1001", "s1", "d1"), ("1002", "s2", "d2")] {
+        house.queue(agent, None);
+        house.log_in(agent, name, on);
+    }
+    // Lost long before, and by itself: it stays so.
+    house.link_closes("s2");
+    house.live(&["s1"], 40);
+    assert_eq!(house.queue_pause("1002"), Some("rollcall: app_lost"));
+    for database in [false, true] {
+        house.link_closes("s1");
+        if database {
+            house.failing = Some(Failure::Unavailable);
+            house.see(Observation::DatabaseSilent);
+        } else {
+            house.ami_lost();
+        }
+        house.pass_seconds(60);
+        if database {
+            house.failing = None;
+        } else {
+            house.ami_up();
+        }
+        house.pass_seconds(5);
+        assert_eq!(house.reasons("1001"), ["server_suspect"]);
+        assert_eq!(house.reasons("1002"), ["app_lost"]);
+        assert_eq!(house.queue_pause("1001"), None);
+        house.link_opens("s1");
+        house.live(&["s1"], 20);
+        assert_eq!(house.status("1001"), BoardStatus::Available);
+    }
+    house.ami_lost();
+    house.link_closes("s1");
+    house.pass_seconds(60);
+    house.ami_up();
+    house.pass_seconds(16);
+    assert_eq!(
+        house.queue_pause("1001"),
+        Some("rollcall: app_lost"),
+        "the grace is over"
+    );
+}
+
 fn claims() -> House {
     let config = Config {
         registrar: Registrar::Claims,

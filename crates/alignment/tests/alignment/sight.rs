@@ -257,11 +257,10 @@ fn r9_leases_that_end_together_are_our_own_fault_until_the_contrary_is_shown() {
     assert_eq!(house.reasons("1006"), ["server_suspect"]);
     assert!(house.evictions().is_empty());
     house.pass_seconds(20);
-    assert_eq!(
-        house.status("1006"),
-        BoardStatus::NotAvailable,
-        "the grace is over"
-    );
+    assert_eq!(house.reasons("1006"), ["server_suspect"]);
+    house.pass(Config::default().longest_suspicion);
+    assert_eq!(house.status("1006"), BoardStatus::NotAvailable);
+    assert_eq!(house.evictions().len(), agents.len());
 }
 
 #[test]
