@@ -255,6 +255,31 @@ async fn sessions_and_ledger_are_exported_as_csv_and_add_up() {
 }
 
 #[tokio::test]
+async fn a_ledger_longer_than_one_page_is_exported_whole() {
+    let (house, _, supervisor) = claimed().await;
+    common::execute(
+        house.dir.path(),
+        "INSERT INTO ledger (at, extension, kind, source, what, detail)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2001)
+         SELECT 1000 + i, '1007', 'observation', 'ami', 'contact_status', 'line ' || i FROM n",
+    )
+    .await;
+    for (to, count) in [(2_000, 999), (2_001, 1_000), (2_002, 1_001), (9_000, 2_001)] {
+        let path = format!("/api/ledger?format=csv&extension=1007&from=1000&to={to}");
+        let asked = reqwest::Client::new()
+            .get(house.url(&path))
+            .bearer_auth(&supervisor);
+        let text = asked.send().await.unwrap().text().await.unwrap();
+        assert_eq!(text.matches("seq,at,extension").count(), 1, "one head");
+        let last: Vec<_> = (text.lines().skip(1))
+            .filter_map(|line| line.rsplit(',').next())
+            .collect();
+        let all: Vec<_> = (1..=count).map(|place| format!("line {place}")).collect();
+        assert_eq!(last, all);
+    }
+}
+
+#[tokio::test]
 async fn a_device_policy_of_one_offers_the_takeover_that_the_second_then_makes() {
     let house = House::open_with(|config| {
         config.mode = Mode::Claims;

@@ -10,6 +10,8 @@ use crate::house::*;
 const AGENTS: usize = 500;
 /// Asks in one second, at most.
 const CEILING: u32 = 40;
+/// Drains in one second, at most: fewer than apps that are lost.
+const DRAINS: u32 = 5;
 const STEP: Duration = Duration::from_millis(100);
 
 /// Lets time pass and counts the asks of one kind in each tenth of a second.
@@ -37,6 +39,7 @@ fn crowd() -> (House, Vec<String>) {
         evictions_per_second: CEILING,
         reregistrations_per_second: CEILING,
         qualifies_per_second: CEILING,
+        drains_per_second: DRAINS,
         ..Config::default()
     };
     let mut house = House::without_ami(&names, config);
@@ -84,6 +87,64 @@ fn r10_apps_are_nudged_and_contacts_qualified_at_a_bounded_pace() {
     }
     let qualifies = paced(&mut house, 10, |ask| matches!(ask, Ask::Qualify { .. }));
     assert_eq!(busiest_second(&qualifies), CEILING as usize);
+}
+
+/// Everybody of the crowd is at work in a queue.
+fn crowd_at_work() -> (House, Vec<String>) {
+    let (mut house, agents) = crowd();
+    for agent in &agents {
+        house.queue(agent, None);
+        let id = house.register(agent, &format!("{agent}-a"), Some(&format!("d{agent}")));
+        house.qualified(&id, ContactStatus::Reachable);
+    }
+    house.pass_seconds(1);
+    (house, agents)
+}
+
+#[test]
+fn r10_five_hundred_apps_lost_one_after_another_are_drained_at_a_bounded_pace_and_all_of_them() {
+    let (mut house, agents) = crowd_at_work();
+    let drain = |ask: &Ask| {
+        let Ask::Queues { order, .. } = ask else {
+            return false;
+        };
+        matches!(order, QueueOrder::Drain { .. })
+    };
+    let mut counts = Vec::new();
+    // So few within a heartbeat are no fault of ours (R9).
+    for few in agents.chunks(8) {
+        for agent in few {
+            house.link_closes(&format!("s{agent}"));
+        }
+        counts.extend(paced(&mut house, 1, drain));
+    }
+    counts.extend(paced(&mut house, 60, drain));
+    assert_eq!(busiest_second(&counts), DRAINS as usize);
+    assert_eq!(counts.iter().sum::<usize>(), AGENTS, "each of them once");
+    for agent in &agents {
+        assert_eq!(house.queue_pause(agent), Some("rollcall: app_lost"));
+    }
+}
+
+#[test]
+fn r10_lists_that_five_hundred_new_contacts_want_are_asked_for_at_a_bounded_pace() {
+    let (mut house, agents) = crowd();
+    let before = house.resyncs().len();
+    for agent in &agents {
+        house.register(agent, &format!("{agent}-a"), Some(&format!("d{agent}")));
+        house.pass(STEP / 10);
+    }
+    house.pass_seconds(1);
+    let asked = |ask: &Ask| match ask {
+        Ask::Resync { asked_at, .. } => Some(*asked_at),
+        _ => None,
+    };
+    let asked: Vec<_> = house.asks.iter().filter_map(asked).skip(before).collect();
+    let spacing = Config::default().resync_spacing;
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= spacing));
+    let most = 5_000 / spacing.as_millis() as usize + 1;
+    assert!((10..=most).contains(&asked.len()), "{}", asked.len());
+    assert_eq!(house.rows.len(), AGENTS, "and no contact is missed");
 }
 
 fn qualifies(house: &House) -> usize {

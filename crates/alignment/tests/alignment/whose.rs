@@ -121,6 +121,36 @@ fn s20_a_forced_logout_of_one_device_leaves_the_other_alone() {
 }
 
 #[test]
+fn r6_whatever_happens_to_its_agent_a_call_is_ended_by_a_persons_word_alone() {
+    let mut house = with(Config::default());
+    let id = house.log_in("1001", "s1", "d1");
+    house.call_begins("1001");
+    let hangups = |house: &House| {
+        let hangup = |ask: &&Ask| matches!(ask, Ask::HangUp { .. });
+        house.asks.iter().filter(hangup).count()
+    };
+    house.ami_lost();
+    house.ami_up();
+    house.link_closes("s1");
+    house.qualified(&id, ContactStatus::Unreachable);
+    house.pass_seconds(120);
+    house.see(Observation::SessionExpired(session("s1")));
+    house.unregister(&id);
+    house.log_in("1001", "s2", "d2");
+    house.logout("s2");
+    force(&mut house, None, false);
+    house.see(Observation::People(Vec::new()));
+    house.pass_seconds(120);
+    assert_eq!(hangups(&house), 0);
+    house.see(Observation::People(vec![Person {
+        extension: ext("1001"),
+        owner: 1,
+    }]));
+    force(&mut house, None, true);
+    assert_eq!(hangups(&house), 1);
+}
+
+#[test]
 fn s20_the_call_ends_only_if_that_was_asked() {
     for end_calls in [false, true] {
         let mut house = with(Config::default());

@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Json,
+    BoxError, Json,
+    body::Body,
     extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, header},
     response::{IntoResponse as _, Response},
 };
+use futures_util::{StreamExt as _, stream};
 use rollcall_alignment::{BoardStatus, Decision};
 use rollcall_wire::{
     check,
@@ -22,6 +24,8 @@ use crate::{clock, db::Lines};
 const PAGE: i64 = 1_000;
 /// Sessions of one answer.
 const MANY: i64 = 200_000;
+/// The type of a sheet.
+const CSV: &str = "text/csv; charset=utf-8";
 /// A day, ms.
 const DAY: u64 = 86_400_000;
 
@@ -59,11 +63,42 @@ pub(super) async fn ledger(
     let (wanted, csv) = admitted(&edge, asked, &headers, PAGE).await?;
     let lines = edge.database.ledger(&wanted).await?;
     if csv {
-        return sheet(&lines);
+        return whole_sheet(edge, wanted, lines);
     }
-    let full = i64::try_from(lines.len()).is_ok_and(|count| count == wanted.limit);
-    let next = lines.last().filter(|_| full).map(|line| line.seq);
+    let next = next_page(&wanted, &lines);
     Ok(Json(Ledger { lines, next }).into_response())
+}
+
+/// After which line the ledger goes on, if these fill their page.
+fn next_page(wanted: &Lines, lines: &[LedgerLine]) -> Option<i64> {
+    let full = i64::try_from(lines.len()).is_ok_and(|count| count == wanted.limit);
+    lines.last().filter(|_| full).map(|line| line.seq)
+}
+
+/// The ledger of the whole period as CSV, read page by page as it is sent. A page that cannot be read breaks the answer
+/// off, so that nobody takes it for whole.
+fn whole_sheet(
+    edge: Arc<Edge>,
+    wanted: Lines,
+    first: Vec<LedgerLine>,
+) -> Result<Response, ApiError> {
+    let next = next_page(&wanted, &first);
+    let begins = bytes_of(&first, true)?;
+    let pages = stream::try_unfold(
+        (edge, wanted, next),
+        |(edge, mut wanted, next)| async move {
+            let Some(after) = next else {
+                return Ok::<_, BoxError>(None);
+            };
+            wanted.after = after;
+            let lines = edge.database.ledger(&wanted).await?;
+            let next = next_page(&wanted, &lines);
+            let page = bytes_of(&lines, false).map_err(|_| "a line that is no CSV")?;
+            Ok(Some((page, (edge, wanted, next))))
+        },
+    );
+    let body = Body::from_stream(stream::once(async { Ok(begins) }).chain(pages));
+    Ok(([(header::CONTENT_TYPE, CSV)], body).into_response())
 }
 
 /// `GET /api/reports/sessions`.
@@ -156,12 +191,17 @@ async fn admitted(
 
 /// Rows as CSV (RFC 4180).
 fn sheet<T: Serialize>(rows: &[T]) -> Result<Response, ApiError> {
-    let mut text = csv::Writer::from_writer(Vec::new());
+    Ok(([(header::CONTENT_TYPE, CSV)], bytes_of(rows, true)?).into_response())
+}
+
+fn bytes_of<T: Serialize>(rows: &[T], with_head: bool) -> Result<Vec<u8>, ApiError> {
+    let mut text = csv::WriterBuilder::new()
+        .has_headers(with_head)
+        .from_writer(Vec::new());
     for row in rows {
         text.serialize(row).map_err(|_| ApiError::internal())?;
     }
-    let bytes = text.into_inner().map_err(|_| ApiError::internal())?;
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response())
+    text.into_inner().map_err(|_| ApiError::internal())
 }
 
 fn totals(sessions: &[SessionLine], from: u64, to: u64) -> Vec<SessionTotal> {
