@@ -136,8 +136,6 @@ fn r6_whatever_happens_to_its_agent_a_call_is_ended_by_a_persons_word_alone() {
     house.pass_seconds(120);
     house.see(Observation::SessionExpired(session("s1")));
     house.unregister(&id);
-    house.log_in("1001", "s2", "d2");
-    house.logout("s2");
     force(&mut house, None, false);
     house.see(Observation::People(Vec::new()));
     house.pass_seconds(120);
