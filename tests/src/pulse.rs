@@ -274,25 +274,15 @@ impl Pulse {
     ///
     /// If nothing is recorded.
     pub async fn listen(&self, file: &Path, seconds: f64) {
-        self.listen_at("spk", file, seconds).await;
-    }
-
-    /// The same of another loudspeaker: of `spk` or of the `headset`.
-    ///
-    /// # Panics
-    ///
-    /// If nothing is recorded.
-    pub async fn listen_at(&self, sink: &str, file: &Path, seconds: f64) {
         let rate = format!("--rate={RATE}");
         let words = ["--file-format=wav", "--format=s16le", "--channels=1", &rate];
-        let device = format!("--device={sink}.monitor");
-        let more = ["--latency-msec=20", &device];
+        let more = ["--latency-msec=20", "--device=spk.monitor"];
         let arguments = words.iter().chain(&more).map(OsString::from);
         let mut recorder = self.program("parec", arguments.chain([file.into()]));
         let wanted = (seconds * f64::from(RATE) * 2.0) as u64;
         let within = PROMPTLY + std::time::Duration::from_secs_f64(seconds);
         eventually(
-            "a loudspeaker is recorded",
+            "the loudspeaker is recorded",
             within,
             async || match fs::metadata(file).map_or(0, |found| found.len()) {
                 enough if enough >= wanted => Ok(()),

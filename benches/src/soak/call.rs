@@ -156,10 +156,12 @@ impl Call {
             self.tick(tick, voice, random, *now);
             *now += TICK;
         }
+        // What the ends count, they count from the call's beginning.
+        let mut account = self.account;
         for end in &self.ends {
-            self.account.count(&end.counters(), self.encrypted);
+            account.count(&end.counters(), self.encrypted);
         }
-        Ok(self.account)
+        Ok(account)
     }
 
     fn tick(&mut self, tick: u32, voice: &[f32; FRAME], random: &mut StdRng, now: Instant) {

@@ -363,17 +363,8 @@ async fn an_invite_from_elsewhere_than_the_registrar_gets_404_and_nothing_rings(
 #[tokio::test]
 async fn the_other_side_may_hold_and_resume_and_the_sound_follows() {
     let exchange = Exchange::start();
-    let far_end = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    far_end
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("a time-out");
-    let port = far_end.local_addr().expect("an address").port();
-    let offer = |direction: &str| {
-        format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP 0\r\na={direction}\r\n"
-        )
-    };
+    let (far_end, port) = far_end();
+    let offer = |direction: &str| audio_at(port, "RTP/AVP 0") + &format!("a={direction}\r\n");
     let mut packet = [0; 500];
     let config = EngineConfig {
         auto_answer: true,
@@ -534,6 +525,16 @@ async fn a_call_is_held_and_resumed_from_our_side_and_the_room_is_not_heard_mean
     assert_eq!(refused, "The call is not answered.");
 }
 
+/// Where sound is sent to in the place of a phone, and its port.
+fn far_end() -> (UdpSocket, u16) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time-out");
+    let port = socket.local_addr().expect("an address").port();
+    (socket, port)
+}
+
 /// What a far end offers that listens at this port: one audio line, as `transport` has it.
 fn audio_at(port: u16, transport: &str) -> String {
     format!(
@@ -553,11 +554,7 @@ fn sound_goes_on(far_end: &UdpSocket) {
 #[tokio::test]
 async fn a_change_that_cannot_be_is_refused_and_the_call_goes_on() {
     let exchange = Exchange::start();
-    let far_end = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    far_end
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("a time-out");
-    let port = far_end.local_addr().expect("an address").port();
+    let (far_end, port) = far_end();
     let key =
         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n";
     for (srtp, agreed, unusable) in [
@@ -611,8 +608,7 @@ async fn a_change_that_cannot_be_is_refused_and_the_call_goes_on() {
 async fn a_call_tells_how_loud_it_is_and_that_somebody_speaks_while_muted() {
     let folder = tempfile::tempdir().expect("a folder");
     let exchange = Exchange::start();
-    let far_end = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    let port = far_end.local_addr().expect("an address").port();
+    let (_far_end, port) = far_end();
     let input = folder.path().join("words.wav");
     write(&input, (0..4 * RATE).map(words));
     let config = EngineConfig {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use common::{PBX, PHONE, World, address};
-use rollcall_sip::Event;
 use rollcall_sip::message::HeadersView;
+use rollcall_sip::{Event, Reply};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -119,4 +119,13 @@ fn a_bad_request_gets_its_code_a_line_that_says_what_was_wrong_and_changes_nothi
         assert_eq!(world.told.len(), told, "{method} {headers}: nobody is told");
         assert_eq!(world.agents[PHONE].1.call_count(), 1, "{method} {headers}");
     }
+}
+
+#[test]
+fn a_reason_phrase_of_ours_is_one_line_of_bounded_length_whatever_it_quotes() {
+    let quoted = "no codec in common: x\r\nEvil: 1\u{7f}\0 ".repeat(20);
+    let reason = Reply::because(488, quoted).reason.expect("a reason");
+    assert!(reason.starts_with("no codec in common: xEvil: 1 no codec"));
+    assert!(!reason.contains(char::is_control), "{reason:?}");
+    assert_eq!(reason.chars().count(), 200);
 }

@@ -22,25 +22,22 @@ pub(crate) struct Levels {
 impl Meter {
     /// Takes in a frame of what was captured, before a mute, and of what is heard. Gives a reading when it is due.
     pub(super) fn hear(&mut self, captured: &[f32], played: &[f32]) -> Option<Levels> {
-        let Levels {
-            microphone,
-            speaker,
-        } = &mut self.levels;
-        // None is below every level.
-        *microphone = louder(*microphone, level_dbfs(captured));
-        *speaker = louder(*speaker, level_dbfs(played));
+        let sounds = [
+            (&mut self.levels.microphone, captured),
+            (&mut self.levels.speaker, played),
+        ];
+        for (loudest, sound) in sounds {
+            let level = level_dbfs(sound);
+            // None is below every level.
+            if level > *loudest {
+                *loudest = level;
+            }
+        }
         self.frames += 1;
         if self.frames < FRAMES {
             return None;
         }
         Some(std::mem::take(self).levels)
-    }
-}
-
-fn louder(one: Option<f64>, other: Option<f64>) -> Option<f64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.max(other)),
-        (one, other) => one.or(other),
     }
 }
 

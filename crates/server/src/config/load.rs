@@ -10,7 +10,7 @@ use figment::{
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use thiserror::Error;
 
-use super::{AmiConfig, AriConfig, Config, DatabaseConfig, Mode, Secret, SipConfig};
+use super::{AmiConfig, AriConfig, Config, DatabaseConfig, LimitsConfig, Mode, Secret, SipConfig};
 use crate::db;
 
 /// The first part of every variable of ours is one of these.
@@ -141,22 +141,31 @@ impl Config {
                 "origins: {odd:?} is none; write it as https://host or https://host:port"
             )));
         }
-        let limits = &self.limits;
-        let none = [
-            limits.connections,
-            limits.connections_per_address,
-            limits.sockets,
-            limits.sockets_per_address,
-            limits.body_bytes,
-        ];
-        let no_time = limits.request_timeout_ms == 0
-            || limits.headers_timeout_ms == 0
-            || limits.unread_timeout_ms == 0;
-        let no_request = limits.requests_per_address == 0 || limits.requests_per_account == 0;
-        if none.contains(&0) || no_time || no_request {
-            return invalid("values in [limits] must be above 0");
-        }
-        Ok(())
+        check_limits(&self.limits)
+    }
+}
+
+fn check_limits(limits: &LimitsConfig) -> Result<(), ConfigError> {
+    let none = [
+        ("connections", limits.connections == 0),
+        (
+            "connections_per_address",
+            limits.connections_per_address == 0,
+        ),
+        ("sockets", limits.sockets == 0),
+        ("sockets_per_address", limits.sockets_per_address == 0),
+        ("requests_per_address", limits.requests_per_address == 0),
+        ("requests_per_account", limits.requests_per_account == 0),
+        ("body_bytes", limits.body_bytes == 0),
+        ("request_timeout_ms", limits.request_timeout_ms == 0),
+        ("headers_timeout_ms", limits.headers_timeout_ms == 0),
+        ("unread_timeout_ms", limits.unread_timeout_ms == 0),
+    ];
+    match none.iter().find(|(_, is_none)| *is_none) {
+        Some((key, _)) => Err(ConfigError::Invalid(format!(
+            "limits.{key} must be above 0, or nobody is let in"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -386,6 +395,15 @@ mod tests {
                 text.contains(&format!("[{key}]")) || text.contains(&format!("{key} = ")),
                 "{key}"
             );
+        }
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_named() {
+        for key in ["sockets", "requests_per_account", "headers_timeout_ms"] {
+            let text = format!("[limits]\n{key} = 0\n");
+            let error = Config::from_toml(&text).unwrap_err().to_string();
+            assert!(error.contains(&format!("limits.{key}")), "{error}");
         }
     }
 
