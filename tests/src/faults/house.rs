@@ -188,11 +188,11 @@ impl House {
 
     /// Somebody signs in whatever happens, is there in the end, signs out, and none of what was acknowledged is lost.
     pub(super) async fn comes_and_goes(&self, (person, mut app): (Agent, Program)) {
-        let mut told = Vec::new();
+        let mut runs = Vec::new();
         eventually("somebody comes in", IN_THE_END, async || {
             if !app.is_running() {
                 // The server was away when they signed in: they try again.
-                told.extend(app.events());
+                runs.push(app.events());
                 app = person.start(&self.scene.server);
             }
             match self.scene.board.agent(COMES_AND_GOES) {
@@ -213,8 +213,8 @@ impl House {
         let path = format!("/api/ledger?extension={COMES_AND_GOES}&from={an_hour_ago}");
         let ledger = self.scene.server.get_as(&path, &token).await;
         assert_eq!(ledger.status, 200, "{ledger:?}");
-        told.extend(app.events());
-        history::nothing_acknowledged_is_lost(&told, &ledger.body);
+        runs.push(app.events());
+        history::nothing_acknowledged_is_lost(&runs, &person.device_id(), &ledger.body);
     }
 
     /// Who signs in in the middle of it.
