@@ -233,6 +233,9 @@ pub(crate) struct ContactRecord {
     pub(crate) evict: Option<(Instant, EvictReason)>,
     /// When its eviction was last asked for.
     pub(crate) evict_asked: Option<Instant>,
+    /// The expiry that it had when its eviction was asked for: while it has that one it is over, though a slow eviction
+    /// (F6) leaves it in every list until the next check, and raises no event when its owner registers it again.
+    pub(crate) evicted: Option<u64>,
     /// An event, an app or a session accounts for it; else it is asked about once more.
     pub(crate) accounted: bool,
     /// The step of the list that named it first.
@@ -253,6 +256,7 @@ impl ContactRecord {
             touched: None,
             evict: None,
             evict_asked: None,
+            evicted: None,
             accounted: true,
             listed_in: None,
             forged: false,
@@ -285,7 +289,7 @@ impl ContactRecord {
     }
 
     pub(crate) fn is_expired(&self, now: Now) -> bool {
-        now.unix_seconds() > self.expires_here()
+        self.evicted == Some(self.contact.expires_unix) || now.unix_seconds() > self.expires_here()
     }
 
     /// Its expiry by our clock, epoch seconds.

@@ -299,6 +299,9 @@ impl Slot {
                 break;
             }
             record.evict_asked = Some(now.monotonic);
+            if !config.observe_only {
+                record.evicted = Some(record.contact.expires_unix);
+            }
             let detail = format!(
                 "contact {}: {}",
                 record.contact.id.short_hash(),

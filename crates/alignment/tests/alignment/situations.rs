@@ -30,13 +30,36 @@ fn s01_its_contact_is_evicted_only_when_it_stops_answering_too() {
     assert_eq!(house.evictions(), [(id.clone(), EvictReason::AppLost)]);
     assert_eq!(
         house.row_statuses("1001"),
-        ["Unreachable"],
-        "as Asterisk has it"
+        ["Expired"],
+        "over for us, whatever lists still name"
     );
     house.unregister(&id);
     assert_eq!(house.status("1001"), BoardStatus::Offline);
     assert_eq!(house.reasons("1001"), ["app_lost"]);
     assert_eq!(house.user("1001"), (false, false));
+}
+
+#[test]
+fn s01_an_app_that_comes_back_to_an_evicted_contact_is_green_only_once_it_registered_anew() {
+    let mut house = House::of(&["1001"]);
+    let id = house.log_in("1001", "s1", "d1");
+    house.link_closes("s1");
+    house.qualified(&id, ContactStatus::Unreachable);
+    house.pass_seconds(30);
+    assert_eq!(house.evictions().len(), 1);
+    // A slow eviction (F6) is not seen before the next check, and until then the phone answers OPTIONS.
+    house.link_opens("s1");
+    house.heartbeat("s1");
+    house.qualified(&id, ContactStatus::Reachable);
+    assert_eq!(house.status("1001"), BoardStatus::NotAvailable);
+    assert_eq!(house.reasons("1001"), ["contact_expired"]);
+    house.live(&["s1"], 5);
+    let nudged = |ask: &Ask| matches!(ask, Ask::Reregister { .. });
+    assert!(house.asks.iter().any(nudged), "{:?}", house.asks);
+    // A refresh raises no event (F8): the next list shows it.
+    house.contacts.get_mut(&id).unwrap().expires_unix += 60;
+    house.live(&["s1"], 60);
+    assert_eq!(house.status("1001"), BoardStatus::Available);
 }
 
 #[test]

@@ -28,10 +28,8 @@ impl Pbx {
                     .with("Timestamp", &self.timestamp(now)),
             ],
             "events" => self.set_events(id, request),
-            "pjsipshowcontacts" => self.show_contacts(now, request),
-            "pjsipshowregistrationinboundcontactstatuses" => {
-                self.show_contact_statuses(now, request)
-            }
+            "pjsipshowcontacts" => self.show_contacts(request),
+            "pjsipshowregistrationinboundcontactstatuses" => self.show_contact_statuses(request),
             "pjsipshowendpoints" => self.show_endpoints(request),
             "devicestatelist" => self.show_device_states(request),
             "extensionstatelist" => self.show_extension_states(request),
@@ -39,8 +37,8 @@ impl Pbx {
             "queuestatus" => self.show_queues(request),
             "coresettings" => vec![self.core_settings(request)],
             "pjsipqualify" => vec![self.qualify_endpoint(now, request)],
-            "dbget" => self.get(now, request),
-            "dbput" => vec![self.put(now, request)],
+            "dbget" => self.get(request),
+            "dbput" => vec![self.put(request)],
             "hangup" => vec![self.hang_up_channel(now, request)],
             "queuepause" => vec![self.pause_member(now, request)],
             "queueadd" => vec![self.add_member(now, request)],
@@ -57,11 +55,11 @@ impl Pbx {
     }
 
     /// Reads storage as Asterisk does: an empty list is an error (F15).
-    fn show_contacts(&self, now: Instant, request: &Request) -> Vec<Packet> {
+    fn show_contacts(&self, request: &Request) -> Vec<Packet> {
         let items: Vec<_> = self
             .registrar
             .all()
-            .map(|(aor, contact)| self.listed_contact(now, aor, contact))
+            .map(|(aor, contact)| self.listed_contact(aor, contact))
             .collect();
         if items.is_empty() {
             return vec![request.error("No Contacts found")];
@@ -70,7 +68,7 @@ impl Pbx {
         request.list(message, items, "ContactListComplete")
     }
 
-    fn listed_contact(&self, now: Instant, aor: &str, contact: &StoredContact) -> Packet {
+    fn listed_contact(&self, aor: &str, contact: &StoredContact) -> Packet {
         let policy = &self.config.aor;
         Packet::event("ContactList")
             .with("ObjectType", "contact")
@@ -95,32 +93,29 @@ impl Pbx {
             .with("Uri", &contact.uri_text)
             .with("QualifyFrequency", &policy.qualify_frequency.to_string())
             .with("UserAgent", &contact.user_agent)
-            .with(
-                "ExpirationTime",
-                &self.expiration_time(now, contact).to_string(),
-            )
+            .with("ExpirationTime", &self.expiration_time(contact).to_string())
             .with("OutboundProxy", "")
             .with("Status", contact.status.as_word())
             .with("RoundtripUsec", &round_trip(contact))
     }
 
-    fn show_contact_statuses(&self, now: Instant, request: &Request) -> Vec<Packet> {
+    fn show_contact_statuses(&self, request: &Request) -> Vec<Packet> {
         let items = self
             .registrar
             .all()
-            .map(|(aor, contact)| self.contact_status_detail(now, aor, contact))
+            .map(|(aor, contact)| self.contact_status_detail(aor, contact))
             .collect();
         let message = "Following are ContactStatusEvents for each Inbound registration";
         request.list(message, items, "ContactStatusDetailComplete")
     }
 
-    fn contact_status_detail(&self, now: Instant, aor: &str, contact: &StoredContact) -> Packet {
+    fn contact_status_detail(&self, aor: &str, contact: &StoredContact) -> Packet {
         let policy = &self.config.aor;
         Packet::event("ContactStatusDetail")
             .with("AOR", aor)
             .with("URI", &contact.uri_text)
             .with("UserAgent", &contact.user_agent)
-            .with("RegExpire", &self.expiration_time(now, contact).to_string())
+            .with("RegExpire", &self.expiration_time(contact).to_string())
             .with("ViaAddress", &contact.source.to_string())
             .with("CallID", &contact.call_id)
             .with("Status", contact.status.as_word())
@@ -238,7 +233,7 @@ impl Pbx {
     }
 
     /// `DBGet` of a contact from the registrar's family, in the form that sorcery stores: every value a text.
-    fn get(&self, now: Instant, request: &Request) -> Vec<Packet> {
+    fn get(&self, request: &Request) -> Vec<Packet> {
         let key = request
             .get("Key")
             .filter(|_| request.get("Family") == Some(CONTACT_FAMILY));
@@ -249,7 +244,7 @@ impl Pbx {
         };
         let value = serde_json::json!({
             "uri": contact.uri_text,
-            "expiration_time": self.expiration_time(now, contact).to_string(),
+            "expiration_time": self.expiration_time(contact).to_string(),
             "qualify_frequency": self.config.aor.qualify_frequency.to_string(),
             "user_agent": contact.user_agent,
             "endpoint": aor,
@@ -268,7 +263,7 @@ impl Pbx {
 
     /// `DBPut` into the registrar's family with a past `expiration_time` is the slow eviction (F6): not called from
     /// now on, gone with all events at the next check. Nothing else is stored.
-    fn put(&mut self, now: Instant, request: &Request) -> Packet {
+    fn put(&mut self, request: &Request) -> Packet {
         let expiration = request
             .get("Val")
             .filter(|_| request.get("Family") == Some(CONTACT_FAMILY))
@@ -277,11 +272,11 @@ impl Pbx {
         let (Some(expiration), Some(key)) = (expiration, request.get("Key")) else {
             return request.error("Failed to update entry");
         };
-        let epoch = self.epoch(now);
+        let expires_at = self.instant(expiration);
         let Some(contact) = self.registrar.find_mut(&ContactId::new(key)) else {
             return request.error("Failed to update entry");
         };
-        contact.expires_at = now + expiration.saturating_sub(epoch);
+        contact.expires_at = expires_at;
         request.success("Updated database successfully")
     }
 
@@ -292,9 +287,30 @@ impl Pbx {
         }
     }
 
-    /// Seconds since 1970, whole as in Asterisk's table.
-    fn expiration_time(&self, now: Instant, contact: &StoredContact) -> u64 {
-        (self.epoch(now) + contact.expires_at.saturating_duration_since(now)).as_secs()
+    /// Seconds since 1970, whole as in Asterisk's table; long past for what was evicted.
+    fn expiration_time(&self, contact: &StoredContact) -> u64 {
+        let since_start = contact.expires_at.checked_duration_since(self.started_at);
+        let before_start = self
+            .started_at
+            .saturating_duration_since(contact.expires_at);
+        let epoch = match since_start {
+            Some(since) => self.started_epoch + since,
+            None => self.started_epoch.saturating_sub(before_start),
+        };
+        epoch.as_secs()
+    }
+
+    /// When it is this long since 1970, by the clock of this house.
+    fn instant(&self, epoch: Duration) -> Instant {
+        match epoch.checked_sub(self.started_epoch) {
+            Some(since_start) => self.started_at + since_start,
+            None => {
+                let before_start = self.started_epoch.saturating_sub(epoch);
+                let instant = self.started_at.checked_sub(before_start);
+                // Where the clock cannot tell of a time so long past, it is past all the same.
+                instant.unwrap_or(self.started_at)
+            }
+        }
     }
 
     fn timestamp(&self, now: Instant) -> String {

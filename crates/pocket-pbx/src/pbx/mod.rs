@@ -13,6 +13,7 @@ mod calls;
 mod cause;
 mod channel;
 mod device;
+mod inspect;
 mod legs;
 mod manager;
 mod queues;
@@ -39,6 +40,7 @@ use queues::Queues;
 use registrar::Registrar;
 use registration::Probe;
 
+pub use inspect::HeldContact;
 pub use manager::ManagerId;
 
 /// The dialplan context that everybody is in.

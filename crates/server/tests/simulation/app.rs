@@ -3,9 +3,17 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rollcall_alignment::*;
 use rollcall_sip::message::parse_uri;
-use rollcall_sip::{Account, Credentials, Event, NameAddr, RegistrationEvent, Trust, UserAgent};
+use rollcall_sip::{
+    Account, CallId, Credentials, Event, InviteRequest, NameAddr, RegistrationEvent, Trust,
+    UserAgent,
+};
+
+/// How long a person lets it ring, and talks at most when called.
+const ANSWERS_AFTER: Duration = Duration::from_secs(2);
+const TALKS_FOR: Duration = Duration::from_secs(60);
 
 pub(crate) const PBX: &str = "10.0.0.1:5060";
 
@@ -50,6 +58,17 @@ pub(crate) struct App {
     pub(crate) tick: u64,
     /// When it next does something by itself.
     pub(crate) turn: Instant,
+    /// The call that rings here, or is going on, and what its person does about it next, and when.
+    pub(crate) call: Option<Talk>,
+}
+
+/// A call at one phone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Talk {
+    pub(crate) id: CallId,
+    /// It rings, and is answered then; else it is going on, and ended then.
+    pub(crate) rings: bool,
+    pub(crate) until: Instant,
 }
 
 impl App {
@@ -80,6 +99,7 @@ impl App {
             link: None,
             tick: 0,
             turn: now,
+            call: None,
         }
     }
 
@@ -98,6 +118,7 @@ impl App {
         self.leaving = None;
         self.tick = 0;
         self.turn = now;
+        self.call = None;
     }
 
     /// The NAT in front of it forgets it: the same phone from another port.
@@ -126,16 +147,86 @@ impl App {
         self.ua.register(now, account);
     }
 
-    /// What the phone says of itself since.
-    pub(crate) fn hear_phone(&mut self) {
+    /// What the phone says of itself since. A call that comes in is answered after a moment.
+    pub(crate) fn hear_phone(&mut self, now: Instant) {
         while let Some(event) = self.ua.poll_event() {
             match event {
                 Event::Registration(RegistrationEvent::Registered { .. }) => self.registered = true,
                 Event::Registration(RegistrationEvent::Registering) => {}
                 Event::Registration(_) => self.registered = false,
+                Event::Incoming { call, .. } if self.call.is_some() || self.will == Will::Out => {
+                    self.ua.reject(now, call, 486);
+                }
+                Event::Incoming { call, .. } => {
+                    self.ua.ring(now, call, None);
+                    self.call = Some(Talk {
+                        id: call,
+                        rings: true,
+                        until: now + ANSWERS_AFTER,
+                    });
+                }
+                Event::Ended { call, .. } if self.call.is_some_and(|talk| talk.id == call) => {
+                    self.call = None
+                }
                 _ => {}
             }
         }
+    }
+}
+
+impl App {
+    /// Calls a number of the house.
+    pub(crate) fn dial(&mut self, now: Instant, number: &str, lasts: Duration) {
+        let extension = self.extension.as_str();
+        let invite = InviteRequest {
+            target: parse_uri(&format!("sip:{number}@{PBX}")).unwrap(),
+            destination: pbx_address(),
+            from: NameAddr::parse(&format!("<sip:{extension}@{PBX}>")).unwrap(),
+            offer: self.description(),
+            credentials: Some(Credentials::new(extension, format!("pw{extension}"))),
+            headers: Vec::new(),
+        };
+        let id = self.ua.invite(now, invite);
+        self.call = Some(Talk {
+            id,
+            rings: false,
+            until: now + lasts,
+        });
+    }
+
+    /// What its person does about the call that it has, if it is time.
+    pub(crate) fn talk(&mut self, now: Instant) {
+        let Some(talk) = self.call.filter(|talk| talk.until <= now) else {
+            return;
+        };
+        if talk.rings {
+            let answer = self.description();
+            self.ua.answer(now, talk.id, answer);
+            self.call = Some(Talk {
+                rings: false,
+                until: now + TALKS_FOR,
+                ..talk
+            });
+        } else {
+            self.hang_up(now);
+        }
+    }
+
+    pub(crate) fn hang_up(&mut self, now: Instant) {
+        if let Some(talk) = self.call.take() {
+            match talk.rings {
+                true => self.ua.reject(now, talk.id, 486),
+                false => self.ua.hangup(now, talk.id),
+            }
+        }
+    }
+
+    /// Offer and answer in one: nobody hears anything here.
+    fn description(&self) -> Bytes {
+        let ip = self.address.ip();
+        Bytes::from(format!(
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+        ))
     }
 }
 

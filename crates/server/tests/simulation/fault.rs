@@ -211,5 +211,10 @@ pub(crate) fn heal_all(world: &mut World) {
         }
         app.frozen = false;
         app.turn = now;
+        app.hang_up(now);
+    }
+    if let Some(pbx) = &mut world.pbx {
+        // Of calls whose phones were started anew nobody else knows.
+        pbx.hang_up_all(now);
     }
 }

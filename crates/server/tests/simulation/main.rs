@@ -14,7 +14,10 @@ mod app;
 mod check;
 mod database;
 mod fault;
+mod lines;
 mod manager;
+mod rest;
+mod truth;
 mod turns;
 mod world;
 
@@ -40,7 +43,6 @@ fn play(seed: u64, tells: bool) {
     world.open();
     world.live_through_faults();
     world.heal();
-    check::at_rest(&mut world);
 }
 
 /// Plays a share of all houses; one that is named is the first share's.

@@ -11,6 +11,8 @@ use crate::world::{Mail, SECOND, World};
 
 /// How likely somebody at work asks for a pause, or for its end, in a second.
 const PAUSES: f64 = 0.01;
+/// The same for a call to somebody, while nobody minds what is shown.
+const CALLS: f64 = 0.02;
 
 impl World {
     pub(crate) fn app_is_due(&mut self, place: usize) {
@@ -25,7 +27,8 @@ impl World {
         if app.ua.poll_timeout().is_some_and(|due| due <= now) {
             app.ua.handle_timeout(now);
         }
-        app.hear_phone();
+        app.hear_phone(now);
+        app.talk(now);
         if app.turn <= now {
             app.turn = now + SECOND;
             self.app_turns(place);
@@ -51,7 +54,7 @@ impl World {
         let wants_phone = app.will == Will::In;
         if wants_phone && !app.registered && app.ua.is_quiet() {
             app.register(now);
-        } else if !wants_phone && app.registered {
+        } else if !wants_phone && app.registered && app.call.is_none() {
             app.ua.unregister(now);
         }
         if app.desk {
@@ -103,7 +106,14 @@ impl World {
             };
             self.post(latency, Mail::Beat(session.clone(), vitals));
         }
-        if self.apps[place].online && self.rng.random_bool(PAUSES) {
+        if self.apps[place].online
+            && self.apps[place].call.is_none()
+            && !self.calm
+            && self.rng.random_bool(CALLS)
+        {
+            self.somebody_calls(place);
+        }
+        if self.apps[place].online && !self.calm && self.rng.random_bool(PAUSES) {
             let begins = self.rng.random_bool(0.5);
             self.post(latency, Mail::Pause(place, session.clone(), begins));
         }
@@ -131,6 +141,19 @@ impl World {
             .clone();
         if again {
             self.post(latency, Mail::Logout(place, session, key));
+        }
+    }
+
+    /// To a colleague, or to hear themself.
+    fn somebody_calls(&mut self, place: usize) {
+        let numbers = ["1001", "1002", "1003", "600"];
+        let number = numbers[self.rng.random_range(0..numbers.len())];
+        let lasts = Duration::from_secs(self.rng.random_range(1..30));
+        let app = &mut self.apps[place];
+        if app.extension.as_str() != number {
+            app.dial(self.now.monotonic, number, lasts);
+            let words = format!("{} calls {number}", app.extension);
+            self.tell(&words);
         }
     }
 

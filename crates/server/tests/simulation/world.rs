@@ -7,22 +7,25 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rollcall_alignment::*;
 use rollcall_ami::Action;
-use rollcall_pocket_pbx::pbx::{ManagerId, Output as PbxOutput};
+use rollcall_pocket_pbx::pbx::ManagerId;
 use rollcall_pocket_pbx::{Manager, Pbx};
 use rollcall_server::asterisk::repairs;
 use rollcall_testkit::{Clock, Conditions, Network};
 
 use crate::app::{App, Will, pbx_address};
-use crate::check;
 use crate::database::Database;
 use crate::fault::{self, Fault};
-use crate::manager::{Heard, Link};
+use crate::manager::Link;
+use crate::truth::Truth;
+use crate::{check, rest};
 
 const START_MS: u64 = 1_795_359_000_000;
 pub(crate) const EXTENSIONS: [&str; 3] = ["1001", "1002", "1003"];
 /// Who is in which queue; one is in none.
 const QUEUES: [(&str, &[&str]); 2] = [("sales", &["1001"]), ("support", &["1001", "1002"])];
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
+/// How long after the end of whatever failed the views may differ, in seconds.
+const HEALS_WITHIN: u64 = 240;
 
 /// What an app says to the server, and what it hears.
 #[derive(Debug, Clone)]
@@ -57,7 +60,7 @@ pub(crate) struct World {
     pub(crate) skew: i64,
     qualify_frequency: u32,
     pub(crate) link: Option<Link>,
-    connection: u64,
+    pub(crate) connection: u64,
     link_retry: Instant,
     pub(crate) ami_cut: bool,
     /// Hints from Asterisk are lost, or come twice, so often.
@@ -81,6 +84,11 @@ pub(crate) struct World {
     pub(crate) members: Vec<Membership>,
     /// Whose pause was wanted when its person was removed, and in which run of the server.
     removed: BTreeMap<Extension, u64>,
+    /// Nobody calls, pauses or comes back any more of their own will.
+    pub(crate) calm: bool,
+    pub(crate) truth: Truth,
+    /// What the dashboards were shown of each, and is to be on the ledger.
+    pub(crate) said: BTreeMap<Extension, Vec<BoardStatus>>,
     pub(crate) story: Vec<String>,
     tells: bool,
     until: Instant,
@@ -144,6 +152,9 @@ impl World {
             listed: Vec::new(),
             members: Vec::new(),
             removed: BTreeMap::new(),
+            calm: false,
+            truth: Truth::default(),
+            said: BTreeMap::new(),
             story: Vec::new(),
             tells,
             until: now.monotonic,
@@ -173,6 +184,20 @@ impl World {
             self.removed.insert(extension.clone(), self.run);
         }
         self.db.remove_person(extension);
+    }
+
+    /// What Asterisk has of somebody.
+    pub(crate) fn registered(&self, extension: &Extension) -> Vec<(ContactId, ContactStatus)> {
+        let Some(pbx) = &self.pbx else {
+            return Vec::new();
+        };
+        pbx.contacts()
+            .filter(|contact| contact.endpoint == extension.as_str())
+            .map(|contact| {
+                let id = ContactId::of(extension, &contact.uri);
+                (id, ContactStatus::from_word(contact.status.as_word()))
+            })
+            .collect()
     }
 
     /// A server that began after a person was removed knows nothing of that person's pause, which the queues may keep.
@@ -207,26 +232,14 @@ impl World {
         self.pass(100 * SECOND);
     }
 
-    /// Everything works again, and time passes.
+    /// Everything works again, nobody wants anything new, and in time every view agrees.
     pub(crate) fn heal(&mut self) {
         self.tell("all is well again");
+        self.calm = true;
         self.network.set_conditions(Conditions::default());
         fault::heal_all(self);
-        self.pass(240 * SECOND);
-        if let Some(core) = &mut self.core {
-            // What Asterisk holds now is listed once more, to compare it.
-            let extension = Extension::new(EXTENSIONS[0]).unwrap();
-            let request = RequestId(u64::MAX);
-            core.handle(
-                self.now,
-                Input::Intent {
-                    request,
-                    intent: Intent::Prove { extension },
-                },
-            );
-            self.drain_core();
-        }
-        self.pass(5 * SECOND);
+        rest::is_come_to(self, HEALS_WITHIN);
+        rest::nothing_is_lost(self);
     }
 
     pub(crate) fn tell(&mut self, what: &str) {
@@ -358,7 +371,10 @@ impl World {
     fn next_due(&self) -> Option<Instant> {
         let phones = self.apps.iter().filter(|app| app.acts());
         let mut due: Vec<Instant> = phones
-            .flat_map(|app| [app.ua.poll_timeout(), Some(app.turn)])
+            .flat_map(|app| {
+                let talk = app.call.map(|talk| talk.until);
+                [app.ua.poll_timeout(), Some(app.turn), talk]
+            })
             .flatten()
             .collect();
         due.extend(self.core.as_ref().and_then(Core::poll_timeout));
@@ -412,6 +428,7 @@ impl World {
             self.app_is_due(place);
         }
         self.drain_link();
+        Truth::look(self);
         while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= now) {
             let mail = entry.remove();
             self.deliver(mail);
@@ -485,6 +502,10 @@ impl World {
                         reasons.join(",")
                     );
                     self.tell(&words);
+                    let said = self.said.entry(view.extension.clone()).or_default();
+                    if said.last() != Some(&view.status) {
+                        said.push(view.status);
+                    }
                     self.board.insert(view.extension.clone(), view);
                 }
                 Output::Withdrawn(extension) => drop(self.board.remove(&extension)),
@@ -537,110 +558,6 @@ impl World {
             }
         }
         self.drain_link();
-    }
-
-    fn drain_pbx(&mut self) {
-        let now = self.now.monotonic;
-        let mut bytes_back = Vec::new();
-        while let Some(output) = self.pbx.as_mut().and_then(Pbx::poll_output) {
-            match output {
-                PbxOutput::Sip(transmit) => {
-                    let bytes = transmit.bytes.to_vec();
-                    self.network
-                        .send(now, pbx_address(), transmit.destination, bytes);
-                }
-                PbxOutput::Manager(id, bytes) if id == ManagerId(self.connection) => {
-                    bytes_back.push(bytes);
-                }
-                _ => {}
-            }
-        }
-        for bytes in bytes_back {
-            let at = now + self.latency();
-            if let Some(link) = &mut self.link {
-                let last = link.to_core.back().map_or(at, |(last, _)| *last);
-                link.to_core.push_back((at.max(last), bytes));
-            }
-        }
-    }
-
-    fn drain_link(&mut self) {
-        let now = self.now.monotonic;
-        let delay = self.latency();
-        let Some(link) = &mut self.link else {
-            return;
-        };
-        if link.session.poll_timeout().is_some_and(|due| due <= now) {
-            link.session.handle_timeout(now);
-        }
-        while link.to_core.front().is_some_and(|(at, _)| *at <= now) {
-            let (_, bytes) = link.to_core.pop_front().unwrap();
-            link.session.handle_bytes(now, &bytes);
-        }
-        link.transmit(now, delay);
-        let mut to_pbx = Vec::new();
-        while link.to_pbx.front().is_some_and(|(at, _)| *at <= now) {
-            to_pbx.push(link.to_pbx.pop_front().unwrap().1);
-        }
-        let mut heard = Vec::new();
-        while let Some(one) = link.hear(self.now.unix_ms) {
-            heard.push(one);
-        }
-        for bytes in to_pbx {
-            let id = ManagerId(self.connection);
-            if let Some(pbx) = &mut self.pbx {
-                pbx.manager_bytes(now, id, &bytes);
-            }
-            self.drain_pbx();
-        }
-        for one in heard {
-            match one {
-                Heard::Up => self.see(Observation::AmiUp),
-                Heard::Closed => self.lose_link(),
-                Heard::Seen(observation) => self.hint(observation),
-            }
-        }
-    }
-
-    /// Events are hints: they may be lost, or come twice. Lists are whole or not at all.
-    fn hint(&mut self, observation: Observation) {
-        if let Observation::Contacts {
-            asked_at, contacts, ..
-        } = &observation
-        {
-            self.listed.clone_from(contacts);
-            // Our own table is read with it, as it is now.
-            let rows = self.db.rows.values().cloned().collect();
-            let asked_at = *asked_at;
-            if !self.db.down {
-                self.see(Observation::Stored { asked_at, rows });
-            }
-        }
-        match &observation {
-            Observation::Members { members, .. } => self.members.clone_from(members),
-            Observation::Member(told) => {
-                let is_it =
-                    |is: &Membership| is.endpoint == told.endpoint && is.queue == told.queue;
-                self.members.retain(|is| !is_it(is));
-                self.members.push(told.clone());
-            }
-            _ => {}
-        }
-        let hint = matches!(
-            observation,
-            Observation::ContactEvent(_)
-                | Observation::Device { .. }
-                | Observation::Channel(_)
-                | Observation::Member(_)
-                | Observation::MemberGone { .. }
-        );
-        if hint && self.rng.random_bool(self.hints_lost) {
-            return self.tell("a hint is lost");
-        }
-        if hint && self.rng.random_bool(self.hints_doubled) {
-            self.see(observation.clone());
-        }
-        self.see(observation);
     }
 
     fn deliver(&mut self, mail: Mail) {
