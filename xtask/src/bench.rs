@@ -97,7 +97,7 @@ fn soak(words: &[&str]) -> Result<()> {
 }
 
 /// Every fault for real, as often as it is told: what agreeing took, written to `docs/time-to-agree.md`.
-fn agree(words: &[&str]) -> Result<()> {
+pub(crate) fn agree(words: &[&str]) -> Result<()> {
     packages::ensure_all()?;
     let lab = lab::fetch()?;
     ui::install_in(

@@ -46,8 +46,9 @@ cargo xtask bench attacks          what attackers get of the server; writes docs
 cargo xtask bench agree [--rounds N]
                                    every fault beside Asterisk 22, N times; writes docs/time-to-agree.md
 cargo xtask bench soak             a day of calls: what memory, sockets and tasks it leaves
-cargo xtask soak [--seeds N] [--seconds N]
-                                   play the tests named soak with many more seeds than the test command does, then
+cargo xtask soak [--seeds N] [--rounds N] [--seconds N]
+                                   play 100,000 simulated houses and the other tests named soak with many more seeds
+                                   than the test command does, every fault beside Asterisk 22 so many times, then
                                    fuzz every target with AddressSanitizer (`soak fuzz`: only that)
 cargo xtask image                  carry out the container file without an engine, and start what comes of it
 cargo xtask windows                compile-check the programs for Windows

@@ -330,6 +330,17 @@ impl ContactRecord {
     }
 }
 
+/// A contact that no list has named yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Glimpse {
+    /// What stands in the table of it when it is gone.
+    row: ContactRow,
+    /// The step in which an event last spoke of it.
+    pub(crate) step: u64,
+    /// No event told of its coming, only of what a test came to, which may have been asked for by us.
+    pub(crate) only_tested: bool,
+}
+
 /// What a session holds of contacts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Held<'a> {
@@ -359,9 +370,8 @@ pub(crate) struct Agent {
     pub(crate) sessions: Vec<SessionRecord>,
     /// The contacts that Asterisk has.
     pub(crate) contacts: BTreeMap<ContactId, ContactRecord>,
-    /// Contacts that only an event has spoken of: their rows, and the step it came in. They wait for
-    /// the list that names them, and are gone if it does not.
-    pub(crate) glimpsed: BTreeMap<ContactId, (ContactRow, u64)>,
+    /// Contacts that only events have spoken of. They wait for the list that names them, and are gone if it does not.
+    pub(crate) glimpsed: BTreeMap<ContactId, Glimpse>,
     /// Contacts that left the lists without an event: their owner's next REGISTER brings them back,
     /// again without one (F5).
     pub(crate) vanished: BTreeSet<ContactId>,
@@ -632,7 +642,18 @@ impl Agent {
     }
 
     /// An event spoke of a contact that no list has named yet.
-    pub(crate) fn glimpse(&mut self, id: &ContactId, uri: String, step: u64, now: Now) {
+    pub(crate) fn glimpse(
+        &mut self,
+        id: &ContactId,
+        uri: String,
+        status: ContactStatus,
+        (step, now): (u64, Now),
+    ) {
+        let only_tested = status.is_of_a_test()
+            && self
+                .glimpsed
+                .get(id)
+                .is_none_or(|before| before.only_tested);
         let row = ContactRow {
             id: id.clone(),
             endpoint: self.extension.clone(),
@@ -643,9 +664,14 @@ impl Agent {
             reg_server: String::new(),
             status: ContactStatus::Expired,
         };
-        self.glimpsed.insert(id.clone(), (row, step));
+        let glimpse = Glimpse {
+            row,
+            step,
+            only_tested,
+        };
+        self.glimpsed.insert(id.clone(), glimpse);
         if self.glimpsed.len() > GLIMPSED_KEPT
-            && let Some(oldest) = self.glimpsed.iter().min_by_key(|(_, (_, at))| *at)
+            && let Some(oldest) = self.glimpsed.iter().min_by_key(|(_, glimpse)| glimpse.step)
         {
             let oldest = oldest.0.clone();
             self.glimpsed.remove(&oldest);
@@ -655,7 +681,7 @@ impl Agent {
     /// A contact came and went between two lists: its row is the last one, as of any that went.
     /// False if that is how it stands already.
     pub(crate) fn drop_glimpsed(&mut self, id: &ContactId) -> bool {
-        let Some((row, _)) = self.glimpsed.remove(id) else {
+        let Some(Glimpse { row, .. }) = self.glimpsed.remove(id) else {
             return false;
         };
         if self.last_gone.as_ref().is_some_and(|last| last.id == *id) {

@@ -58,6 +58,11 @@ impl ContactStatus {
         }
     }
 
+    /// Whether it is what OPTIONS came to.
+    pub(crate) fn is_of_a_test(self) -> bool {
+        matches!(self, ContactStatus::Reachable | ContactStatus::Unreachable)
+    }
+
     /// The status a word of Asterisk's or of the table names. Words nobody knows are `Unknown`.
     #[must_use]
     pub fn from_word(word: &str) -> Self {

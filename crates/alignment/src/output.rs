@@ -5,7 +5,7 @@ use std::time::Instant;
 use thiserror::Error;
 
 use crate::board::{AgentView, ReasonCode};
-use crate::contact::{ClaimError, ContactStatus};
+use crate::contact::{ClaimError, Contact, ContactStatus};
 use crate::input::EndReason;
 use crate::lease::LeaseKind;
 use crate::ledger::LedgerEntry;
@@ -89,6 +89,21 @@ pub struct ContactRow {
     pub reg_server: String,
     /// `status`: the last proved one.
     pub status: ContactStatus,
+}
+
+impl From<&ContactRow> for Contact {
+    fn from(row: &ContactRow) -> Self {
+        Contact {
+            id: row.id.clone(),
+            endpoint: row.endpoint.clone(),
+            uri: row.uri.clone(),
+            user_agent: row.user_agent.clone(),
+            expires_unix: row.expires_unix,
+            status: row.status,
+            qualify_frequency: row.qualify_frequency,
+            reg_server: row.reg_server.clone(),
+        }
+    }
 }
 
 /// Where a session stands: the intent of the person.

@@ -191,7 +191,11 @@ fn decision_changed(before: Option<&AgentView>, view: &AgentView) -> bool {
 }
 
 /// "NotAvailable -> Available; lease live, contact 7f3a1b2c Reachable until 1795359199".
-fn decision_entry(before: Option<&AgentView>, view: &AgentView, now: Now) -> LedgerEntry {
+pub(super) fn decision_entry(
+    before: Option<&AgentView>,
+    view: &AgentView,
+    now: Now,
+) -> LedgerEntry {
     let decision = Decision {
         before: before.map(|before| before.status),
         status: view.status,

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::conclude::decision_entry;
 use super::{Core, Slot};
 use crate::agent::{ContactRecord, SessionRecord};
+use crate::board::BoardStatus;
 use crate::config::Registrar;
 use crate::contact::{Contact, ContactStatus, decode_stored};
 use crate::input::{Channel, ContactEvent, DeviceState, EndReason, Observation, Restored};
@@ -113,6 +115,7 @@ impl Core {
             let slot = self.slot(&before.extension);
             slot.agent.decided_before = Some(before);
         }
+        let claims = self.config.registrar == Registrar::Claims;
         for row in contacts {
             let slot = self.slot(&row.endpoint.clone());
             let newest = slot
@@ -130,10 +133,15 @@ impl Core {
                     .left_behind
                     .insert(row.id.clone(), row.expires_unix);
             }
+            if claims && row.status != ContactStatus::Expired {
+                // Nobody lists what was claimed: it counts until its expiry, or its session's end.
+                let record = ContactRecord::new(Contact::from(&row));
+                slot.agent.contacts.insert(row.id.clone(), record);
+            }
             slot.book.restore_contact(row);
         }
         self.restored = true;
-        if self.config.registrar == Registrar::Claims {
+        if claims {
             // There are no lists to wait for: what is claimed is all there is.
             (self.listed, self.contacts_listed, self.ready) = (true, true, true);
         }
@@ -147,7 +155,14 @@ impl Core {
                 let sight = self.sight(now, &config, slot);
                 let mut view = crate::decide::decide(&slot.agent, &sight, None);
                 let slot = self.slot(&extension);
+                let before = slot.agent.decided_before.as_ref();
+                let changed = before.is_some_and(|before| before.decision.status != view.status);
                 slot.agent.keep_age(&mut view);
+                if changed || view.status == BoardStatus::Unknown {
+                    // Whoever looks now is shown it.
+                    let entry = decision_entry(None, &view, now);
+                    slot.book.note(entry);
+                }
                 slot.decided = Some(view.clone());
                 // What is concluded of the rows is not saved yet: the board says what they say (R8).
                 view.online = slot.book.online();
@@ -262,8 +277,11 @@ impl Core {
             return self.unlisted_contact(now, event, id, uri);
         };
         record.touched = Some(step);
-        record.accounted = true;
-        record.forged = false;
+        // What a test came to accounts for nothing: our own ask reaches rows that no phone made too.
+        if !event.status.is_of_a_test() {
+            record.accounted = true;
+            record.forged = false;
+        }
         let before = record.contact.status;
         if event.status == ContactStatus::Expired {
             slot.note_contact(now, &id, "contact_removed", String::new());
@@ -288,14 +306,14 @@ impl Core {
         let step = self.step;
         let slot = self.slot(&event.endpoint);
         if event.status != ContactStatus::Expired {
-            slot.agent.glimpse(&id, uri, step, now);
+            slot.agent.glimpse(&id, uri, event.status, (step, now));
             self.resync.want(ResyncReason::NewContact);
             return;
         }
         if slot.agent.removed.contains_key(&id) && !slot.agent.glimpsed.contains_key(&id) {
             return;
         }
-        slot.agent.glimpse(&id, uri, step, now);
+        slot.agent.glimpse(&id, uri, event.status, (step, now));
         slot.agent.note_removed(id.clone(), step);
         if slot.agent.drop_glimpsed(&id) {
             slot.note_contact(now, &id, "contact_removed", String::new());
@@ -338,8 +356,11 @@ impl Core {
         for (extension, id) in gone {
             let slot = self.slot(&extension);
             slot.note_contact(now, &id, "contact_not_listed", String::new());
+            let record = slot.agent.contacts.get(&id);
+            // A row that was forged once has no owner whose REGISTER could bring it back.
+            let owned = record.is_some_and(|record| record.accounted && !record.forged);
             slot.agent.drop_contact(&id, now);
-            if slot.agent.vanished.len() < VANISHED_KEPT {
+            if owned && slot.agent.vanished.len() < VANISHED_KEPT {
                 slot.agent.vanished.insert(id);
             }
             self.dirty.insert(extension);
@@ -453,7 +474,11 @@ impl Core {
             record.accounted = trusted
                 || record.contact.expires_unix == u64::MAX
                 || slot.agent.vanished.remove(&id)
-                || slot.agent.glimpsed.contains_key(&id);
+                || slot
+                    .agent
+                    .glimpsed
+                    .get(&id)
+                    .is_some_and(|glimpse| !glimpse.only_tested);
             if slot.agent.was_left_behind(&record) {
                 record.evict = Some((now.monotonic, EvictReason::LoggedOut));
             }
@@ -597,9 +622,9 @@ impl Slot {
     /// without a word that reached us.
     fn drop_unlisted(&mut self, now: Now, asked: u64, listed: &BTreeSet<ContactId>) -> bool {
         let mut gone: Vec<ContactId> = Vec::new();
-        self.agent.glimpsed.retain(|id, (_, at)| {
+        self.agent.glimpsed.retain(|id, glimpse| {
             let named = listed.contains(id);
-            if !named && *at <= asked {
+            if !named && glimpse.step <= asked {
                 gone.push(id.clone());
             }
             !named

@@ -453,6 +453,26 @@ fn claims_are_recorded_with_their_hour_and_are_never_plain_available() {
 }
 
 #[test]
+fn a_claim_outlives_our_restart() {
+    let mut house = claims();
+    house.sign_in("1001", "s1", "d1");
+    house.link_opens("s1");
+    house.heartbeat("s1");
+    house.online("1001", "s1", "sip:1001@pbx.example");
+    house.pass_seconds(1);
+    let config = Config {
+        registrar: Registrar::Claims,
+        ..Config::default()
+    };
+    // Nobody lists it, and its app, which was told that it is online, does not say so again.
+    let mut house = house.restarted(config);
+    house.link_opens("s1");
+    house.live(&["s1"], 30);
+    assert_eq!(house.status("1001"), BoardStatus::Unverified);
+    assert_eq!(house.reasons("1001"), ["claims_only"]);
+}
+
+#[test]
 fn a_claim_whose_app_is_gone_ends_with_its_hour() {
     let mut house = claims();
     house.sign_in("1001", "s1", "d1");

@@ -330,6 +330,37 @@ fn s23_a_row_that_nothing_accounts_for_is_forged_after_one_resync() {
 }
 
 #[test]
+fn s23_a_test_that_we_asked_for_accounts_for_no_row_and_an_eviction_for_no_second_one() {
+    for listed_before in [true, false] {
+        let mut house = with(Config::default());
+        let nobodys = contact(
+            "1001",
+            "1001-forged",
+            None,
+            house.now,
+            ContactStatus::NonQualified,
+        );
+        let id = nobodys.id.clone();
+        for _ in 0..2 {
+            let before = house.evictions().len();
+            house.contacts.insert(id.clone(), nobodys.clone());
+            if listed_before {
+                house.pass_seconds(60);
+            }
+            house.qualified(&id, ContactStatus::Unreachable);
+            house.pass_seconds(65);
+            let forged = (id.clone(), EvictReason::Forged);
+            let evicted = house.evictions();
+            assert!(evicted.len() > before, "{evicted:?}");
+            assert!(evicted.iter().all(|evicted| *evicted == forged));
+            // Of a row that was never more than a row no event tells that it went.
+            house.contacts.remove(&id);
+            house.pass_seconds(61);
+        }
+    }
+}
+
+#[test]
 fn s23_a_phone_whose_event_comes_after_the_list_that_names_it_is_no_forgery() {
     let mut house = with(Config::default());
     let late = contact("1001", "1001", None, house.now, ContactStatus::NonQualified);

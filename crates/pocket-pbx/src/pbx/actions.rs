@@ -58,7 +58,7 @@ impl Pbx {
     fn show_contacts(&self, request: &Request) -> Vec<Packet> {
         let items: Vec<_> = self
             .registrar
-            .all()
+            .rows()
             .map(|(aor, contact)| self.listed_contact(aor, contact))
             .collect();
         if items.is_empty() {
@@ -102,7 +102,7 @@ impl Pbx {
     fn show_contact_statuses(&self, request: &Request) -> Vec<Packet> {
         let items = self
             .registrar
-            .all()
+            .rows()
             .map(|(aor, contact)| self.contact_status_detail(aor, contact))
             .collect();
         let message = "Following are ContactStatusEvents for each Inbound registration";
@@ -238,7 +238,7 @@ impl Pbx {
             .get("Key")
             .filter(|_| request.get("Family") == Some(CONTACT_FAMILY));
         let id = ContactId::new(key.unwrap_or_default());
-        let Some((aor, contact)) = self.registrar.all().find(|(_, contact)| contact.id == id)
+        let Some((aor, contact)) = self.registrar.rows().find(|(_, contact)| contact.id == id)
         else {
             return vec![request.error("Database entry not found")];
         };
@@ -288,7 +288,7 @@ impl Pbx {
     }
 
     /// Seconds since 1970, whole as in Asterisk's table; long past for what was evicted.
-    fn expiration_time(&self, contact: &StoredContact) -> u64 {
+    pub(super) fn expiration_time(&self, contact: &StoredContact) -> u64 {
         let since_start = contact.expires_at.checked_duration_since(self.started_at);
         let before_start = self
             .started_at
@@ -301,7 +301,7 @@ impl Pbx {
     }
 
     /// When it is this long since 1970, by the clock of this house.
-    fn instant(&self, epoch: Duration) -> Instant {
+    pub(super) fn instant(&self, epoch: Duration) -> Instant {
         match epoch.checked_sub(self.started_epoch) {
             Some(since_start) => self.started_at + since_start,
             None => {

@@ -537,7 +537,9 @@ impl Pbx {
 
     fn callable(&self, now: Instant, exten: &str) -> Vec<StoredContact> {
         let is_callable = |contact: &&StoredContact| {
-            contact.expires_at > now && contact.status != rollcall_ami::ContactStatus::Unreachable
+            contact.in_table
+                && contact.expires_at > now
+                && contact.status != rollcall_ami::ContactStatus::Unreachable
         };
         self.registrar
             .contacts(exten)

@@ -33,7 +33,7 @@ pub(crate) fn device_state<'a>(
 pub(crate) fn is_available(contacts: &[StoredContact]) -> bool {
     contacts
         .iter()
-        .any(|contact| contact.status != ContactStatus::Unreachable)
+        .any(|contact| contact.in_memory && contact.status != ContactStatus::Unreachable)
 }
 
 /// `ExtensionStatus`: its number and word for a device state.

@@ -30,7 +30,13 @@ pub(crate) struct StoredContact {
     pub(crate) round_trip: Option<Duration>,
     /// When OPTIONS goes out next.
     pub(crate) qualify_at: Option<Instant>,
-    registered_at: Instant,
+    /// Its row is in the table. Without it no list names it and nobody dials it, until its owner registers again (F5).
+    pub(crate) in_table: bool,
+    /// Asterisk knows of it by more than its row: it is qualified, and counts for the device's state (F15).
+    pub(crate) in_memory: bool,
+    /// What stands in the column that somebody added to the table.
+    pub(crate) column: Option<String>,
+    pub(crate) registered_at: Instant,
 }
 
 /// What a REGISTER or a sweep did.
@@ -102,7 +108,11 @@ impl Registrar {
                 .ceil();
             format!("<{}>;expires={left}", contact.uri_text)
         };
-        self.contacts(aor).iter().map(header).collect()
+        self.contacts(aor)
+            .iter()
+            .filter(|contact| contact.in_table)
+            .map(header)
+            .collect()
     }
 
     /// Removes what has expired.
@@ -111,7 +121,7 @@ impl Registrar {
         for (aor, contacts) in &mut self.aors {
             let (gone, kept) = contacts
                 .drain(..)
-                .partition(|contact| contact.expires_at <= now);
+                .partition(|contact| contact.in_table && contact.expires_at <= now);
             *contacts = kept;
             swept.extend(Vec::into_iter(gone).map(|contact| (aor.clone(), contact)));
         }
@@ -126,6 +136,19 @@ impl Registrar {
         self.aors
             .iter()
             .flat_map(|(aor, contacts)| contacts.iter().map(move |contact| (aor.as_str(), contact)))
+    }
+
+    /// Those whose rows are in the table.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, &StoredContact)> {
+        self.all().filter(|(_, contact)| contact.in_table)
+    }
+
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut StoredContact> {
+        self.aors.values_mut().flatten()
+    }
+
+    pub(crate) fn contacts_mut(&mut self, aor: &str) -> Option<&mut Vec<StoredContact>> {
+        self.aors.get_mut(aor)
     }
 
     pub(crate) fn find_mut(&mut self, id: &ContactId) -> Option<&mut StoredContact> {
@@ -217,13 +240,14 @@ fn make_room(
         .iter()
         .filter(|binding| binding.expires.is_zero() && is_bound(&binding.uri_text))
         .count();
-    let excess = (contacts.len() + new).saturating_sub(leaving + policy.max_contacts);
+    let stored = contacts.iter().filter(|contact| contact.in_table).count();
+    let excess = (stored + new).saturating_sub(leaving + policy.max_contacts);
     if excess == 0 {
         return Ok(Vec::new());
     }
     let mut oldest: Vec<_> = contacts
         .iter()
-        .filter(|contact| !named(contact))
+        .filter(|contact| contact.in_table && !named(contact))
         .map(|contact| (contact.registered_at, contact.id.clone()))
         .collect();
     if !policy.remove_existing || oldest.len() < excess {
@@ -259,6 +283,10 @@ fn bind(
         Some((at, _)) if binding.expires.is_zero() => Some(removed(contacts.remove(at))),
         Some((_, contact)) => {
             contact.expires_at = now + binding.expires;
+            if !contact.in_table {
+                (contact.in_table, contact.column) = (true, None);
+            }
+            contact.in_memory = true;
             contact.user_agent = user_agent;
             contact.source = source;
             None
@@ -281,6 +309,9 @@ fn bind(
                 status: ContactStatus::NonQualified,
                 round_trip: None,
                 qualify_at: (policy.qualify_frequency > 0).then_some(now),
+                in_table: true,
+                in_memory: true,
+                column: None,
                 registered_at: now,
             });
             Some(Change::Added(id))

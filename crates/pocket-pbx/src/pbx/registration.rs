@@ -72,7 +72,9 @@ impl Pbx {
         }
         self.sweep_at = now + self.config.contact_expiration_check_interval;
         for (aor, contact) in self.registrar.sweep(now) {
-            self.tell_removed(now, &aor, &contact);
+            if contact.in_memory {
+                self.tell_removed(now, &aor, &contact);
+            }
         }
     }
 
@@ -80,6 +82,7 @@ impl Pbx {
         let due = self
             .registrar
             .all()
+            .filter(|(_, contact)| contact.in_memory)
             .filter_map(|(_, contact)| contact.qualify_at);
         due.chain(self.probes.values().map(|probe| probe.deadline))
             .min()
@@ -87,7 +90,9 @@ impl Pbx {
 
     /// Sends the OPTIONS that are due and gives up those that were not answered in time.
     pub(super) fn qualify_contacts(&mut self, now: Instant) {
-        let due = |contact: &StoredContact| contact.qualify_at.is_some_and(|at| at <= now);
+        let due = |contact: &StoredContact| {
+            contact.in_memory && contact.qualify_at.is_some_and(|at| at <= now)
+        };
         let due: Vec<ContactId> = self
             .registrar
             .all()
@@ -206,7 +211,7 @@ impl Pbx {
         self.tell_device_state(now, aor);
     }
 
-    fn tell_removed(&mut self, now: Instant, aor: &str, contact: &StoredContact) {
+    pub(super) fn tell_removed(&mut self, now: Instant, aor: &str, contact: &StoredContact) {
         self.probes.retain(|_, probe| probe.contact != contact.id);
         let counted = contact.status != ContactStatus::Unreachable;
         if counted && !is_available(self.registrar.contacts(aor)) {

@@ -44,6 +44,10 @@ pub(crate) struct App {
     pub(crate) to_server: bool,
     pub(crate) to_pbx: bool,
     pub(crate) microphone: bool,
+    /// It says that it is online before its phone is registered.
+    pub(crate) hasty: bool,
+    /// Its person takes over what is in use elsewhere.
+    pub(crate) takes_over: bool,
     pub(crate) run: u32,
     pub(crate) address: SocketAddr,
     pub(crate) ua: UserAgent,
@@ -88,6 +92,8 @@ impl App {
             to_server: true,
             to_pbx: true,
             microphone: true,
+            hasty: false,
+            takes_over: false,
             run: 0,
             address,
             ua,

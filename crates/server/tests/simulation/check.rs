@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rollcall_alignment::*;
 
-use crate::world::World;
+use crate::world::{Mode, World};
 
 /// R1, R4 and R8 for one word to the dashboards.
 pub(crate) fn broadcast(world: &mut World, broadcast: &Broadcast) {
@@ -21,6 +21,11 @@ pub(crate) fn broadcast(world: &mut World, broadcast: &Broadcast) {
     if view.status != BoardStatus::Available {
         return;
     }
+    assert_ne!(
+        world.mode,
+        Mode::Claims,
+        "Available, and nobody can be asked"
+    );
     assert!(
         world.link.as_ref().is_some_and(|link| link.ready),
         "Available without sight of Asterisk"

@@ -8,6 +8,9 @@ use rollcall_alignment::*;
 #[derive(Debug, Default)]
 pub(crate) struct Database {
     pub(crate) down: bool,
+    /// `ps_contacts` is Asterisk's own: only our column of it is written, and what is over stands in a table of ours.
+    pub(crate) shared: bool,
+    pub(crate) last: BTreeMap<ContactId, ContactRow>,
     /// Who has each extension, and what that row says; it goes with them.
     pub(crate) people: BTreeMap<Extension, i64>,
     users: BTreeMap<Extension, UserRow>,
@@ -19,6 +22,13 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    pub(crate) fn new(shared: bool) -> Self {
+        Database {
+            shared,
+            ..Database::default()
+        }
+    }
+
     /// One transaction; false if it could not be made.
     pub(crate) fn make(&mut self, writes: Vec<Write>) -> bool {
         if self.down {
@@ -32,6 +42,12 @@ impl Database {
                     self.users.insert(row.extension.clone(), row);
                 }
                 Write::User(_) => {}
+                Write::Contact(row) if self.shared => {
+                    if row.status == ContactStatus::Expired {
+                        self.last.insert(row.id.clone(), row);
+                    }
+                }
+                Write::ContactGone(id) if self.shared => drop(self.last.remove(&id)),
                 Write::Contact(row) => drop(self.rows.insert(row.id.clone(), row)),
                 Write::ContactGone(id) => drop(self.rows.remove(&id)),
                 Write::Session(row) => {

@@ -81,12 +81,9 @@ impl World {
 
     /// Events are hints: they may be lost, or come twice. Lists are whole or not at all.
     fn hint(&mut self, observation: Observation) {
-        if let Observation::Contacts {
-            asked_at, contacts, ..
-        } = &observation
-        {
-            self.listed.clone_from(contacts);
-            // Our own table is read with it, as it is now.
+        if let Observation::Contacts { asked_at, .. } = &observation {
+            // The table is read with it, as it is now.
+            self.read_table();
             let rows = self.db.rows.values().cloned().collect();
             let asked_at = *asked_at;
             if !self.db.down {

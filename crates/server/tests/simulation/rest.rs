@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use rollcall_alignment::*;
+use rollcall_pocket_pbx::pbx::HeldContact;
 
 use crate::app::Will;
-use crate::world::{EXTENSIONS, SECOND, World};
+use crate::fault::FORGED;
+use crate::world::{EXTENSIONS, Mode, SECOND, World};
 
 /// Who differs from whom, in words.
 type Agreed = Result<(), String>;
@@ -36,7 +38,8 @@ pub(crate) fn is_come_to(world: &mut World, within: u64) -> u64 {
 }
 
 /// Phone, Asterisk, queues, table, ledger and board say the same.
-pub(crate) fn agrees(world: &World) -> Agreed {
+pub(crate) fn agrees(world: &mut World) -> Agreed {
+    world.read_table();
     let snapshot = world.core.as_ref().and_then(Core::snapshot);
     let snapshot = snapshot.ok_or("no snapshot")?;
     let views: BTreeMap<Extension, AgentView> = snapshot
@@ -78,6 +81,7 @@ fn as_the_phones_are(world: &World, view: &AgentView) -> Agreed {
     let expected = match (at_work, wish) {
         (false, _) => BoardStatus::Offline,
         (true, Some(_)) => BoardStatus::Paused,
+        (true, None) if world.mode == Mode::Claims => BoardStatus::Unverified,
         (true, None) => BoardStatus::Available,
     };
     let left_paused =
@@ -91,6 +95,9 @@ fn as_the_phones_are(world: &World, view: &AgentView) -> Agreed {
 
 /// The queues keep the pauses that are wanted, of people none that is not, and nobody is green whom they pass over.
 fn as_the_queues_do(world: &World, view: &AgentView) -> Agreed {
+    if world.mode == Mode::Claims {
+        return Ok(());
+    }
     let wish = world.db.pauses.get(&view.extension).map(|row| &row.wish);
     let of_agent = |member: &&Membership| member.endpoint == view.extension;
     for member in world.members.iter().filter(of_agent) {
@@ -116,7 +123,19 @@ fn as_the_table_says(world: &World, view: &AgentView) -> Agreed {
     let stored = stored.map(|row| (row.online, row.sip_registered));
     let shown = Some((view.online, view.sip_registered));
     holds!(stored == shown, "the table says {stored:?} of {view:?}");
-    let registered = world.registered(&view.extension);
+    if world.mode == Mode::Claims {
+        return Ok(());
+    }
+    let of_agent = |held: &&HeldContact| held.endpoint == view.extension.as_str() && held.in_table;
+    let held = world.contacts();
+    let registered: Vec<_> = held
+        .iter()
+        .filter(of_agent)
+        .map(|held| {
+            let id = ContactId::of(&view.extension, &held.uri);
+            (id, ContactStatus::from_word(held.status.as_word()))
+        })
+        .collect();
     let rows: Vec<&ContactRow> = world
         .db
         .rows
@@ -132,6 +151,11 @@ fn as_the_table_says(world: &World, view: &AgentView) -> Agreed {
     }
     for row in rows {
         let listed = registered.iter().any(|(id, _)| row.id == *id);
+        let forged = row.uri.contains(FORGED) && row.status != ContactStatus::Expired;
+        holds!(
+            !forged || world.forgery_may_pass,
+            "nobody accounts for {row:?}"
+        );
         holds!(
             listed || row.status == ContactStatus::Expired,
             "nobody has {row:?}"

@@ -10,15 +10,15 @@ use crate::world::{EXTENSIONS, World};
 
 /// What the line to Asterisk and the disk take, and some to spare.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
-/// Hints were lost: the next list shows it, or the one after that.
+/// No event tells of it, or it was lost: the next list shows it, or the one after that.
 const LISTED_WITHIN: Duration = Duration::from_secs(75);
 
 /// Since when somebody cannot be called, or is on a call.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     since: BTreeMap<(&'static str, &'static str), Instant>,
-    /// When hints were last lost.
-    hints_lost: Option<Instant>,
+    /// When something last happened that Asterisk says nothing of.
+    pub(crate) untold: Option<Instant>,
 }
 
 impl Truth {
@@ -26,13 +26,10 @@ impl Truth {
     pub(crate) fn look(world: &mut World) {
         let now = world.now.monotonic;
         if world.hints_lost > 0.0 {
-            world.truth.hints_lost = Some(now);
+            world.truth.untold = Some(now);
         }
         for name in EXTENSIONS {
-            let on_call = world
-                .pbx
-                .as_ref()
-                .is_some_and(|pbx| pbx.is_on_call(name));
+            let on_call = world.pbx.as_ref().is_some_and(|pbx| pbx.is_on_call(name));
             let callable = world.pbx.as_ref().is_some_and(|pbx| {
                 pbx.contacts().any(|contact| {
                     contact.endpoint == name
@@ -56,7 +53,7 @@ impl Truth {
             return;
         }
         let now = world.now.monotonic;
-        let hazy = self.hints_lost.is_some_and(|at| now < at + LISTED_WITHIN);
+        let hazy = self.untold.is_some_and(|at| now < at + LISTED_WITHIN);
         let within = if hazy { LISTED_WITHIN } else { SEEN_WITHIN };
         for ((name, what), since) in &self.since {
             let extension = Extension::new(name).unwrap();

@@ -118,9 +118,9 @@ impl World {
             self.post(latency, Mail::Pause(place, session.clone(), begins));
         }
         let app = &self.apps[place];
-        if app.registered && !app.online && app.tick.is_multiple_of(2) {
+        if (app.registered || app.hasty) && !app.online && app.tick.is_multiple_of(2) {
             let uri = app.ua.contact_uri();
-            let take_over = app.run % 2 == 1;
+            let take_over = app.takes_over || app.run % 2 == 1;
             self.post(latency, Mail::Online(place, session, uri, take_over));
         }
     }

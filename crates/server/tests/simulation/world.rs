@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rollcall_alignment::*;
 use rollcall_ami::Action;
-use rollcall_pocket_pbx::pbx::ManagerId;
+use rollcall_pocket_pbx::pbx::{HeldContact, ManagerId};
 use rollcall_pocket_pbx::{Manager, Pbx};
 use rollcall_server::asterisk::repairs;
 use rollcall_testkit::{Clock, Conditions, Network};
@@ -26,6 +26,8 @@ const QUEUES: [(&str, &[&str]); 2] = [("sales", &["1001"]), ("support", &["1001"
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// How long after the end of whatever failed the views may differ, in seconds.
 const HEALS_WITHIN: u64 = 240;
+/// A row that nobody accounts for is found by the list after the next, and goes at the next check of Asterisk's.
+const FORGERY_IS_FOUND: Duration = Duration::from_secs(180);
 
 /// What an app says to the server, and what it hears.
 #[derive(Debug, Clone)]
@@ -43,6 +45,25 @@ pub(crate) enum Mail {
     Begins(Fault),
     Ends(Fault),
     ServerStarts,
+    Leaves(usize),
+}
+
+/// Whose the contacts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Mirror,
+    Shared,
+    Claims,
+}
+
+impl Mode {
+    fn draw(rng: &mut StdRng) -> Self {
+        match rng.random_range(0..10) {
+            0..5 => Mode::Mirror,
+            5..9 => Mode::Shared,
+            _ => Mode::Claims,
+        }
+    }
 }
 
 pub(crate) struct World {
@@ -52,7 +73,13 @@ pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) core: Option<Core>,
     run: u64,
+    pub(crate) mode: Mode,
     pub(crate) db: Database,
+    /// What the storage of an Asterisk that is down holds.
+    kept: Vec<HeldContact>,
+    /// Somebody inserted a row, and since when; whether the server could see that nobody registered it.
+    forged: Option<Instant>,
+    pub(crate) forgery_may_pass: bool,
     commits: VecDeque<(Instant, u64, CommitId, Vec<Write>)>,
     mail: BTreeMap<(Instant, u64), Mail>,
     mails: u64,
@@ -78,8 +105,6 @@ pub(crate) struct World {
     pub(crate) next_link: u64,
     pub(crate) acked_online: BTreeSet<SessionId>,
     pub(crate) acked_out: BTreeSet<SessionId>,
-    /// What Asterisk last listed.
-    pub(crate) listed: Vec<Contact>,
     /// What its queues hold, by its lists and by every event, lost ones too.
     pub(crate) members: Vec<Membership>,
     /// Whose pause was wanted when its person was removed, and in which run of the server.
@@ -111,8 +136,14 @@ impl World {
             DevicePolicy::Single,
             DevicePolicy::Takeover,
         ];
+        let mode = Mode::draw(&mut rng);
         let config = Config {
             devices: devices[rng.random_range(0..devices.len())],
+            registrar: match mode {
+                Mode::Claims => Registrar::Claims,
+                Mode::Mirror | Mode::Shared => Registrar::Linked,
+            },
+            shared_table: mode == Mode::Shared,
             ..Config::default()
         };
         let mut world = World {
@@ -122,7 +153,11 @@ impl World {
             config,
             core: None,
             run: 0,
-            db: Database::default(),
+            mode,
+            db: Database::new(mode == Mode::Shared),
+            kept: Vec::new(),
+            forged: None,
+            forgery_may_pass: false,
             commits: VecDeque::new(),
             mail: BTreeMap::new(),
             mails: 0,
@@ -149,7 +184,6 @@ impl World {
             next_link: 0,
             acked_online: BTreeSet::new(),
             acked_out: BTreeSet::new(),
-            listed: Vec::new(),
             members: Vec::new(),
             removed: BTreeMap::new(),
             calm: false,
@@ -186,18 +220,62 @@ impl World {
         self.db.remove_person(extension);
     }
 
-    /// What Asterisk has of somebody.
-    pub(crate) fn registered(&self, extension: &Extension) -> Vec<(ContactId, ContactStatus)> {
-        let Some(pbx) = &self.pbx else {
-            return Vec::new();
+    /// What Asterisk has stored and holds, of everybody.
+    pub(crate) fn contacts(&self) -> Vec<HeldContact> {
+        match &self.pbx {
+            Some(pbx) => pbx.contacts().collect(),
+            None => self.kept.clone(),
+        }
+    }
+
+    /// Reads the table as it is now: where it is Asterisk's own, what that wrote stands in it, with our column.
+    pub(crate) fn read_table(&mut self) {
+        if self.mode != Mode::Shared {
+            return;
+        }
+        let mut rows = self.db.last.clone();
+        let stored = self.contacts().into_iter().filter(|held| held.in_table);
+        rows.extend(stored.map(|held| {
+            let endpoint = Extension::new(&held.endpoint).unwrap();
+            let row = ContactRow {
+                id: ContactId::of(&endpoint, &held.uri),
+                endpoint,
+                uri: held.uri,
+                user_agent: held.user_agent,
+                expires_unix: held.expires_unix,
+                qualify_frequency: self.qualify_frequency,
+                reg_server: String::new(),
+                status: ContactStatus::from_word(&held.column.unwrap_or_default()),
+            };
+            (row.id.clone(), row)
+        }));
+        self.db.rows = rows;
+    }
+
+    /// One transaction of ours; false if it could not be made.
+    fn make(&mut self, writes: Vec<Write>) -> bool {
+        if self.mode == Mode::Shared && !self.db.down {
+            for write in &writes {
+                if let Write::Contact(row) = write {
+                    self.write_column(row);
+                }
+            }
+        }
+        self.db.make(writes)
+    }
+
+    fn write_column(&mut self, row: &ContactRow) {
+        if let Some(pbx) = &mut self.pbx {
+            let id = rollcall_ami::ContactId::new(row.id.as_str());
+            return pbx.write_column(&id, row.status.as_str());
+        }
+        let is_it = |held: &&mut HeldContact| {
+            held.endpoint == row.endpoint.as_str()
+                && ContactId::of(&row.endpoint, &held.uri) == row.id
         };
-        pbx.contacts()
-            .filter(|contact| contact.endpoint == extension.as_str())
-            .map(|contact| {
-                let id = ContactId::of(extension, &contact.uri);
-                (id, ContactStatus::from_word(contact.status.as_word()))
-            })
-            .collect()
+        if let Some(held) = self.kept.iter_mut().find(is_it) {
+            held.column = Some(row.status.as_str().to_owned());
+        }
     }
 
     /// A server that began after a person was removed knows nothing of that person's pause, which the queues may keep.
@@ -220,24 +298,34 @@ impl World {
         self.pass(20 * SECOND);
     }
 
-    pub(crate) fn live_through_faults(&mut self) {
+    /// A fault alone is followed until its views agree: which one it was, and how many seconds after its end that was.
+    /// Of several at once only that nothing false is said.
+    pub(crate) fn live_through_faults(&mut self) -> Option<(u8, u64)> {
         let faults = self.rng.random_range(1..=6);
+        let mut alone = None;
         for _ in 0..faults {
             let fault = Fault::draw(&mut self.rng, self.apps.len());
             let begins = Duration::from_millis(self.rng.random_range(0..60_000));
             let lasts = Duration::from_millis(self.rng.random_range(200..40_000));
             self.post(begins, Mail::Begins(fault));
             self.post(begins + lasts, Mail::Ends(fault));
+            alone = Some((fault.situation, begins + lasts.max(fault::AT_LEAST)));
         }
-        self.pass(100 * SECOND);
+        let Some((situation, ends)) = alone.filter(|_| faults == 1) else {
+            self.pass(100 * SECOND);
+            return None;
+        };
+        self.pass(ends);
+        fault::calm_down(self);
+        let took = rest::is_come_to(self, fault::agreed_within(situation));
+        Some((situation, took))
     }
 
     /// Everything works again, nobody wants anything new, and in time every view agrees.
     pub(crate) fn heal(&mut self) {
         self.tell("all is well again");
-        self.calm = true;
-        self.network.set_conditions(Conditions::default());
         fault::heal_all(self);
+        fault::calm_down(self);
         rest::is_come_to(self, HEALS_WITHIN);
         rest::nothing_is_lost(self);
     }
@@ -279,11 +367,26 @@ impl World {
         config.aor.qualify_frequency = self.qualify_frequency;
         config.seed = Some(self.rng.random());
         let epoch = Duration::from_millis(self.now.unix_ms.saturating_add_signed(self.skew * 1000));
-        self.pbx = Some(Pbx::new(config, pbx_address(), self.now.monotonic, epoch));
+        let mut pbx = Pbx::new(config, pbx_address(), self.now.monotonic, epoch);
+        pbx.restore(self.now.monotonic, self.kept.drain(..));
+        self.pbx = Some(pbx);
+    }
+
+    /// What it stored is there when it starts again; an astdb may be lost with its machine.
+    /// Somebody sets Asterisk's clock.
+    pub(crate) fn step_clock(&mut self, seconds: i64) {
+        self.skew += seconds;
+        if let Some(pbx) = &mut self.pbx {
+            pbx.step_clock(seconds);
+        }
     }
 
     pub(crate) fn stop_pbx(&mut self) {
+        let contacts = self.contacts();
         self.pbx = None;
+        if self.mode == Mode::Shared || self.rng.random_bool(0.5) {
+            self.kept = contacts;
+        }
         self.lose_link();
     }
 
@@ -298,6 +401,7 @@ impl World {
         self.seq = 0;
         self.board.clear();
         let mut core = Core::new(self.config, Epoch(self.now.unix_ms), self.now);
+        self.read_table();
         let restored = Observation::Restored(self.db.restored());
         core.handle(self.now, Input::Observation(restored));
         self.core = Some(core);
@@ -307,19 +411,26 @@ impl World {
 
     /// Killed: what was on its way to the disk gets there up to some point, and is told to nobody.
     pub(crate) fn kill_server(&mut self) {
+        self.looks_away();
         self.core = None;
         self.link = None;
         self.asked.clear();
         let kept = self.rng.random_range(0..=self.commits.len());
-        for (_, _, _, writes) in self.commits.drain(..).take(kept) {
-            self.db.make(writes);
+        let under_way: Vec<_> = self.commits.drain(..).take(kept).collect();
+        for (_, _, _, writes) in under_way {
+            self.make(writes);
         }
         for app in &mut self.apps {
             app.link = None;
         }
+        for said in self.said.values_mut() {
+            // That a source is out of sight is said at once; its line may not have got to the disk.
+            said.pop_if(|last| *last == BoardStatus::Unknown);
+        }
     }
 
     pub(crate) fn lose_link(&mut self) {
+        self.looks_away();
         if self.link.take().is_some_and(|link| link.ready) {
             self.see(Observation::AmiLost);
         }
@@ -328,6 +439,19 @@ impl World {
         if let Some(pbx) = &mut self.pbx {
             pbx.manager_disconnected(id);
         }
+    }
+
+    /// What is there when the server comes to look is not known to be forged: it may have been registered meanwhile.
+    pub(crate) fn row_was_forged(&mut self) {
+        self.forged = Some(self.now.monotonic);
+        self.forgery_may_pass |= !self.link.as_ref().is_some_and(|link| link.ready);
+    }
+
+    fn looks_away(&mut self) {
+        let found = self
+            .forged
+            .is_some_and(|since| self.now.monotonic > since + FORGERY_IS_FOUND);
+        self.forgery_may_pass |= self.forged.is_some() && !found;
     }
 
     pub(crate) fn see(&mut self, observation: Observation) {
@@ -353,7 +477,11 @@ impl World {
         let mut steps = 0_u32;
         while let Some(due) = self.next_due().filter(|due| *due <= self.until) {
             steps += 1;
-            assert!(steps < 2_000_000, "the house never sleeps");
+            assert!(
+                steps < 2_000_000,
+                "the house never sleeps: {}",
+                self.restless()
+            );
             let step = due.saturating_duration_since(self.now.monotonic);
             self.move_clock(step);
             self.do_what_is_due();
@@ -389,8 +517,30 @@ impl World {
         due.into_iter().min().map(|due| due.max(self.now.monotonic))
     }
 
+    /// Who wants to be woken at once, again and again.
+    fn restless(&self) -> String {
+        let now = self.now.monotonic;
+        let due = [
+            ("core", self.core.as_ref().and_then(Core::poll_timeout)),
+            ("pbx", self.pbx.as_ref().and_then(Pbx::poll_timeout)),
+            ("link", self.link.as_ref().and_then(Link::next)),
+            ("network", self.network.poll_timeout()),
+            ("commit", self.commits.front().map(|(at, ..)| *at)),
+            ("mail", self.mail.keys().next().map(|(at, _)| *at)),
+        ];
+        let phones = self.apps.iter().filter(|app| app.acts());
+        let phones = phones.map(|app| ("phone", app.ua.poll_timeout()));
+        let due = due.into_iter().chain(phones);
+        let due = due.filter(|(_, at)| at.is_some_and(|at| at <= now));
+        due.map(|(who, _)| who).collect::<Vec<_>>().join(", ")
+    }
+
     fn may_link(&self) -> bool {
-        self.link.is_none() && self.core.is_some() && self.pbx.is_some() && !self.ami_cut
+        self.link.is_none()
+            && self.core.is_some()
+            && self.pbx.is_some()
+            && !self.ami_cut
+            && self.mode != Mode::Claims
     }
 
     fn do_what_is_due(&mut self) {
@@ -458,7 +608,7 @@ impl World {
                 _ => None,
             })
             .collect();
-        let input = if self.db.make(writes) {
+        let input = if self.make(writes) {
             Input::Committed(id)
         } else {
             Input::Failed(id, Failure::Unavailable)
@@ -533,6 +683,27 @@ impl World {
         );
     }
 
+    /// Over ARI at once; or by an expiry in the past, until the next check (F6).
+    fn evict(&mut self, contact: &ContactRow) {
+        let now = self.now.monotonic;
+        let over_ari = self.rng.random_bool(0.5);
+        let Some(pbx) = &mut self.pbx else {
+            return;
+        };
+        let id = rollcall_ami::ContactId::new(contact.id.as_str());
+        if over_ari {
+            pbx.delete_contact(now, &id);
+            self.drain_pbx();
+        } else if self.mode == Mode::Shared {
+            pbx.expire_row(&id);
+        } else if let Some(link) = &mut self.link {
+            let entry = r#"{"expiration_time":"1"}"#;
+            let put = Action::db_put("registrar/contact", contact.id.as_str(), entry);
+            link.act(now, put.unwrap());
+            self.drain_link();
+        }
+    }
+
     fn carry_out(&mut self, ask: Ask) {
         if let Ask::Reregister { session } = ask {
             let latency = self.latency();
@@ -545,12 +716,11 @@ impl World {
         match &ask {
             Ask::Resync { asked_at, .. } => link.read_lists(now, *asked_at),
             Ask::Evict { contact, reason } => {
-                let entry = r#"{"expiration_time":"1"}"#;
-                let id = contact.id.as_str();
-                link.act(now, Action::db_put("registrar/contact", id, entry).unwrap());
                 let words = format!("evict {} {}", contact.id.short_hash(), reason.as_str());
                 self.tell(&words);
+                return self.evict(contact);
             }
+            Ask::HangUp { .. } => panic!("a call is ended for a repair (R6)"),
             other => {
                 for action in repairs::actions(other).unwrap() {
                     link.act(now, action);
@@ -629,6 +799,7 @@ impl World {
                 fault.end(self);
             }
             Mail::ServerStarts => self.start_server(),
+            Mail::Leaves(app) => self.apps[app].will = Will::Out,
         }
     }
 }
