@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rollcall_ami::session::SessionConfig;
-use rollcall_ami::{Action, Client, ClientConfig};
+use rollcall_ami::{Action, Client, ClientConfig, account};
 use rollcall_e2e::asterisk::{Contacts, Person, Settings};
 use rollcall_e2e::database::{Database, Kind, Named, PASSWORD};
 use rollcall_e2e::phone::Phone;
@@ -98,26 +98,39 @@ async fn the_manager_account_may_do_all_that_the_server_asks_and_no_more() {
         let words: Vec<&str> = manager.split([' ', ',', '\n']).collect();
         assert!(!words.contains(&class), "{class} in {manager}");
     }
-    let classes = |key: &str| -> BTreeSet<String> {
-        let value = document.value("manager.conf", "rollcall", key);
-        value.split(',').map(str::to_owned).collect()
-    };
-    each_class_opens_what_no_other_does(&allowed(&scene.asterisk).await, &classes("write"));
-    each_class_opens_what_no_other_does(&told(&scene.asterisk).await, &classes("read"));
+    let allowed = allowed(&scene.asterisk).await;
+    for (action, class) in account::ACTIONS {
+        assert!(allowed[action].contains(class), "{action}: {allowed:#?}");
+    }
+    each_class_opens_what_no_other_does(&allowed, &account::WRITE);
+    each_class_opens_what_no_other_does(&told(&scene.asterisk).await, &account::READ);
+}
+
+#[test]
+fn the_documents_manager_account_is_the_one_that_the_server_needs() {
+    let document = Document::read();
+    for (key, classes) in [("read", account::READ), ("write", account::WRITE)] {
+        let documented = document.value("manager.conf", "rollcall", key);
+        assert_eq!(documented, classes.join(","), "{key}");
+    }
 }
 
 /// The classes of which any one will do, by what it opens.
 type Opened = BTreeMap<String, BTreeSet<String>>;
 
 /// All of them are enough, and without any one of them something would be shut.
-fn each_class_opens_what_no_other_does(opened: &Opened, granted: &BTreeSet<String>) {
-    let by: BTreeMap<&String, Vec<&String>> = (opened.iter())
-        .map(|(what, classes)| (what, classes.intersection(granted).collect()))
+fn each_class_opens_what_no_other_does(opened: &Opened, granted: &[&str]) {
+    let by = |classes: &BTreeSet<String>| -> Vec<&str> {
+        let by = granted.iter().filter(|class| classes.contains(**class));
+        by.copied().collect()
+    };
+    let by: BTreeMap<&String, Vec<&str>> = (opened.iter())
+        .map(|(what, classes)| (what, by(classes)))
         .collect();
     assert!(by.values().all(|by| !by.is_empty()), "{opened:#?}");
     for class in granted {
         assert!(
-            by.values().any(|by| by.as_slice() == [class]),
+            by.values().any(|by| by == &[*class]),
             "{class} opens nothing that the others do not: {opened:#?}"
         );
     }
@@ -135,21 +148,6 @@ async fn allowed(asterisk: &Asterisk) -> Opened {
         answer.map_err(|error| error.to_string())
     };
     let answer = eventually("the commands are listed", PROMPTLY, ask).await;
-    let asked = [
-        "CoreSettings",
-        "CoreShowChannels",
-        "DBGet",
-        "DBPut",
-        "DeviceStateList",
-        "GetConfig",
-        "Hangup",
-        "PJSIPQualify",
-        "PJSIPShowAors",
-        "PJSIPShowContacts",
-        "QueueAdd",
-        "QueuePause",
-        "Reload",
-    ];
     let classes = |name: &str| {
         let line = answer.packet.get(name);
         let line = line.unwrap_or_else(|| panic!("{name} is not allowed"));
@@ -157,9 +155,9 @@ async fn allowed(asterisk: &Asterisk) -> Opened {
         let classes = classes.trim_end_matches(')').split(',');
         classes.map(str::to_owned).collect()
     };
-    asked
+    account::ACTIONS
         .iter()
-        .map(|name| ((*name).to_owned(), classes(name)))
+        .map(|(name, _)| ((*name).to_owned(), classes(name)))
         .collect()
 }
 

@@ -10,6 +10,7 @@
 //! lists. It refuses to judge: an event is a hint and a list is what the registrar reported; whoever uses them decides
 //! what is true. [`answer`] is the other end of the wire, for a program that plays Asterisk.
 
+pub mod account;
 pub mod action;
 pub mod answer;
 pub mod backoff;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::account;
 use crate::action::Action;
 use crate::event::Event;
 use crate::frame::{Decoder, Frame, FrameError, Limits};
@@ -45,7 +46,7 @@ impl SessionConfig {
         Self {
             username: username.into(),
             secret: secret.into(),
-            events: "system,call,agent".to_owned(),
+            events: account::READ.join(","),
             login_timeout: Duration::from_secs(5),
             boot_timeout: Duration::from_secs(60),
             ping_after: Duration::from_secs(3),

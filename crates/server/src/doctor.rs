@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use rollcall_ami::{
-    Action, ActionError, Client, ClientEvent, Event, EventKind, Listing, Packet, Response,
+    Action, ActionError, Client, ClientEvent, Event, EventKind, Listing, Packet, Response, account,
 };
 use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
@@ -23,6 +23,14 @@ use crate::{
 const LINK: Duration = Duration::from_secs(5);
 /// From this on a clock is said to be off, ms.
 const SKEW_MS: i64 = 2_000;
+/// What is asked only where something is to be mended, and is not tried.
+const REPAIRS: [&str; 5] = [
+    "PJSIPQualify",
+    "QueuePause",
+    "DBPut",
+    "Hangup",
+    "PJSIPSetMaintenance",
+];
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -198,7 +206,7 @@ impl Patient<'_> {
                     Finding::good("systemname", format!("this Asterisk is {name:?}"))
                 });
             }
-            Err(error) => findings.push(refused("CoreSettings", "system or reporting", &error)),
+            Err(error) => findings.push(refused("CoreSettings", &error)),
         }
     }
 
@@ -230,17 +238,17 @@ impl Patient<'_> {
 
     async fn permissions(&self, findings: &mut Vec<Finding>) {
         let lists = [
-            (Action::show_contacts(), "system"),
-            (Action::device_state_list(), "call or reporting"),
-            (Action::show_channels(), "system or reporting"),
-            (Action::queue_status(), "agent"),
+            Action::show_contacts(),
+            Action::device_state_list(),
+            Action::show_channels(),
+            Action::queue_status(),
         ];
         let mut all = true;
-        for (action, class) in lists {
+        for action in lists {
             let name = action.name().to_owned();
             if let Err(error) = self.list(action).await {
                 all = false;
-                findings.push(refused(&name, class, &error));
+                findings.push(refused(&name, &error));
             }
         }
         if all {
@@ -251,25 +259,18 @@ impl Patient<'_> {
         }
         match self.named("ListCommands").await {
             Ok(allowed) => {
-                let needed = [
-                    ("PJSIPQualify", "system"),
-                    ("QueuePause", "agent"),
-                    ("DBPut", "system"),
-                    ("Hangup", "system or call"),
-                    ("PJSIPSetMaintenance", "system"),
-                ];
-                for (name, class) in needed {
+                for name in REPAIRS {
                     if allowed.packet.get(name).is_none() {
                         findings.push(Finding::bad(
                             "permissions",
                             Level::Warning,
                             format!("the manager user may not do {name}, or this Asterisk does not know it: that repair is not made"),
-                            format!("add {class} to write= of the user in manager.conf"),
+                            format!("add {} to write= of the user in manager.conf", class(name)),
                         ));
                     }
                 }
             }
-            Err(error) => findings.push(refused("ListCommands", "any", &error)),
+            Err(error) => findings.push(refused("ListCommands", &error)),
         }
     }
 
@@ -287,7 +288,7 @@ impl Patient<'_> {
                 }
                 findings.extend(judge_aors(&aors, self.config.alignment.devices));
             }
-            Err(error) => findings.push(refused("PJSIPShowAors", "system", &error)),
+            Err(error) => findings.push(refused("PJSIPShowAors", &error)),
         }
     }
 
@@ -299,7 +300,7 @@ impl Patient<'_> {
                 findings.extend(judge_storage(&sorcery, &drivers, self.config.mode));
             }
             (Err(error), _) | (_, Err(error)) => {
-                findings.push(refused("GetConfig", "config (or system)", &error));
+                findings.push(refused("GetConfig", &error));
             }
         }
     }
@@ -333,12 +334,20 @@ impl Patient<'_> {
     }
 }
 
-fn refused(action: &str, class: &str, error: &ActionError) -> Finding {
+/// The class to give the manager user for an action.
+fn class(action: &str) -> &'static str {
+    account::class_of(action).unwrap_or("any class")
+}
+
+fn refused(action: &str, error: &ActionError) -> Finding {
     Finding::bad(
         "permissions",
         Level::Problem,
         format!("{action} is refused: {error}"),
-        format!("add {class} to read= and write= of the user in manager.conf, and reload manager"),
+        format!(
+            "add {} to read= and write= of the user in manager.conf, and reload manager",
+            class(action)
+        ),
     )
 }
 
