@@ -68,6 +68,10 @@ impl Ari {
 
     /// Deletes a contact. False when there was none.
     pub(super) async fn delete_contact(&self, id: &ContactId) -> Result<bool, AriError> {
+        // No escape keeps a URL from taking these for a way up.
+        if matches!(id.as_str(), "" | "." | "..") {
+            return Ok(false);
+        }
         let url = format!(
             "{}/ari/asterisk/config/dynamic/res_pjsip/contact/{}",
             self.base,
@@ -110,7 +114,9 @@ fn escaped(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::escaped;
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
+    use super::*;
 
     #[test]
     fn an_id_is_escaped_as_asterisk_wants_it() {
@@ -118,5 +124,50 @@ mod tests {
             escaped("1001;@9f86d081884c7d659a2feaa0c55ad015"),
             "1001%3B%409f86d081884c7d659a2feaa0c55ad015"
         );
+    }
+
+    #[tokio::test]
+    async fn an_ids_line_ends_slashes_and_dots_end_no_request_line_and_leave_no_path() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = AriConfig {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            username: "rollcall".into(),
+            secret_file: None,
+            secret_env: Some("PATH".into()),
+        };
+        let ari = Ari::new(&config).unwrap();
+        let place = "/ari/asterisk/config/dynamic/res_pjsip/contact/";
+        for (id, said) in [
+            ("1;@a\r\nX-Evil: 1", "1%3B%40a%0D%0AX-Evil%3A%201"),
+            (
+                "1 HTTP/1.1\r\n\r\nDELETE /",
+                "1%20HTTP%2F1.1%0D%0A%0D%0ADELETE%20%2F",
+            ),
+            ("1\n\0\t", "1%0A%00%09"),
+            ("../../../channels?x#y", "..%2F..%2F..%2Fchannels%3Fx%23y"),
+        ] {
+            let id = ContactId::new(id);
+            let asked = ari.delete_contact(&id);
+            let read = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                String::from_utf8(head).unwrap()
+            };
+            let (asked, head) = tokio::join!(asked, read);
+            asked.unwrap_err();
+            let mut lines = head.lines();
+            assert_eq!(
+                lines.next().unwrap(),
+                format!("DELETE {place}{said} HTTP/1.1")
+            );
+            assert!(!lines.any(|line| line.starts_with("X-Evil")), "{head}");
+        }
+        // What a URL takes for the way up names no contact, and is not asked.
+        for id in ["", ".", ".."] {
+            assert!(!ari.delete_contact(&ContactId::new(id)).await.unwrap());
+        }
     }
 }
