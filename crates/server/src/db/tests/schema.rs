@@ -36,6 +36,26 @@ async fn schema(scene: &Scene) -> Vec<String> {
     all
 }
 
+#[test]
+fn migrations_name_none_of_asterisks_tables_and_each_file_is_one_of_them() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    let numbered =
+        |migration: &migrate::Migration| format!("{:04}_{}.sql", migration.number, migration.name);
+    let known: BTreeSet<String> = MIGRATIONS.iter().map(numbered).collect();
+    for dialect in ["sqlite", "postgres", "mariadb"] {
+        let mut found = BTreeSet::new();
+        for file in std::fs::read_dir(format!("{folder}/{dialect}")).unwrap() {
+            let file = file.unwrap();
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            let code = text.lines().map(|line| line.split("--").next().unwrap());
+            let code = code.collect::<Vec<_>>().join("\n").to_lowercase();
+            assert!(!code.contains("ps_"), "{}: {code}", file.path().display());
+            found.insert(file.file_name().into_string().unwrap());
+        }
+        assert_eq!(found, known, "{dialect}");
+    }
+}
+
 pub(super) async fn opening_twice_changes_nothing(scene: Scene) {
     let before = schema(&scene).await;
     let scene = scene.reopened(|_| {}).await;
