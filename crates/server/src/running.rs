@@ -117,7 +117,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let stop = CancellationToken::new();
     let stop_core = CancellationToken::new();
     let (sockets, layer, polls, board) = realtime::edge(Arc::clone(&edge), stop_core.clone());
-    let crowd = Arc::new(Room::new(&edge.config, metrics.clone()));
+    let crowd = Arc::new(Room::new(&edge.config, polls.clone(), metrics.clone()));
     let app = routes::router(Arc::clone(&edge))
         .layer(layer)
         .layer(from_fn_with_state(polls, realtime::note))

@@ -526,10 +526,6 @@ async fn an_address_that_asks_without_end_is_told_to_wait_and_its_heartbeats_are
         .unwrap();
     let opened: serde_json::Value = serde_json::from_str(&opened[1..]).unwrap();
     let own = format!("{polling}&sid={}", opened["sid"].as_str().unwrap());
-    let asked = until_too_often(|| one.get(house.url("/healthz"))).await;
-    // Twenty seconds' worth, less the three above.
-    assert!(asked >= 37, "{asked}");
-    // A session there goes on as if nothing were.
     let say = async |words: String| {
         let said = one.post(&own).body(words).send().await.unwrap();
         assert_eq!(said.status(), StatusCode::OK);
@@ -545,10 +541,20 @@ async fn an_address_that_asks_without_end_is_told_to_wait_and_its_heartbeats_are
         let heard = hear().await;
         let is_in = heard
             .split('\u{1e}')
-            .any(|packet| packet.starts_with("40{"));
+            .any(|packet| packet.starts_with("42[\"agents:snapshot\""));
         is_in.then_some(()).ok_or(heard)
     })
     .await;
+    // Twenty seconds' worth, less what was asked above.
+    let asked = until_too_often(|| one.get(house.url("/healthz"))).await;
+    assert!(asked >= 30, "{asked}");
+    // Who names a session that is not there asks like anybody.
+    for sid in ["AAAAAAAAAAAAAAAA", "anything", ""] {
+        let named = format!("{polling}&sid={sid}");
+        until_too_often(|| one.get(&named)).await;
+        until_too_often(|| one.post(&named).body("3")).await;
+    }
+    // The session that is goes on as if nothing were.
     let vitals = json!({ "deviceId": common::device_of("agent1001"), "tick": 1, "registered": true,
         "sipLoopMs": 1, "audioOk": true, "calls": 0 });
     say(format!("42{}", json!(["device:heartbeat", vitals]))).await;

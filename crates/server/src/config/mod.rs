@@ -303,8 +303,8 @@ pub struct LimitsConfig {
     pub sockets: usize,
     /// The same of one address; more are answered 429.
     pub sockets_per_address: usize,
-    /// Requests of one address a second, judged over 20 s; more are answered 429. A Socket.IO session's own are not
-    /// counted, so that nobody's heartbeats are lost by what others at that address do.
+    /// Requests of one address a second, judged over 20 s; more are answered 429. Those of an admitted
+    /// Socket.IO session are not counted, so that nobody's heartbeats are lost by what others at that address do.
     pub requests_per_address: u32,
     /// The same of one account that is signed in, from wherever.
     pub requests_per_account: u32,

@@ -1,4 +1,4 @@
-//! Clients that poll: whether they have fetched what waits for them.
+//! Connections that are there and, of clients that poll, whether they have fetched what waits for them.
 //!
 //! A line that nobody reads is seen by its socket; what waits for a client that polls waits in memory,
 //! and its words come in whether it fetches or not. So it is noted here when it does.
@@ -32,6 +32,11 @@ impl Polls {
         self.all().remove(&socket);
     }
 
+    /// Whether a request is one of a connection that is there.
+    pub(crate) fn has(&self, request: &Request) -> bool {
+        named(request).is_some_and(|socket| self.all().contains_key(&socket))
+    }
+
     /// Whether it has fetched since then.
     pub(super) fn fetched_since(&self, socket: Sid, then: Instant) -> bool {
         self.all().get(&socket).is_some_and(|at| *at > then)
@@ -62,7 +67,12 @@ pub(crate) async fn note(State(polls): State<Polls>, request: Request, next: Nex
 
 /// The connection that a request fetches for.
 fn fetching(request: &Request) -> Option<Sid> {
-    if request.method() != Method::GET || !request.uri().path().starts_with("/socket.io") {
+    named(request).filter(|_| request.method() == Method::GET)
+}
+
+/// The connection that a request names, whether or not it is there.
+fn named(request: &Request) -> Option<Sid> {
+    if !request.uri().path().starts_with("/socket.io") {
         return None;
     }
     let query = request.uri().query()?;

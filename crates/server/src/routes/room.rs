@@ -3,9 +3,10 @@
 //!
 //! A connection has its place from the listener, by its peer. Of a proxy's connections that says nothing: there
 //! each request has one, by whom the proxy says it is for. And a session of Socket.IO that polls holds no
-//! connection at all, so sessions are counted as such, however they are carried. What such a session says is bounded by
-//! its own pace: it is no request that an address is refused for, as a flood from somebody else's computer would then
-//! silence the heartbeats of a whole site.
+//! connection at all, so sessions are counted as such, however they are carried. What such a session says once it was
+//! admitted is bounded by its own pace: it is no request that an address is refused for, as a flood from somebody else's
+//! computer would then silence the heartbeats of a whole site. Who only names a session that is not there asks like
+//! anybody.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -25,6 +26,7 @@ use crate::{
     budget::Rates,
     config::Config,
     metrics::{Counted, Door, Metrics},
+    realtime::Polls,
     shares::{NoPlace, Share, Shares, network},
 };
 
@@ -35,6 +37,7 @@ pub(crate) struct Room {
     forwarded: Shares,
     sockets: Shares,
     requests: Rates<IpAddr>,
+    polls: Polls,
     metrics: Metrics,
 }
 
@@ -45,20 +48,21 @@ struct Socket {
 }
 
 impl Room {
-    pub(crate) fn new(config: &Config, metrics: Metrics) -> Self {
+    pub(crate) fn new(config: &Config, polls: Polls, metrics: Metrics) -> Self {
         let limits = &config.limits;
         Self {
             trusted: config.trusted.clone(),
             forwarded: Shares::new(limits.connections, limits.connections_per_address),
             sockets: Shares::new(limits.sockets, limits.sockets_per_address),
             requests: Rates::a_second(limits.requests_per_address),
+            polls,
             metrics,
         }
     }
 
     /// Whether the address may ask now.
     fn may_ask(&self, of: &Client, request: &Request) -> Result<(), ApiError> {
-        let Some(address) = of.address.filter(|_| !is_of_a_socket(request)) else {
+        let Some(address) = of.address.filter(|_| !self.polls.has(request)) else {
             return Ok(());
         };
         let taken = self.requests.take(network(address), Instant::now());
@@ -163,11 +167,6 @@ pub(crate) async fn refuse() -> Response {
 /// As Engine.IO judges it: a request without an id opens a session, whatever it is carried by.
 fn opens_a_socket(request: &Request) -> bool {
     request.method() == Method::GET && is_socketio(request) && !names_a_socket(request)
-}
-
-/// What a session of Socket.IO that is there says or fetches.
-fn is_of_a_socket(request: &Request) -> bool {
-    is_socketio(request) && names_a_socket(request)
 }
 
 fn is_socketio(request: &Request) -> bool {
