@@ -11,10 +11,15 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use common::{PASSWORD, SIP_PASSWORD, login, watch};
+use common::{PASSWORD, PATIENCE, SIP_PASSWORD, login, watch};
+use rollcall_e2e::eventually;
 use rollcall_server_client::Client;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 struct Admin {
     dir: TempDir,
@@ -68,9 +73,13 @@ fn ready(child: &mut Child) -> Value {
     serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"))
 }
 
-fn end(mut child: Child) -> Output {
+fn terminate(child: &Child) {
     let kill = Command::new("kill").arg(child.id().to_string()).status();
     assert!(kill.unwrap().success());
+}
+
+fn end(mut child: Child) -> Output {
+    terminate(&child);
     drop(child.stdin.take());
     child.wait_with_output().unwrap()
 }
@@ -117,6 +126,116 @@ async fn an_agent_that_was_added_signs_in_and_term_ends_the_server_well() {
             "{kinds:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn plain_logs_are_a_line_each_with_when_how_grave_where_and_what() {
+    for format in ["", "format = \"plain\"\n"] {
+        let admin = Admin::new(&format!("[log]\n{format}filter = \"info\"\n"));
+        assert!(admin.add_agent().status.success());
+        let mut serve = admin.command(&["serve", "--ready-json"]);
+        let piped = serve.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let url = ready(&mut child)["http"].as_str().unwrap().to_owned();
+        let client = Client::new(&url).unwrap();
+        client.login(&login("agent1001")).await.unwrap();
+        let output = end(child);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("signed in extension=\"1001\""), "{said}");
+        for line in said.lines() {
+            let mut words = line.split_whitespace();
+            let at = words.next().unwrap();
+            assert!(at.starts_with("20") && at.ends_with('Z'), "{line:?}");
+            let level = words.next().unwrap();
+            assert!(["INFO", "WARN", "ERROR"].contains(&level), "{line:?}");
+            let target = words.next().unwrap();
+            assert!(
+                target.starts_with("rollcall") && target.ends_with(':'),
+                "{line:?}"
+            );
+            // No colours where no terminal is.
+            assert!(!line.contains('\u{1b}'), "{line:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_at_term_is_answered_and_kept_and_new_ones_are_refused() {
+    let admin = Admin::new(CLAIMS);
+    assert!(admin.add_agent().status.success());
+    let mut child = serve(&admin);
+    let url = ready(&mut child)["http"].as_str().unwrap().to_owned();
+    let client = Client::new(&url).unwrap();
+    let token = client.login(&login("agent1001")).await.unwrap().tokens.sip;
+    let address = url.strip_prefix("http://").unwrap();
+    let connect = || TcpStream::connect(address);
+    // One that has asked and may ask again, and one whose claim is half said: it is under way, as the server asks for
+    // the other half.
+    let mut kept = connect().await.unwrap();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(
+        heard(&mut kept, "\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    let mut claim = connect().await.unwrap();
+    let body = r#"{"extension":"1001","contactUri":"sip:1001-ab@127.0.0.1:5070"}"#;
+    let head = format!(
+        "POST /api/users/agent-online HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    claim.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(
+        heard(&mut claim, "\r\n\r\n").await,
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
+    terminate(&child);
+    eventually("nobody new is let in", PATIENCE, async || {
+        match connect().await {
+            Err(_) => Ok(()),
+            Ok(_) => Err("a connection is taken".to_owned()),
+        }
+    })
+    .await;
+    eventually(
+        "who only kept a connection has none",
+        PATIENCE,
+        async || {
+            let asked = kept
+                .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await;
+            let answered = asked.is_ok() && kept.read_u8().await.is_ok();
+            (!answered)
+                .then_some(())
+                .ok_or_else(|| "it is answered".to_owned())
+        },
+    )
+    .await;
+    claim.write_all(body.as_bytes()).await.unwrap();
+    let answer = heard(&mut claim, "}").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(child.wait().unwrap().success());
+    // What was answered is there after the next start.
+    let mut child = serve(&admin);
+    let url = ready(&mut child)["http"].as_str().unwrap().to_owned();
+    let (_link, _events, board) = watch(&Client::new(&url).unwrap(), &token).await;
+    assert!(board.agents[0].online, "{:?}", board.agents);
+    assert!(end(child).status.success());
+}
+
+/// What comes until these words have.
+async fn heard(stream: &mut TcpStream, words: &str) -> String {
+    let mut heard = Vec::new();
+    let until = async {
+        while !heard.ends_with(words.as_bytes()) {
+            heard.push(stream.read_u8().await.unwrap());
+        }
+    };
+    tokio::time::timeout(PATIENCE, until).await.unwrap();
+    String::from_utf8(heard).unwrap()
 }
 
 /// One JSON object, with when, how grave, where and what. Answers how grave.
