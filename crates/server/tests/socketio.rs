@@ -2,68 +2,12 @@
 
 mod common;
 
-use common::{House, device_of, until, watch};
-use futures_util::{SinkExt as _, StreamExt as _};
+use common::{House, device_of, socket::Socket, until, watch};
+use futures_util::SinkExt as _;
 use rollcall_e2e::injection::STRINGS;
 use rollcall_wire::{WIRE_VERSION, http::AgentLogoutRequest, realtime::DeviceHeartbeat};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest as _},
-};
-
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl Socket {
-    async fn open(house: &House, authorization: Option<String>) -> Self {
-        let url = house.url("/socket.io/?EIO=4&transport=websocket");
-        let url = url.replacen("http", "ws", 1);
-        let mut request = url.into_client_request().unwrap();
-        if let Some(value) = authorization {
-            let value = value.parse().unwrap();
-            request.headers_mut().insert("authorization", value);
-        }
-        let mut socket = Self(connect_async(request).await.unwrap().0);
-        assert!(socket.hear().await.starts_with('0'));
-        socket
-    }
-
-    async fn say(&mut self, text: impl Into<String>) {
-        self.0.send(Message::text(text.into())).await.unwrap();
-    }
-
-    /// The next packet that is no ping; `closed` at the end.
-    async fn hear(&mut self) -> String {
-        loop {
-            let message = tokio::time::timeout(common::PATIENCE, self.0.next());
-            match message.await.expect("a packet in time") {
-                Some(Ok(Message::Text(text))) if text == "2" => self.say("3").await,
-                Some(Ok(Message::Text(text))) => return text.to_string(),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return "closed".into(),
-                Some(Ok(_)) => {}
-            }
-        }
-    }
-
-    /// It is closed by the server, which may say so before.
-    async fn ends(&mut self) {
-        let mut heard = self.hear().await;
-        if matches!(heard.as_str(), "1" | "41") {
-            heard = self.hear().await;
-        }
-        assert_eq!(heard, "closed");
-    }
-
-    async fn event(&mut self) -> (String, Value) {
-        let text = self.hear().await;
-        let Some(text) = text.strip_prefix("42") else {
-            panic!("an event was awaited: {text}");
-        };
-        let values: Vec<Value> = serde_json::from_str(text).unwrap();
-        (values[0].as_str().unwrap().to_owned(), values[1].clone())
-    }
-}
+use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn the_token_may_stand_in_the_authorization_header_with_bearer_or_bare() {

@@ -2,14 +2,27 @@
 
 mod common;
 
-use common::House;
+use std::collections::BTreeMap;
+
+use common::{House, socket::Socket};
 use reqwest::StatusCode;
 use rollcall_server_client::Client;
-use rollcall_wire::{WIRE_VERSION, WIRE_VERSION_HEADER, http::ErrorBody};
-use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rollcall_wire::{
+    WIRE_VERSION, WIRE_VERSION_HEADER,
+    http::ErrorBody,
+    realtime::{
+        AGENT_STATUS, AGENTS_SNAPSHOT, AgentStatus, AgentsSnapshot, SESSION_ENDED, SessionEnded,
+    },
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::{Instant, timeout_at},
+};
 
 const RECORDED: &str = include_str!("wire/version-1.json");
+/// What connections of Socket.IO said and heard, packet by packet, and what their owners asked meanwhile.
+const REALTIME: &str = include_str!("wire/version-1-realtime.json");
 
 #[tokio::test]
 async fn a_client_of_the_version_before_lives_its_recorded_day() {
@@ -34,6 +47,96 @@ async fn a_client_of_the_version_before_lives_its_recorded_day() {
             tokens = answer["tokens"].clone();
         }
     }
+}
+
+#[tokio::test]
+async fn connections_of_the_version_before_hear_what_they_were_recorded_to_hear() {
+    let house = House::open().await;
+    let steps: Vec<Value> = serde_json::from_str(REALTIME).unwrap();
+    let (mut sockets, mut tokens) = (BTreeMap::new(), BTreeMap::new());
+    for step in &steps {
+        let who = step["who"].as_str().unwrap();
+        if !sockets.contains_key(who) {
+            if who != "nobody" {
+                tokens.insert(who, house.sign_in(who).await.tokens.sip);
+            }
+            sockets.insert(who, Socket::open(&house, None).await);
+        }
+        let socket = sockets.get_mut(who).unwrap();
+        let token = tokens.get(who).map_or("", String::as_str);
+        if let Some(path) = step["asks"].as_str() {
+            let request = reqwest::Client::new().post(house.url(path));
+            let request = request.header(WIRE_VERSION_HEADER, "1").bearer_auth(token);
+            let response = request.json(&step["body"]).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+        }
+        if let Some(kind) = step["says"][0].as_str() {
+            let said = step["says"][1].to_string().replace("{token}", token);
+            socket.say(format!("{kind}{said}")).await;
+        }
+        for recorded in step["hears"].as_array().into_iter().flatten() {
+            hears(socket, recorded).await;
+        }
+    }
+}
+
+/// Waits for a packet that says what the recorded one did, and holds it to its shape.
+async fn hears(socket: &mut Socket, recorded: &Value) {
+    let kind = recorded[0].as_str().unwrap();
+    let mut others = Vec::new();
+    let deadline = Instant::now() + common::PATIENCE;
+    loop {
+        let heard = timeout_at(deadline, socket.hear()).await;
+        let heard = heard.unwrap_or_else(|_| panic!("{recorded} was awaited: {others:#?}"));
+        assert_ne!(heard, "closed", "{recorded} was awaited: {others:#?}");
+        others.push(heard.clone());
+        let Some(payload) = heard.strip_prefix(kind) else {
+            continue;
+        };
+        let payload = match payload {
+            "" => Value::Null,
+            text => serde_json::from_str(text).unwrap(),
+        };
+        if told(&payload) == told(&recorded[1]) {
+            // An event's name was compared.
+            let body = |payload: &Value| payload.get(1).unwrap_or(payload).clone();
+            return has_the_shape(&body(&payload), &body(&recorded[1]), kind);
+        }
+    }
+}
+
+/// What has to be the same, whatever else is told before: of an event its name and, of an agent, whose state and what.
+fn told(payload: &Value) -> Value {
+    let agent = &payload[1];
+    let has_devices = agent["devices"]
+        .as_array()
+        .map(|devices| !devices.is_empty());
+    json!([
+        payload[0],
+        payload["message"],
+        agent["extension"],
+        agent["status"],
+        agent["online"],
+        has_devices
+    ])
+}
+
+#[test]
+fn the_messages_of_a_server_of_the_version_before_are_read() {
+    let steps: Vec<Value> = serde_json::from_str(REALTIME).unwrap();
+    let heard = steps.iter().flat_map(|step| step["hears"].as_array());
+    let mut read = BTreeMap::new();
+    for packet in heard.flatten().filter(|packet| packet[0] == "42") {
+        let (name, message) = (packet[1][0].as_str().unwrap(), packet[1][1].clone());
+        match name {
+            AGENTS_SNAPSHOT => drop(serde_json::from_value::<AgentsSnapshot>(message).unwrap()),
+            AGENT_STATUS => drop(serde_json::from_value::<AgentStatus>(message).unwrap()),
+            SESSION_ENDED => drop(serde_json::from_value::<SessionEnded>(message).unwrap()),
+            other => panic!("{other} is no message of that version"),
+        }
+        *read.entry(name).or_insert(0) += 1;
+    }
+    assert_eq!(read.len(), 3, "{read:?}");
 }
 
 #[tokio::test]
@@ -84,8 +187,9 @@ fn has_the_shape(answer: &Value, recorded: &Value, at: &str) {
             }
         }
         (Value::Array(answer), Value::Array(recorded)) => {
-            for value in answer {
-                has_the_shape(value, recorded.first().unwrap_or(value), at);
+            for (place, value) in answer.iter().enumerate() {
+                let recorded = recorded.get(place).or(recorded.first());
+                has_the_shape(value, recorded.unwrap_or(value), at);
             }
         }
         _ => assert_eq!(

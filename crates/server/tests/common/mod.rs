@@ -1,6 +1,8 @@
 //! A real server on a free port, and the real client.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod socket;
+
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::SaltString};
