@@ -1,5 +1,5 @@
-//! What attackers get of the server as it comes, each with its figure: guessing, unknown names, sizes, connections that
-//! say nothing or little, tokens that are no longer good.
+//! What attackers get of the server as it comes, each with its figure: guessing, unknown names, other languages' syntax,
+//! sizes, floods, connections that say nothing or little, tokens that are not theirs or no longer good, others' endpoints.
 //!
 //! One attacker has many addresses here: the server is told to trust this machine's word for them.
 
@@ -12,9 +12,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rollcall_e2e::surroundings::repository;
 use serde_json::{Value, json};
 
-use super::idlers;
+use super::boards::Session;
 use super::load::{Answer, Line};
 use super::programs::{self, PASSWORD, Target, extension};
+use super::{boards, doors, floods, idlers};
 use crate::Result;
 use crate::table::median;
 
@@ -44,13 +45,16 @@ pub(super) type Row = (&'static str, String);
 
 /// Attacks, prints what came of it and writes it to `docs/attacks.md`.
 pub(crate) fn measure() -> Result<()> {
-    println!("attacks on rollcall-server, about three minutes");
+    println!("attacks on rollcall-server, about four minutes");
     // The server inherits it: each connection of the attackers' takes a file of both.
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| error.to_string())?;
     setrlimit(Resource::RLIMIT_NOFILE, hard.min(soft.max(FILES)), hard)
         .map_err(|error| error.to_string())?;
     let target = programs::ours(PEOPLE, TRUSTED)?;
     let mut rows: Vec<Row> = Vec::new();
+    // First, while nobody is signed in whom an act could meet.
+    let doors = doors::in_each_role(&target)?;
+    doors::inject(&target, &mut rows)?;
     for attack in [
         guess_one,
         guess_from_everywhere,
@@ -58,6 +62,8 @@ pub(crate) fn measure() -> Result<()> {
         tell_apart,
         oversize,
         replay,
+        boards::attack,
+        floods::attack,
         idlers::attack,
     ] {
         attack(&target, &mut rows)?;
@@ -66,6 +72,7 @@ pub(crate) fn measure() -> Result<()> {
     for (tried, came) in rows {
         let _ = writeln!(text, "| {tried} | {came} |");
     }
+    text += &doors;
     let place = repository().join("docs/attacks.md");
     fs::write(&place, &text).map_err(|error| format!("{}: {error}", place.display()))?;
     println!("\n{text}\nwritten to {}", place.display());
@@ -91,7 +98,7 @@ pub(crate) fn agent(place: usize) -> String {
     format!("agent{}", extension(place))
 }
 
-fn address(number: usize) -> String {
+pub(super) fn address(number: usize) -> String {
     format!(
         "10.{}.{}.{}",
         number >> 16,
@@ -220,10 +227,11 @@ fn tell_apart(target: &Target, rows: &mut Vec<Row>) -> Result<()> {
 
 /// The largest of each kind that is taken, found by halving.
 fn oversize(target: &Target, rows: &mut Vec<Row>) -> Result<()> {
-    let limits: [(&str, &str, Growing); 3] = [
+    let limits: [(&str, &str, Growing); 4] = [
         ("a body", "bytes", with_body),
         ("one header", "bytes", with_header),
         ("a request", "headers", with_headers),
+        ("a message of Socket.IO", "bytes", with_message),
     ];
     let mut said = Vec::new();
     for (what, unit, ask) in limits {
@@ -260,6 +268,11 @@ fn with_headers(target: &Target, count: usize) -> Result<u16> {
     // Host, content type and length are among them.
     let more = "x: 1\r\n".repeat(count.saturating_sub(3));
     asked(target, &more, "{}")
+}
+
+fn with_message(target: &Target, bytes: usize) -> Result<u16> {
+    let packet = format!("4{}", "x".repeat(bytes.saturating_sub(1)));
+    Session::begin(target)?.say(&packet)
 }
 
 /// The status, or 0 where the connection ended without one.

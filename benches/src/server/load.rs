@@ -53,12 +53,25 @@ impl Line {
 
     /// The same with these header lines, and all that an answer says.
     pub(crate) fn ask(&mut self, path: &str, headers: &str, body: &str) -> Result<Answer> {
+        self.send("POST", path, headers, Some(body))
+    }
+
+    /// The same by any method, with a body or without.
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: Option<&str>,
+    ) -> Result<Answer> {
         let address = self.address;
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{headers}content-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let body = body.map_or_else(String::new, |body| {
+            let length = body.len();
+            format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        });
+        let end = if body.is_empty() { "\r\n" } else { "" };
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n{headers}{body}{end}");
         let failed = |error: std::io::Error| format!("{address}{path}: {error}");
         self.stream.write_all(request.as_bytes()).map_err(failed)?;
         loop {

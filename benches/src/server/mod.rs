@@ -1,6 +1,9 @@
 //! The server beside a Node service of the seed's design, under one load generator; and five hundred sign-ins at once.
 
 pub(crate) mod attacks;
+mod boards;
+mod doors;
+mod floods;
 mod idlers;
 mod load;
 mod programs;

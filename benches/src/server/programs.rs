@@ -34,7 +34,7 @@ pub(crate) fn extension(place: usize) -> String {
     (1001 + place).to_string()
 }
 
-/// `rollcall-server` as it comes, with `people` agents and a supervisor, without Asterisk: a claim is taken down as the seed
+/// `rollcall-server` as it comes, with `people` agents, a supervisor and an administrator, without Asterisk: a claim is taken down as the seed
 /// does it. `more` comes into its configuration, outside all tables.
 pub(crate) fn ours(people: usize, more: &str) -> Result<Target> {
     let folder = folder()?;
@@ -53,9 +53,11 @@ pub(crate) fn ours(people: usize, more: &str) -> Result<Target> {
             "agent{extension},{PASSWORD},{extension},agent,unused-{extension}"
         );
     }
-    let _ = writeln!(rows, "supervisor,{PASSWORD},,supervisor,");
+    for role in ["supervisor", "admin"] {
+        let _ = writeln!(rows, "{role},{PASSWORD},,{role},");
+    }
     fs::write(&list, rows).map_err(|error| format!("{}: {error}", list.display()))?;
-    println!("  (hashing {} passwords)", people + 1);
+    println!("  (hashing {} passwords)", people + 2);
     let imported = Command::new(binary("rollcall-server"))
         .args(["user", "import"])
         .arg(&list)
