@@ -132,6 +132,16 @@ impl Program {
         locked(&self.out).clone()
     }
 
+    /// The lines after the first `seen`: for who looks so often that a copy of all would cost what is measured.
+    pub fn lines_after(&self, seen: usize) -> Vec<String> {
+        locked(&self.out).get(seen..).unwrap_or_default().to_vec()
+    }
+
+    /// How many lines it wrote to standard output so far.
+    pub fn written(&self) -> usize {
+        locked(&self.out).len()
+    }
+
     /// What it wrote to standard error so far.
     pub fn complaints(&self) -> Vec<String> {
         locked(&self.err).clone()

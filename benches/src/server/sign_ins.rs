@@ -1,5 +1,6 @@
 //! Eight o'clock: everybody signs in at once, while somebody watches the board.
 
+use std::fmt;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,8 +12,11 @@ use super::load::{self, Line};
 use super::programs::{Target, extension};
 use crate::Result;
 
-/// How long the quiet before is measured.
-const QUIET: Duration = Duration::from_secs(5);
+/// How long changes are watched before their p99 is one figure. A p99 differs from one such time to the next, in quiet as
+/// well: what it differs by then is no movement.
+const WINDOW: Duration = Duration::from_secs(5);
+/// How many of these the quiet before is measured.
+const QUIET: usize = 5;
 /// How long one change may take to be seen before the board counts as stuck.
 const STUCK: Duration = PROMPTLY.saturating_mul(3);
 /// How often it is looked whether it was; the dashboard's own stamp counts, in whole milliseconds.
@@ -35,10 +39,9 @@ pub(crate) fn measure(target: &Target, signed_in: usize, people: usize) -> Resul
         board,
         made: 0,
     };
-    let begun = Instant::now();
-    let mut before = Vec::new();
-    while begun.elapsed() < QUIET {
-        before.push(probe.change()?);
+    let mut before = Windows::default();
+    while before.whole() < QUIET {
+        before.add(probe.change()?);
     }
     let coming: Vec<String> = (signed_in..people)
         .map(|place| format!("agent{}", extension(place)))
@@ -54,9 +57,9 @@ pub(crate) fn measure(target: &Target, signed_in: usize, people: usize) -> Resul
         });
     }
     drop(done);
-    let (mut meanwhile, mut times, mut refused) = (Vec::new(), Vec::new(), [0; 2]);
+    let (mut meanwhile, mut times, mut refused) = (Windows::default(), Vec::new(), [0; 2]);
     while times.len() < count {
-        meanwhile.push(probe.change()?);
+        meanwhile.add(probe.change()?);
         for time in all_in.try_iter() {
             let (time, [guessers, busy]) = time?;
             times.push(time);
@@ -70,13 +73,54 @@ pub(crate) fn measure(target: &Target, signed_in: usize, people: usize) -> Resul
         refused[0], refused[1]
     );
     println!(
-        "a change, from its request to the dashboard, p99: {:.1} ms before ({} changes), {:.1} ms meanwhile ({})",
-        load::p99(before.clone()),
-        before.len(),
-        load::p99(meanwhile.clone()),
-        meanwhile.len()
+        "a change, from its request to the dashboard, p99 of each {} s:\n  before    {before}\n  meanwhile {meanwhile}",
+        WINDOW.as_secs()
     );
     Ok(())
+}
+
+/// What changes took, window by window.
+#[derive(Default)]
+struct Windows {
+    all: Vec<Vec<Duration>>,
+    /// When the last began.
+    begun: Option<Instant>,
+}
+
+impl Windows {
+    fn add(&mut self, took: Duration) {
+        let now = Instant::now();
+        if self.begun.is_none_or(|begun| now - begun >= WINDOW) {
+            self.begun = Some(now);
+            self.all.push(Vec::new());
+        }
+        if let Some(last) = self.all.last_mut() {
+            last.push(took);
+        }
+    }
+
+    /// Those that are over.
+    fn whole(&self) -> usize {
+        let is_over = self.begun.is_some_and(|begun| begun.elapsed() >= WINDOW);
+        self.all.len().saturating_sub(usize::from(!is_over))
+    }
+}
+
+impl fmt::Display for Windows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is left of a window has too few changes for a figure of its own.
+        let whole = self.all.get(..self.whole().max(1)).unwrap_or_default();
+        let windows = whole.iter().map(|window| load::p99(window.clone()));
+        let windows: Vec<String> = windows.map(|p99| format!("{p99:.0}")).collect();
+        let all = self.all.concat();
+        write!(
+            f,
+            "{} ms; {:.1} ms of all {} changes",
+            windows.join(", "),
+            load::p99(all.clone()),
+            all.len()
+        )
+    }
 }
 
 /// What changes before it is in it, and no change to be seen.
@@ -128,7 +172,7 @@ impl Probe {
         self.made += 1;
         let extension = extension(0);
         let body = load::claim(&extension, &format!("probe-{}", self.made));
-        let seen = self.board.program().lines().len();
+        let seen = self.board.program().written();
         let (asked, asked_ms) = (Instant::now(), clock_ms());
         let (status, _) = self
             .line
@@ -151,8 +195,8 @@ impl Probe {
 
     /// When the dashboard heard of the watched agent, ms since the epoch, in the lines after these.
     fn heard_after(&self, seen: usize) -> Option<u64> {
-        let lines = self.board.program().lines();
-        lines.iter().skip(seen).find_map(|line| {
+        let lines = self.board.program().lines_after(seen);
+        lines.iter().find_map(|line| {
             let event: Value = serde_json::from_str(line).ok()?;
             let is_it =
                 event["event"] == "agent:status" && event["data"]["extension"] == extension(0);
