@@ -40,7 +40,7 @@ pub(crate) fn measure(target: &Target, signed_in: usize, people: usize) -> Resul
         made: 0,
     };
     let mut before = Windows::default();
-    while before.whole() < QUIET {
+    while before.whole < QUIET {
         before.add(probe.change()?);
     }
     let coming: Vec<String> = (signed_in..people)
@@ -85,12 +85,15 @@ struct Windows {
     all: Vec<Vec<Duration>>,
     /// When the last began.
     begun: Option<Instant>,
+    /// How many are over.
+    whole: usize,
 }
 
 impl Windows {
     fn add(&mut self, took: Duration) {
         let now = Instant::now();
         if self.begun.is_none_or(|begun| now - begun >= WINDOW) {
+            self.whole = self.all.len();
             self.begun = Some(now);
             self.all.push(Vec::new());
         }
@@ -98,18 +101,12 @@ impl Windows {
             last.push(took);
         }
     }
-
-    /// Those that are over.
-    fn whole(&self) -> usize {
-        let is_over = self.begun.is_some_and(|begun| begun.elapsed() >= WINDOW);
-        self.all.len().saturating_sub(usize::from(!is_over))
-    }
 }
 
 impl fmt::Display for Windows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What is left of a window has too few changes for a figure of its own.
-        let whole = self.all.get(..self.whole().max(1)).unwrap_or_default();
+        let whole = self.all.get(..self.whole.max(1)).unwrap_or_default();
         let windows = whole.iter().map(|window| load::p99(window.clone()));
         let windows: Vec<String> = windows.map(|p99| format!("{p99:.0}")).collect();
         let all = self.all.concat();
