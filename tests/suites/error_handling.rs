@@ -187,6 +187,13 @@ mod retry_mechanisms {
             figures.contains("rollcall_ami_losses_total{reason=\"closed_by_peer\"}"),
             "{figures}"
         );
+        let figure = |name: &str| -> Option<f64> {
+            let line = figures.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().parse().ok()
+        };
+        assert_eq!(figure("rollcall_ami_up "), Some(1.0), "{figures}");
+        let age = figure("rollcall_ami_age_seconds ").expect("Asterisk was heard");
+        assert!(age < IN_THE_END.as_secs_f64(), "{figures}");
         scene.all_say_available("1001").await;
     }
 }

@@ -17,6 +17,7 @@ use rollcall_e2e::injection::{self, Asked};
 use rollcall_server::config::TlsConfig;
 use rollcall_server_client::{Client, Realtime, RealtimeEvent};
 use rollcall_wire::{
+    explain,
     http::{self, ErrorBody, Role},
     people,
 };
@@ -195,6 +196,11 @@ fn the_openapi_document_names_every_field_of_every_body() {
         quoted.map(str::to_owned).collect()
     }
     let document: Value = serde_json::from_str(include_str!("../src/routes/openapi.json")).unwrap();
+    let of_path = |path: &str| {
+        document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+            .clone()
+    };
+    let named = |name: &str| document["components"]["schemas"][name].clone();
     for (name, known) in [
         ("Login", fields::<http::LoginRequest>()),
         ("Refresh", fields::<http::RefreshRequest>()),
@@ -205,9 +211,15 @@ fn the_openapi_document_names_every_field_of_every_body() {
         ("ResetPassword", fields::<people::ResetPassword>()),
         ("ChangePassword", fields::<people::ChangePassword>()),
         ("Import", fields::<people::ImportPeople>()),
+        (explain::FORCE_LOGOUT, fields::<explain::ForceLogout>()),
+        (explain::PAUSE, fields::<explain::Pause>()),
     ] {
-        let schema = &document["components"]["schemas"][name]["properties"];
-        let documented: BTreeSet<String> = schema.as_object().unwrap().keys().cloned().collect();
+        let schema = match name.starts_with('/') {
+            true => of_path(name),
+            false => named(name),
+        };
+        let fields = schema["properties"].as_object().unwrap();
+        let documented: BTreeSet<String> = fields.keys().cloned().collect();
         assert!(!known.is_empty(), "{name}");
         assert_eq!(documented, known, "{name}");
     }
