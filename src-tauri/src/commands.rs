@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rollcall_agent::{Pause, Question, When};
 use rollcall_wire::{
-    explain::Explanation,
+    explain::{Available, Explanation},
     http::ErrorBody,
     ui::{DashboardView, PhoneView, SignIn},
 };
@@ -115,6 +115,29 @@ pub async fn hang_up<R: Runtime>(
 ) -> Answer {
     only(&window, PHONE)?;
     desk.agent().hang_up(call).await
+}
+
+/// Whether a call may be handed on to somebody now.
+#[tauri::command]
+pub async fn prove<R: Runtime>(
+    window: WebviewWindow<R>,
+    desk: State<'_, Arc<Desk>>,
+    extension: String,
+) -> Answer<Available> {
+    only(&window, PHONE)?;
+    desk.agent().prove(extension).await
+}
+
+/// Hands a call on.
+#[tauri::command]
+pub async fn transfer<R: Runtime>(
+    window: WebviewWindow<R>,
+    desk: State<'_, Arc<Desk>>,
+    call: u32,
+    target: String,
+) -> Answer {
+    only(&window, PHONE)?;
+    desk.agent().transfer(call, target).await
 }
 
 /// Mutes or unmutes the microphone.

@@ -2,11 +2,11 @@
 
 use rollcall_agent::{AgentState, Stage, board::SERVER};
 use rollcall_wire::{
-    board::{BoardStatus, Reason, SourceHealth},
+    board::{Agent, BoardStatus, Reason, SourceHealth},
     http::ErrorBody,
     ui::{
-        CallState, DashboardView, Demo, Direction, Notice, OwnState, PhoneScreen, PhoneView,
-        Severity, SignInStep, SignedIn,
+        CallState, Colleague, DashboardView, Demo, Direction, Notice, OwnState, PhoneScreen,
+        PhoneView, Severity, SignInStep, SignedIn,
     },
 };
 
@@ -99,14 +99,28 @@ fn login(stage: &Stage, facts: &Facts) -> PhoneScreen {
 fn signed_in(state: &AgentState, facts: &Facts, user: SignedIn) -> PhoneScreen {
     PhoneScreen::Phone {
         user,
-        own: own(state),
+        own: Box::new(own(state)),
         calls: state.calls.clone(),
+        colleagues: colleagues(state),
         muted: state.muted,
         speaking_muted: state.speaking_muted,
         levels: state.levels,
         signing_out: state.stage == Stage::SigningOut || facts.closing,
         in_use: state.claim.in_use().cloned(),
     }
+}
+
+/// Everybody on the board but oneself.
+fn colleagues(state: &AgentState) -> Vec<Colleague> {
+    let user = state.user.as_ref();
+    let own = user.and_then(|user| user.extension.as_deref());
+    let agents = state.board.agents.iter();
+    let others = agents.filter(|agent| Some(agent.extension.as_str()) != own);
+    let colleague = |agent: &Agent| Colleague {
+        extension: agent.extension.clone(),
+        status: agent.status,
+    };
+    others.map(colleague).collect()
 }
 
 fn own(state: &AgentState) -> OwnState {
@@ -204,6 +218,7 @@ mod tests {
             answered_at: None,
             codec: None,
             ended: None,
+            transfer: None,
         }
     }
 

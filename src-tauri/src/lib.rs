@@ -92,6 +92,8 @@ pub(crate) fn with_commands<R: Runtime>(builder: tauri::Builder<R>) -> tauri::Bu
         commands::open_dashboard,
         commands::take_over,
         commands::explain,
+        commands::prove,
+        commands::transfer,
         commands::pause,
     ])
 }

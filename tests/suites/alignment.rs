@@ -1,6 +1,7 @@
 //! The seed's scenarios and their faults against Asterisk 22: the phone, `pjsip show contacts`, the seed's two queries
 //! and the board (seen by the official Socket.IO client) say the same.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rollcall_e2e::board::reasons;
@@ -39,6 +40,7 @@ in_both_modes! {
     a_login_is_seen_by_asterisk_the_database_and_the_board_within_a_second,
     a_logout_is_seen_by_asterisk_the_database_and_the_board_within_a_second,
     the_views_agree_at_rest_after_every_step_of_two_agents_day,
+    a_call_is_transferred_to_whom_the_server_proves_available_at_that_moment,
     a_killed_app_loses_its_lease_and_takes_it_up_again,
     an_app_that_hangs_loses_its_lease_and_is_available_when_it_moves_again,
     a_cut_manager_link_makes_everybody_unknown_with_its_age_until_it_is_back,
@@ -166,6 +168,70 @@ async fn the_views_agree_at_rest_after_every_step_of_two_agents_day(scene: Scene
     assert!(callee.terminate().await.success());
     scene.board.shows("1002", "Offline", PROMPTLY).await;
     scene.all_say_offline("1002").await;
+}
+
+async fn a_call_is_transferred_to_whom_the_server_proves_available_at_that_moment(scene: Scene) {
+    let third = Agent::new("1003")
+        .with(["--auto-answer"])
+        .start(&scene.server);
+    scene.board.shows("1003", "Available", PROMPTLY).await;
+    let (mut caller, mut handing_on) = in_a_call_that_is_to_go_to_1003(&scene).await;
+    assert!(proof(&handing_on).await, "{handing_on:?}");
+    let ended = |line: &Value| (line["ended"] == "Transferred to 1003.").then_some(());
+    handing_on.event("hands the call on", ended).await;
+    for (extension, status) in [
+        ("1001", "OnCall"),
+        ("1002", "Available"),
+        ("1003", "OnCall"),
+    ] {
+        scene.board.shows(extension, status, PROMPTLY).await;
+    }
+    assert!(caller.terminate().await.success());
+    assert!(handing_on.terminate().await.success());
+    scene.board.shows("1003", "Available", PROMPTLY).await;
+
+    let token = scene.server.token(SUPERVISOR).await;
+    let pause = json!({ "reason": "lunch" });
+    let paused = scene
+        .server
+        .post("/api/agents/1003/pause", Some(&token), &pause)
+        .await;
+    assert_eq!(paused.status, 200, "{paused:?}");
+    let (_caller, handing_on) = in_a_call_that_is_to_go_to_1003(&scene).await;
+    assert!(!proof(&handing_on).await, "{handing_on:?}");
+    let calls = |program: &Program| {
+        let events = program.events();
+        let calls = events.iter().filter(|line| line["event"] == "call");
+        calls
+            .filter_map(|line| line["id"].as_u64())
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    for extension in ["1001", "1002"] {
+        scene.board.shows(extension, "OnCall", PROMPTLY).await;
+    }
+    assert_eq!(calls(&third), 1, "the second one stays where it is");
+}
+
+/// 1001 calls 1002, who hands the call on to 1003 if they are available.
+async fn in_a_call_that_is_to_go_to_1003(scene: &Scene) -> (Program, Program) {
+    let handing_on = Agent::new("1002")
+        .with(["--auto-answer", "--transfer", "1003"])
+        .start(&scene.server);
+    scene.board.shows("1002", "Available", PROMPTLY).await;
+    let caller = Agent::new("1001")
+        .with(["--dial", "1002"])
+        .start(&scene.server);
+    (caller, handing_on)
+}
+
+/// What the server said of whether the call may go to 1003.
+async fn proof(program: &Program) -> bool {
+    let told = |line: &Value| match line["event"] == "proof" {
+        true => line["available"].as_bool(),
+        false => None,
+    };
+    program.event("hears of a proof", told).await
 }
 
 async fn a_killed_app_loses_its_lease_and_takes_it_up_again(scene: Scene) {

@@ -3,7 +3,11 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rollcall_phone::{AudioChoice, Codec, Engine, EngineConfig, PhoneEvent};
-use rollcall_wire::{check, explain::Explanation, http::ErrorBody};
+use rollcall_wire::{
+    check,
+    explain::{Available, Explanation},
+    http::ErrorBody,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -194,6 +198,16 @@ impl AgentHandle {
         answered.await.unwrap_or_else(|_| Err(problem::stopping()))
     }
 
+    /// Asks the server whether a call may be handed on to somebody now.
+    pub async fn prove(&self, extension: String) -> Result<Available, ErrorBody> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request::Prove { extension, answer };
+        if self.requests.send(request).await.is_err() {
+            return Err(problem::stopping());
+        }
+        answered.await.unwrap_or_else(|_| Err(problem::stopping()))
+    }
+
     /// Asks for an agent's pause, or for its end. The board shows it once Asterisk's queues keep it.
     pub async fn pause(&self, pause: Pause) -> Result<(), ErrorBody> {
         let (answer, answered) = oneshot::channel();
@@ -233,6 +247,12 @@ impl AgentHandle {
     /// Ends a call.
     pub async fn hang_up(&self, call: u32) -> Result<(), ErrorBody> {
         self.ask(Command::HangUp(call), None).await.map(drop)
+    }
+
+    /// Hands a call that is talked on to somebody else: digits, an extension, or a `sip:` address.
+    pub async fn transfer(&self, call: u32, target: String) -> Result<(), ErrorBody> {
+        let command = Command::Transfer { call, target };
+        self.ask(command, None).await.map(drop)
     }
 
     /// Mutes or unmutes the microphone for the present call.

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use rollcall_phone::{EngineHandle, PhoneCommand};
 use rollcall_wire::{
-    explain::Explanation,
+    explain::{Available, Explanation},
     http::{AgentOnlineRequest, LoginRequest, LoginResponse},
     realtime::DeviceHeartbeat,
 };
@@ -89,6 +89,14 @@ pub trait Server: Send + Sync + 'static {
         token: Secret,
         question: Question,
     ) -> impl Future<Output = Result<Explanation, Failure>> + Send;
+
+    /// `GET available`: whether a call may be handed on to them now.
+    fn available(
+        &self,
+        server: String,
+        token: Secret,
+        extension: String,
+    ) -> impl Future<Output = Result<Available, Failure>> + Send;
 
     /// `POST pause`, or `unpause`. One `key` for all attempts.
     fn pause(

@@ -163,6 +163,15 @@ pub fn no_such_call() -> ErrorBody {
     new("no_such_call", "That call is over.", "")
 }
 
+/// The call is being handed on.
+pub fn being_transferred() -> ErrorBody {
+    new(
+        "being_transferred",
+        "The call is being transferred already.",
+        "Wait until that is done, or has failed.",
+    )
+}
+
 /// A call is going on.
 pub fn call_in_progress() -> ErrorBody {
     new(

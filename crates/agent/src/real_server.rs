@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rollcall_server_client::{Client, ClientError, Realtime, RealtimeEvent};
-use rollcall_wire::explain::Explanation;
+use rollcall_wire::explain::{Available, Explanation};
 use rollcall_wire::http::{AgentLogoutRequest, AgentOnlineRequest, LoginRequest, LoginResponse};
 use rollcall_wire::realtime::DeviceHeartbeat;
 use tokio::sync::{mpsc, watch};
@@ -141,6 +141,16 @@ impl Server for RealServer {
     ) -> Result<Explanation, Failure> {
         let client = self.client(&server)?;
         Ok(client.explain(token.expose(), &extension, at).await?)
+    }
+
+    async fn available(
+        &self,
+        server: String,
+        token: Secret,
+        extension: String,
+    ) -> Result<Available, Failure> {
+        let client = self.client(&server)?;
+        Ok(client.available(token.expose(), &extension).await?)
     }
 
     async fn pause(

@@ -10,7 +10,7 @@ use std::{
 
 use rollcall_phone::{Account as SipAccount, Credentials, PhoneCommand, PhoneEvent, Transport};
 use rollcall_wire::{
-    explain::Explanation,
+    explain::{Available, Explanation},
     http::{AgentOnlineRequest, ErrorBody, LoginRequest, LoginResponse},
     realtime::DeviceHeartbeat,
 };
@@ -49,6 +49,11 @@ pub(crate) enum Request {
         answer: oneshot::Sender<Result<Explanation, ErrorBody>>,
     },
     /// So is this.
+    Prove {
+        extension: String,
+        answer: oneshot::Sender<Result<Available, ErrorBody>>,
+    },
+    /// And this.
     Pause {
         pause: Pause,
         answer: oneshot::Sender<Result<(), ErrorBody>>,
@@ -189,6 +194,9 @@ impl<S: Server, P: Phone> Shell<S, P> {
                     Some(Request::Explain { question, answer }) => {
                         self.explain(question, answer, &mut tasks);
                     }
+                    Some(Request::Prove { extension, answer }) => {
+                        self.prove(extension, answer, &mut tasks);
+                    }
                     Some(Request::Pause { pause, answer }) => {
                         self.pause(pause, answer, &mut tasks);
                     }
@@ -235,6 +243,18 @@ impl<S: Server, P: Phone> Shell<S, P> {
     ) {
         self.ask_in_its_name(answer, tasks, |api, server, token| async move {
             api.explain(server, token, question).await
+        });
+    }
+
+    /// Asked at the click: nobody keeps what was so a moment ago.
+    fn prove(
+        &mut self,
+        extension: String,
+        answer: oneshot::Sender<Result<Available, ErrorBody>>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        self.ask_in_its_name(answer, tasks, |api, server, token| async move {
+            api.available(server, token, extension).await
         });
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use rollcall_phone::{FailureCode, PhoneCommand, PhoneEvent, Vitals};
 use rollcall_wire::{
-    explain::Explanation,
+    explain::{Available, Explanation},
     http::{AgentOnlineRequest, LoginRequest, LoginResponse, Pjsip, Role, Tokens, User},
     realtime::{AgentsSnapshot, DeviceHeartbeat},
     ui::PhoneState,
@@ -155,6 +155,17 @@ impl Server for FakeServer {
             Some(failure) => Err(failure),
             None => Ok(vec![]),
         }
+    }
+
+    async fn available(
+        &self,
+        _: String,
+        token: Secret,
+        extension: String,
+    ) -> Result<Available, Failure> {
+        self.log
+            .note(format!("available {} {extension}", token.expose()));
+        Err(failure(FailureKind::Retry, "not_proved"))
     }
 
     async fn explain(
@@ -335,6 +346,12 @@ async fn a_question_about_a_state_is_asked_in_the_sessions_name_and_by_nobody_el
     bench.sign_in().await;
     bench.settle().await;
     bench.log.take();
+    let error = bench.agent.prove("1002".to_owned()).await.unwrap_err();
+    assert_eq!(
+        error.code, "not_proved",
+        "nothing is said of an agent that nobody proved"
+    );
+    assert_eq!(bench.log.take(), ["available the-access-token-1 1002"]);
     let error = bench.agent.explain(question).await.unwrap_err();
     assert_eq!(error.code, "not_allowed", "the server's own word");
     let asked = ["explain the-access-token-1 1002 Some(7)"];

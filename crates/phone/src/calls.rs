@@ -641,6 +641,22 @@ fn end_of(reason: EndReason) -> CallEnd {
     }
 }
 
+impl CallEnd {
+    /// What a SIP response of 300 and above says to whoever called, or handed a call on.
+    pub fn refused(code: u16) -> Self {
+        let (kind, words) = refusal(code);
+        let message = match words.is_empty() {
+            true => format!("The call was refused (SIP {code})."),
+            false => words,
+        };
+        CallEnd {
+            kind,
+            sip_code: Some(code),
+            message,
+        }
+    }
+}
+
 fn refusal(code: u16) -> (EndKind, String) {
     let (kind, words) = match code {
         486 | 600 => (EndKind::Busy, "The other side is busy."),

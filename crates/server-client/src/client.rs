@@ -9,7 +9,7 @@ use reqwest::{
 use rollcall_wire::{
     DEVICE_HEADER, IDEMPOTENCY_KEY_HEADER, OLDEST_WIRE_VERSION, WIRE_VERSION, WIRE_VERSION_HEADER,
     check,
-    explain::{EXPLAIN, Explanation, PAUSE, Pause, Paused, UNPAUSE},
+    explain::{AVAILABLE, Available, EXPLAIN, Explanation, PAUSE, Pause, Paused, UNPAUSE},
     http::{
         AGENT_LOGOUT, AGENT_ONLINE, AgentLogoutRequest, AgentLogoutResponse, AgentOnlineRequest,
         AgentOnlineResponse, ErrorBody, HEALTHZ, LOGIN, LoginRequest, LoginResponse, REFRESH,
@@ -160,6 +160,14 @@ impl Client {
         if let Some(at) = at {
             url.set_query(Some(&format!("at={at}")));
         }
+        let call = || self.marked(self.http.get(url.clone()), Some(token));
+        self.patiently(call).await
+    }
+
+    /// Whether a call may be handed on to an agent, from a check that begins with the question.
+    pub async fn available(&self, token: &str, extension: &str) -> Result<Available, ClientError> {
+        check::extension(extension).map_err(|why| bad_extension(&why))?;
+        let url = self.url(&AVAILABLE.replace("{extension}", extension));
         let call = || self.marked(self.http.get(url.clone()), Some(token));
         self.patiently(call).await
     }

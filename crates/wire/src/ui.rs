@@ -45,6 +45,11 @@ pub mod commands {
     pub const DECLINE: &str = "decline";
     /// { call: number }
     pub const HANG_UP: &str = "hang_up";
+    /// { extension: string } -> [`crate::explain::Available`]: whether a call may be handed on to them, from a check that
+    /// begins with the question.
+    pub const PROVE: &str = "prove";
+    /// { call: number, target: string }: hands a call on; how that goes is in its view.
+    pub const TRANSFER: &str = "transfer";
     /// { muted: boolean }
     pub const SET_MUTED: &str = "set_muted";
     /// (): opens the dashboard window, or brings it to the front.
@@ -111,9 +116,11 @@ pub enum PhoneScreen {
         /// Who.
         user: SignedIn,
         /// The own state as the server's board has it.
-        own: OwnState,
+        own: Box<OwnState>,
         /// The calls, oldest first.
         calls: Vec<CallView>,
+        /// Everybody else on the board, by extension: to whom a call may be handed on.
+        colleagues: Vec<Colleague>,
         /// Whether the microphone is muted.
         muted: bool,
         /// Somebody speaks into the muted microphone: nobody hears it.
@@ -261,6 +268,28 @@ pub struct CallView {
     pub codec: Option<String>,
     /// Why it ended, in words; set once it has, for the few seconds the card stays.
     pub ended: Option<String>,
+    /// That it is being handed on, or last was.
+    pub transfer: Option<Transfer>,
+}
+
+/// A call that is handed on to somebody else (blind transfer, RFC 3515). Done, it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Transfer {
+    /// To whom, as it was asked for.
+    pub to: String,
+    /// Why it failed, in words: the call goes on here.
+    pub failed: Option<String>,
+}
+
+/// Somebody a call may be handed on to, as the board last said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Colleague {
+    /// Who.
+    pub extension: String,
+    /// The state; `Unknown` while the server is out of sight.
+    pub status: BoardStatus,
 }
 
 /// Which way a call was made.

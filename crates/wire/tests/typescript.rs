@@ -15,6 +15,7 @@ fn generated() -> BTreeMap<String, String> {
     ui::SignIn::export_all(&config).unwrap();
     board::Agent::export_all(&config).unwrap();
     explain::Explanation::export_all(&config).unwrap();
+    explain::Available::export_all(&config).unwrap();
     http::ErrorBody::export_all(&config).unwrap();
     read(dir.path())
 }

@@ -1,10 +1,12 @@
+import type { Available } from "../generated/Available";
+import type { BoardStatus } from "../generated/BoardStatus";
 import type { DashboardView } from "../generated/DashboardView";
 import type { ErrorBody } from "../generated/ErrorBody";
 import type { PhoneView } from "../generated/PhoneView";
 import type { SignIn } from "../generated/SignIn";
 import type { Platform, WindowKind } from "./platform";
 import { explanation, pastExplanation } from "./explanations";
-import { board, login } from "./scenes";
+import { agent, board, login } from "./scenes";
 
 type Told = "window" | "phoneView" | "onPhoneView" | "dashboardView" | "onDashboardView";
 export type Command = Exclude<keyof Platform, Told>;
@@ -14,6 +16,7 @@ export class Double implements Platform {
   readonly asked: [Command, unknown?][] = [];
   private readonly phoneListeners = new Set<(view: PhoneView) => void>();
   private readonly boardListeners = new Set<(view: DashboardView) => void>();
+  private readonly proofs = new Map<string, BoardStatus>();
   private readonly refusals = new Map<Command, ErrorBody>();
 
   constructor(
@@ -31,6 +34,11 @@ export class Double implements Platform {
   showBoard(view: DashboardView): void {
     this.boardNow = view;
     for (const listener of this.boardListeners) listener(view);
+  }
+
+  /** From now on, asking for a proof finds this, whatever the board said last. */
+  proveAs(extension: string, status: BoardStatus): void {
+    this.proofs.set(extension, status);
   }
 
   /** From now on, this command fails. */
@@ -59,10 +67,20 @@ export class Double implements Platform {
   answer = (call: number) => this.ask("answer", call);
   decline = (call: number) => this.ask("decline", call);
   hangUp = (call: number) => this.ask("hangUp", call);
+  transfer = (call: number, target: string) => this.ask("transfer", { call, target });
   setMuted = (muted: boolean) => this.ask("setMuted", muted);
   openDashboard = () => this.ask("openDashboard");
   takeOver = () => this.ask("takeOver");
   pause = (extension: string, reason: string | null) => this.ask("pause", { extension, reason });
+
+  /** As the views have it: nobody else is asked here. */
+  prove = async (extension: string): Promise<Available> => {
+    await this.ask("prove", extension);
+    const screen = this.phoneNow.screen;
+    const colleagues = screen.kind === "phone" ? screen.colleagues : [];
+    const status = this.proofs.get(extension) ?? colleagues.find((one) => one.extension === extension)?.status ?? "Unknown";
+    return { available: status === "Available", checkedAt: Date.now(), agent: agent(extension, status) };
+  };
 
   explain = async (extension: string, at: number | null) => {
     await this.ask("explain", { extension, at });

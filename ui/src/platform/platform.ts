@@ -1,3 +1,4 @@
+import type { Available } from "../generated/Available";
 import type { DashboardView } from "../generated/DashboardView";
 import type { Explanation } from "../generated/Explanation";
 import type { PhoneView } from "../generated/PhoneView";
@@ -27,6 +28,10 @@ export interface Platform {
   answer(call: number): Promise<void>;
   decline(call: number): Promise<void>;
   hangUp(call: number): Promise<void>;
+  /** Whether a call may be transferred to an agent, from a check that begins with the question. */
+  prove(extension: string): Promise<Available>;
+  /** Hands a call on to a number; how that goes is in its view. */
+  transfer(call: number, target: string): Promise<void>;
   setMuted(muted: boolean): Promise<void>;
   openDashboard(): Promise<void>;
   takeOver(): Promise<void>;

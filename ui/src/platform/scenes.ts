@@ -2,6 +2,7 @@
 import type { Agent } from "../generated/Agent";
 import type { BoardStatus } from "../generated/BoardStatus";
 import type { CallView } from "../generated/CallView";
+import type { Colleague } from "../generated/Colleague";
 import type { Levels } from "../generated/Levels";
 import type { DashboardView } from "../generated/DashboardView";
 import type { Notice } from "../generated/Notice";
@@ -75,6 +76,7 @@ export function phone(change: Partial<PhoneScreenView> = {}, notices: Notice[] =
       user: people.agent,
       own: own(),
       calls,
+      colleagues: colleagues(),
       muted: false,
       speakingMuted: false,
       levels: levelsOf(calls),
@@ -83,6 +85,13 @@ export function phone(change: Partial<PhoneScreenView> = {}, notices: Notice[] =
       ...change,
     },
   };
+}
+
+/** Everybody else on the board. */
+export function colleagues(): Colleague[] {
+  return everybody()
+    .filter(({ extension }) => extension !== people.agent.extension)
+    .map(({ extension, status }) => ({ extension, status }));
 }
 
 /** Levels come while a call is talked on. */
@@ -101,6 +110,7 @@ export function call(change: Partial<CallView> = {}): CallView {
     answeredAt: ago(83 * SECOND),
     codec: "Opus",
     ended: null,
+    transfer: null,
     ...change,
   };
 }
@@ -314,6 +324,13 @@ export const phoneScenes: Record<string, () => PhoneView> = {
       muted: true,
       speakingMuted: true,
       levels: { microphone: 6, speaker: 0 },
+    }),
+  transferring: () =>
+    phone({ own: own({ status: "OnCall", since: ago(83 * SECOND) }), calls: [call({ transfer: { to: "1004", failed: null } })] }),
+  transferFailed: () =>
+    phone({
+      own: own({ status: "OnCall", since: ago(83 * SECOND) }),
+      calls: [call({ transfer: { to: "1004", failed: "The other side is busy." } })],
     }),
   ended: () => phone({ calls: [call({ state: "ended", ended: "Agent 1002 hung up." })] }),
   incoming: () => phone({ own: own({ status: "Ringing", since: ago(3 * SECOND) }), calls: [incoming()] }),

@@ -70,6 +70,11 @@ class Script extends Double {
         return this.endCall(argument as number, "You declined.");
       case "hangUp":
         return this.endCall(argument as number, "You hung up.");
+      case "transfer": {
+        const { call: id, target: to } = argument as { call: number; target: string };
+        this.changeCall(id, { transfer: { to, failed: null } });
+        return this.play([() => {}, () => this.endCall(id, `Transferred to ${to}.`)]);
+      }
       case "setMuted":
         return this.change({ muted: argument as boolean });
       case "openDashboard":

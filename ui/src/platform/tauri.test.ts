@@ -35,6 +35,8 @@ async function askForEverything(app: Platform) {
   await app.answer(1);
   await app.decline(2);
   await app.hangUp(3);
+  await app.prove("1002");
+  await app.transfer(4, "1002");
   await app.setMuted(true);
   await app.openDashboard();
   await app.takeOver();
@@ -56,6 +58,8 @@ describe("the app behind the windows", () => {
       answer: { call: 1 },
       decline: { call: 2 },
       hang_up: { call: 3 },
+      prove: { extension: "1002" },
+      transfer: { call: 4, target: "1002" },
       set_muted: { muted: true },
       explain: { extension: "1001", at: 7 },
       pause: { extension: "1002", reason: "lunch" },

@@ -23,6 +23,8 @@ export function tauri(): Platform {
     answer: (call) => invoke("answer", { call }),
     decline: (call) => invoke("decline", { call }),
     hangUp: (call) => invoke("hang_up", { call }),
+    prove: (extension) => invoke("prove", { extension }),
+    transfer: (call, target) => invoke("transfer", { call, target }),
     setMuted: (muted) => invoke("set_muted", { muted }),
     openDashboard: () => invoke("open_dashboard"),
     takeOver: () => invoke("take_over"),

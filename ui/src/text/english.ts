@@ -98,6 +98,20 @@ export interface Text {
     speakingMuted: string;
     microphoneLevel: string;
     speakerLevel: string;
+    transfer: string;
+    transferCall: (peer: string) => string;
+    transferTo: string;
+    transferPlaceholder: string;
+    transferNobody: string;
+    transferChecking: (extension: string) => string;
+    transferNot: (extension: string, state: string) => string;
+    transferNotProved: (extension: string) => string;
+    transferAnyway: string;
+    transferBack: string;
+    transferNeedsTarget: string;
+    transferring: (to: string) => string;
+    transferFailed: (to: string, why: string) => string;
+    cancel: string;
     hangUp: string;
     hangUpOn: (peer: string) => string;
     incoming: string;
@@ -355,6 +369,20 @@ export const english: Text = {
     speakingMuted: "You are muted: nobody hears you",
     microphoneLevel: "How loud your microphone is",
     speakerLevel: "How loud the other side is",
+    transfer: "Transfer",
+    transferCall: (peer) => `Transfer ${peer}`,
+    transferTo: "To",
+    transferPlaceholder: "Extension or number",
+    transferNobody: "Nobody on the board fits. The call goes to the number as it is.",
+    transferChecking: (extension) => `Checking whether ${extension} is available …`,
+    transferNot: (extension, state) => `Checked just now: ${extension} is not to be called. ${state}.`,
+    transferNotProved: (extension) => `Nobody can say whether ${extension} is available.`,
+    transferAnyway: "Transfer anyway",
+    transferBack: "Choose again",
+    transferNeedsTarget: "Choose somebody, or enter a number.",
+    transferring: (to) => `Transferring to ${to} …`,
+    transferFailed: (to, why) => `Not transferred to ${to}: ${why} The call goes on.`,
+    cancel: "Cancel",
     hangUp: "Hang up",
     hangUpOn: (peer) => `Hang up on ${peer}`,
     incoming: "Incoming call",

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rollcall_phone::{CallEnd, CallRef, Codec, PhoneCommand, PhoneEvent, Target};
-use rollcall_wire::ui::{CallState, CallView, Direction, Levels, PhoneState};
+use rollcall_wire::ui::{CallState, CallView, Direction, Levels, PhoneState, Transfer};
 
 use super::{At, CommandId, Day, Effect, Now};
 use crate::problem;
@@ -27,6 +27,8 @@ pub(super) struct Calls {
 struct Call {
     reference: CallRef,
     view: CallView,
+    /// It was handed on: the other side talks with somebody else now.
+    handed_on: bool,
     forget_at: Option<Instant>,
 }
 
@@ -37,6 +39,11 @@ impl Call {
 
     fn is_talked_on(&self) -> bool {
         matches!(self.view.state, CallState::Active | CallState::HeldByPeer)
+    }
+
+    fn is_being_transferred(&self) -> bool {
+        let transfer = self.view.transfer.as_ref();
+        transfer.is_some_and(|transfer| transfer.failed.is_none())
     }
 
     fn rings_here(&self) -> bool {
@@ -94,7 +101,9 @@ impl Calls {
                 answered_at: None,
                 codec: None,
                 ended: None,
+                transfer: None,
             },
+            handed_on: false,
             forget_at: None,
         });
         let last = self.list.len() - 1;
@@ -146,6 +155,26 @@ impl Day {
 
     pub(super) fn hang_up(&mut self, command: CommandId, id: u32) {
         self.ask_about_call(command, id, Call::is_live, PhoneCommand::Hangup);
+    }
+
+    pub(super) fn transfer(&mut self, command: CommandId, id: u32, target: String) {
+        let mut calls = self.calls.list.iter_mut();
+        let call = calls.find(|call| call.view.id == id && call.is_talked_on());
+        let answer = match (call, Target::parse(&target)) {
+            (None, _) => Err(problem::no_such_call()),
+            (Some(call), _) if call.is_being_transferred() => Err(problem::being_transferred()),
+            (Some(_), Err(why)) => Err(problem::bad_target(&why)),
+            (Some(call), Ok(judged)) => {
+                call.view.transfer = Some(Transfer {
+                    to: user_part(judged.shown()).to_owned(),
+                    failed: None,
+                });
+                let call = call.reference;
+                self.push(Effect::Phone(PhoneCommand::Transfer { call, target }));
+                Ok(None)
+            }
+        };
+        self.tell(command, answer);
     }
 
     fn ask_about_call(
@@ -214,6 +243,12 @@ impl Day {
                 self.set_state(call, state);
             }
             PhoneEvent::Ended { call, end } => self.ended(now, call, &end),
+            PhoneEvent::Transfer {
+                call,
+                code,
+                is_final: true,
+            } => self.transferred(call, code),
+            PhoneEvent::Refused { call, message } => self.transfer_failed(call, message),
             PhoneEvent::Levels {
                 microphone,
                 speaker,
@@ -253,11 +288,32 @@ impl Day {
         }
     }
 
+    fn transferred(&mut self, call: CallRef, code: u16) {
+        if code >= 300 {
+            return self.transfer_failed(call, CallEnd::refused(code).message);
+        }
+        if let Some(call) = self.calls.live(call) {
+            call.handed_on = true;
+        }
+    }
+
+    fn transfer_failed(&mut self, call: CallRef, why: String) {
+        let transfer = self
+            .calls
+            .live(call)
+            .and_then(|call| call.view.transfer.as_mut());
+        if let Some(transfer) = transfer {
+            transfer.failed.get_or_insert(why);
+        }
+    }
+
     fn ended(&mut self, now: Now, call: CallRef, end: &CallEnd) {
         let forget_at = now.at + self.patience.ended_call;
         if let Some(call) = self.calls.live(call) {
             call.view.state = CallState::Ended;
-            call.view.ended = Some(end.message.clone());
+            let to = call.view.transfer.take().filter(|_| call.handed_on);
+            let words = to.map(|transfer| format!("Transferred to {}.", transfer.to));
+            call.view.ended = Some(words.unwrap_or_else(|| end.message.clone()));
             call.forget_at = Some(forget_at);
         }
         if !self.calls.any_live() {

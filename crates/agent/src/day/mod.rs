@@ -78,6 +78,13 @@ pub enum Command {
     Decline(u32),
     /// End a call.
     HangUp(u32),
+    /// Hand a call on to somebody else (blind transfer).
+    Transfer {
+        /// The call.
+        call: u32,
+        /// A number, or a SIP address.
+        target: String,
+    },
     /// Mute or unmute the microphone.
     SetMuted(bool),
     /// End the session of the device that stands in the way, and go online here.
@@ -509,6 +516,7 @@ impl Day {
             Command::Answer(call) => self.answer_call(id, call),
             Command::Decline(call) => self.decline(id, call),
             Command::HangUp(call) => self.hang_up(id, call),
+            Command::Transfer { call, target } => self.transfer(id, call, target),
             Command::SetMuted(muted) => self.set_muted(id, muted),
             Command::TakeOver => self.take_over(now, id),
         }

@@ -464,7 +464,7 @@ fn a_claim_outlives_our_restart() {
         registrar: Registrar::Claims,
         ..Config::default()
     };
-    // Nobody lists it, and its app, which was told that it is online, does not say so again.
+    // Nobody lists it, and an app of the seed's kind, which was told that it is online, does not say so again.
     let mut house = house.restarted(config);
     house.link_opens("s1");
     house.live(&["s1"], 30);

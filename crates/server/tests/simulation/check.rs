@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rollcall_alignment::*;
 
-use crate::world::{Mode, World};
+use crate::table::Mode;
+use crate::world::World;
 
 /// R1, R4 and R8 for one word to the dashboards.
 pub(crate) fn broadcast(world: &mut World, broadcast: &Broadcast) {

@@ -6,7 +6,8 @@ use rollcall_alignment::*;
 use rollcall_testkit::Conditions;
 
 use crate::app::Will;
-use crate::world::{EXTENSIONS, Mail, Mode, SECOND, World};
+use crate::table::Mode;
+use crate::world::{EXTENSIONS, Mail, SECOND, World};
 
 /// In the user part of a contact that somebody inserts by SQL.
 pub(crate) const FORGED: &str = "forged";

@@ -17,6 +17,7 @@ mod fault;
 mod lines;
 mod manager;
 mod rest;
+mod table;
 mod truth;
 mod turns;
 mod world;

@@ -7,7 +7,8 @@ use rollcall_pocket_pbx::pbx::HeldContact;
 
 use crate::app::Will;
 use crate::fault::FORGED;
-use crate::world::{EXTENSIONS, Mode, SECOND, World};
+use crate::table::Mode;
+use crate::world::{EXTENSIONS, SECOND, World};
 
 /// Who differs from whom, in words.
 type Agreed = Result<(), String>;

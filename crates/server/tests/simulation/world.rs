@@ -16,6 +16,7 @@ use crate::app::{App, Will, pbx_address};
 use crate::database::Database;
 use crate::fault::{self, Fault};
 use crate::manager::Link;
+use crate::table::Mode;
 use crate::truth::Truth;
 use crate::{check, rest};
 
@@ -48,24 +49,6 @@ pub(crate) enum Mail {
     Leaves(usize),
 }
 
-/// Whose the contacts are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Mirror,
-    Shared,
-    Claims,
-}
-
-impl Mode {
-    fn draw(rng: &mut StdRng) -> Self {
-        match rng.random_range(0..10) {
-            0..5 => Mode::Mirror,
-            5..9 => Mode::Shared,
-            _ => Mode::Claims,
-        }
-    }
-}
-
 pub(crate) struct World {
     pub(crate) rng: StdRng,
     began: Instant,
@@ -76,7 +59,7 @@ pub(crate) struct World {
     pub(crate) mode: Mode,
     pub(crate) db: Database,
     /// What the storage of an Asterisk that is down holds.
-    kept: Vec<HeldContact>,
+    pub(crate) kept: Vec<HeldContact>,
     /// Somebody inserted a row, and since when; whether the server could see that nobody registered it.
     forged: Option<Instant>,
     pub(crate) forgery_may_pass: bool,
@@ -85,7 +68,7 @@ pub(crate) struct World {
     mails: u64,
     pub(crate) pbx: Option<Pbx>,
     pub(crate) skew: i64,
-    qualify_frequency: u32,
+    pub(crate) qualify_frequency: u32,
     pub(crate) link: Option<Link>,
     pub(crate) connection: u64,
     link_retry: Instant,
@@ -218,64 +201,6 @@ impl World {
             self.removed.insert(extension.clone(), self.run);
         }
         self.db.remove_person(extension);
-    }
-
-    /// What Asterisk has stored and holds, of everybody.
-    pub(crate) fn contacts(&self) -> Vec<HeldContact> {
-        match &self.pbx {
-            Some(pbx) => pbx.contacts().collect(),
-            None => self.kept.clone(),
-        }
-    }
-
-    /// Reads the table as it is now: where it is Asterisk's own, what that wrote stands in it, with our column.
-    pub(crate) fn read_table(&mut self) {
-        if self.mode != Mode::Shared {
-            return;
-        }
-        let mut rows = self.db.last.clone();
-        let stored = self.contacts().into_iter().filter(|held| held.in_table);
-        rows.extend(stored.map(|held| {
-            let endpoint = Extension::new(&held.endpoint).unwrap();
-            let row = ContactRow {
-                id: ContactId::of(&endpoint, &held.uri),
-                endpoint,
-                uri: held.uri,
-                user_agent: held.user_agent,
-                expires_unix: held.expires_unix,
-                qualify_frequency: self.qualify_frequency,
-                reg_server: String::new(),
-                status: ContactStatus::from_word(&held.column.unwrap_or_default()),
-            };
-            (row.id.clone(), row)
-        }));
-        self.db.rows = rows;
-    }
-
-    /// One transaction of ours; false if it could not be made.
-    fn make(&mut self, writes: Vec<Write>) -> bool {
-        if self.mode == Mode::Shared && !self.db.down {
-            for write in &writes {
-                if let Write::Contact(row) = write {
-                    self.write_column(row);
-                }
-            }
-        }
-        self.db.make(writes)
-    }
-
-    fn write_column(&mut self, row: &ContactRow) {
-        if let Some(pbx) = &mut self.pbx {
-            let id = rollcall_ami::ContactId::new(row.id.as_str());
-            return pbx.write_column(&id, row.status.as_str());
-        }
-        let is_it = |held: &&mut HeldContact| {
-            held.endpoint == row.endpoint.as_str()
-                && ContactId::of(&row.endpoint, &held.uri) == row.id
-        };
-        if let Some(held) = self.kept.iter_mut().find(is_it) {
-            held.column = Some(row.status.as_str().to_owned());
-        }
     }
 
     /// A server that began after a person was removed knows nothing of that person's pause, which the queues may keep.

@@ -1,11 +1,12 @@
-import { Mic, MicOff, PauseCircle, PhoneCall, PhoneOff, PhoneOutgoing, type LucideIcon } from "lucide-react";
-import { useEffect, useRef } from "react";
+import { Mic, MicOff, PauseCircle, PhoneCall, PhoneForwarded, PhoneOff, PhoneOutgoing, type LucideIcon } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
 
 import { Button, ToggleButton } from "../../design/Button";
 import { classes } from "../../design/classes";
 import { Elapsed } from "../../design/Elapsed";
 import type { CallState } from "../../generated/CallState";
 import type { CallView } from "../../generated/CallView";
+import type { Colleague } from "../../generated/Colleague";
 import type { Levels } from "../../generated/Levels";
 import { usePlatform } from "../../platform";
 import { text } from "../../text";
@@ -14,6 +15,7 @@ import { IncomingCall } from "./IncomingCall";
 import { peerName, peerNumber } from "./peer";
 import type { Run } from "./run";
 import { SoundLevels } from "./SoundLevels";
+import { TransferDialog } from "./TransferDialog";
 
 /** What the microphone and the loudspeaker do. */
 interface Sound {
@@ -24,12 +26,13 @@ interface Sound {
 
 interface CallsProps {
   calls: CallView[];
+  colleagues: Colleague[];
   sound: Sound;
   run: Run;
 }
 
 /** Every call, those that ring here first: they want an answer. */
-export function Calls({ calls, sound, run }: CallsProps) {
+export function Calls({ calls, colleagues, sound, run }: CallsProps) {
   const incoming = calls.filter(ringsHere);
   const others = calls.filter((call) => !ringsHere(call));
   const lastKey = useLastKey();
@@ -45,7 +48,7 @@ export function Calls({ calls, sound, run }: CallsProps) {
             <IncomingCall key={call.id} call={call} lastKey={lastKey} run={run} />
           ))}
           {others.map((call) => (
-            <CallCard key={call.id} call={call} sound={sound} run={run} />
+            <CallCard key={call.id} call={call} colleagues={colleagues} sound={sound} run={run} />
           ))}
         </section>
       )}
@@ -61,13 +64,22 @@ const ICONS: Record<CallState, LucideIcon> = {
   ended: PhoneOff,
 };
 
-function CallCard({ call, sound, run }: { call: CallView; sound: Sound; run: Run }) {
+interface CallCardProps {
+  call: CallView;
+  colleagues: Colleague[];
+  sound: Sound;
+  run: Run;
+}
+
+function CallCard({ call, colleagues, sound, run }: CallCardProps) {
+  const [choosing, setChoosing] = useState(false);
   const { muted, speakingMuted, levels } = sound;
   const platform = usePlatform();
   const name = peerName(call);
   const number = peerNumber(call);
   const Icon = ICONS[call.state];
   const talking = call.state === "active" || call.state === "heldByPeer";
+  const transferring = call.transfer !== null && call.transfer.failed === null;
 
   return (
     <article
@@ -109,6 +121,17 @@ function CallCard({ call, sound, run }: { call: CallView; sound: Sound; run: Run
               {text.phone.mute}
             </ToggleButton>
           )}
+          {talking && (
+            <Button
+              size="large"
+              aria-label={text.phone.transferCall(name)}
+              isDisabled={transferring}
+              onPress={() => setChoosing(true)}
+            >
+              <PhoneForwarded aria-hidden />
+              {text.phone.transfer}
+            </Button>
+          )}
           <Button
             look="bad"
             size="large"
@@ -119,6 +142,18 @@ function CallCard({ call, sound, run }: { call: CallView; sound: Sound; run: Run
             {text.phone.hangUp}
           </Button>
         </div>
+      )}
+      <p className={classes(css.why, css.status)} role="status">
+        {talking && transferring && text.phone.transferring(call.transfer?.to ?? "")}
+      </p>
+      {talking && call.transfer?.failed && (
+        <p className={css.unheard} role="alert">
+          <PhoneForwarded aria-hidden />
+          {text.phone.transferFailed(call.transfer.to, call.transfer.failed)}
+        </p>
+      )}
+      {talking && (
+        <TransferDialog call={call} colleagues={colleagues} isOpen={choosing} onClose={() => setChoosing(false)} />
       )}
       {talking && muted && !speakingMuted && <p className={css.why}>{text.phone.muted}</p>}
       {talking && speakingMuted && (

@@ -22,7 +22,7 @@ type Screen = Extract<PhoneScreen, { kind: "phone" }>;
 export function PhonePage({ screen, notices }: { screen: Screen; notices: NoticeView[] }) {
   const platform = usePlatform();
   const command = useCommand();
-  const { user, own, calls, muted, speakingMuted, levels, signingOut, inUse } = screen;
+  const { user, own, calls, colleagues, muted, speakingMuted, levels, signingOut, inUse } = screen;
   const hasPhone = user.extension !== null;
   const inCall = calls.some((call) => call.state !== "ended");
 
@@ -46,7 +46,7 @@ export function PhonePage({ screen, notices }: { screen: Screen; notices: Notice
 
         {hasPhone ? (
           <>
-            <Calls calls={calls} sound={{ muted, speakingMuted, levels }} run={command.run} />
+            <Calls calls={calls} colleagues={colleagues} sound={{ muted, speakingMuted, levels }} run={command.run} />
             <OwnStateCard own={own}>
               <PauseControl
                 extension={user.extension ?? ""}

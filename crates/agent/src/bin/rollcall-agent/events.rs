@@ -5,6 +5,7 @@ use std::{collections::HashMap, io::Write};
 use rollcall_agent::{AgentState, Claim, SignedOut, Stage};
 use rollcall_wire::{
     board::{Agent, BoardStatus, Reason},
+    explain::Available,
     http::{ErrorBody, Role},
     ui::{CallView, Notice, PhoneState, SignInStep},
 };
@@ -52,6 +53,8 @@ pub(crate) enum Event {
     Board(Agent),
     /// A call changed.
     Call(CallView),
+    /// Whether the call may be handed on to whom `--transfer` names.
+    Proof(Available),
     /// Something a person should know.
     Notice(Notice),
     /// A sign-out is under way.
@@ -245,6 +248,11 @@ fn words(event: &Event) -> String {
             state(agent.status, &agent.reasons)
         ),
         Event::Call(call) => in_words(call),
+        Event::Proof(Available { agent, .. }) => format!(
+            "{} is {}",
+            agent.extension,
+            state(agent.status, &agent.reasons)
+        ),
         Event::Notice(notice) => format!("note: {}", sentence(&notice.error)),
         Event::SigningOut => "signing out ...".to_owned(),
         Event::SignedOut(out) if out.pending.is_empty() => "signed out".to_owned(),
@@ -373,6 +381,7 @@ mod tests {
             answered_at: None,
             codec: None,
             ended: None,
+            transfer: None,
         });
         let mut active = ringing.clone();
         active.calls[0].state = CallState::Active;

@@ -14,7 +14,10 @@ use rollcall_agent::{
     Agent, AgentConfig, AgentHandle, AgentState, AudioChoice, Codec, Interruption, SignedOut,
     Stage, When, device_id,
 };
-use rollcall_wire::{http::ErrorBody, ui::PhoneState};
+use rollcall_wire::{
+    http::ErrorBody,
+    ui::{CallState, PhoneState},
+};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
@@ -60,6 +63,9 @@ struct Arguments {
     /// Call this number as soon as the phone is registered.
     #[arg(long, value_name = "NUMBER")]
     dial: Option<String>,
+    /// Hand the first call on to this agent as soon as it is answered, if the server says that they are available.
+    #[arg(long, value_name = "EXTENSION")]
+    transfer: Option<String>,
     /// Sign out by itself after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<u64>,
@@ -147,6 +153,7 @@ async fn day(arguments: Arguments, config: AgentConfig, password: String) -> any
     tokio::pin!(signing_in);
     let mut signed_in = false;
     let mut dial = arguments.dial.clone();
+    let mut transfer = arguments.transfer.clone();
     let mut dialling_failed = false;
     loop {
         tokio::select! {
@@ -176,6 +183,13 @@ async fn day(arguments: Arguments, config: AgentConfig, password: String) -> any
                     printer.print(&Event::Error(error));
                     dialling_failed = true;
                 }
+                let mut calls = shown.calls.iter();
+                if let Some(call) = calls.find(|call| call.state == CallState::Active)
+                    && let Some(to) = transfer.take()
+                    && let Err(error) = hand_on(&agent, &mut printer, call.id, to).await
+                {
+                    printer.print(&Event::Error(error));
+                }
             }
             () = stop.wanted() => break,
         }
@@ -189,6 +203,22 @@ async fn day(arguments: Arguments, config: AgentConfig, password: String) -> any
     } else {
         end
     })
+}
+
+/// Asks whether they are available, and hands the call on if so.
+async fn hand_on(
+    agent: &AgentHandle,
+    printer: &mut Printer,
+    call: u32,
+    to: String,
+) -> Result<(), ErrorBody> {
+    let proof = agent.prove(to.clone()).await?;
+    let available = proof.available;
+    printer.print(&Event::Proof(proof));
+    if available {
+        agent.transfer(call, to).await?;
+    }
+    Ok(())
 }
 
 async fn sign_out(

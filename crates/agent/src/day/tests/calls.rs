@@ -1,5 +1,7 @@
 //! Calls.
 
+use rollcall_wire::ui::Transfer;
+
 use super::*;
 
 #[test]
@@ -138,4 +140,92 @@ fn a_number_that_is_none_is_not_dialled() {
         "the phone's words, and nobody else's"
     );
     assert!(bench.effects().is_empty());
+}
+
+#[test]
+fn a_call_that_is_handed_on_ends_with_whom_it_went_to() {
+    let (mut bench, call) = Bench::talking();
+    let view = bench.day.state().calls.remove(0);
+    let id = bench.ask(Command::Transfer {
+        call: view.id,
+        target: "1002".to_owned(),
+    });
+    assert!(bench.answer_to(id).unwrap().is_ok());
+    assert_eq!(bench.effects(), ["Phone::Transfer"]);
+    let transfer = |bench: &Bench| bench.day.state().calls.remove(0).transfer;
+    let under_way = Transfer {
+        to: "1002".to_owned(),
+        failed: None,
+    };
+    assert_eq!(transfer(&bench), Some(under_way.clone()));
+
+    // While it is on its way it is not sent on once more.
+    let id = bench.ask(Command::Transfer {
+        call: view.id,
+        target: "1003".to_owned(),
+    });
+    let refused = bench.answer_to(id).unwrap().unwrap_err();
+    assert_eq!(refused.code, "being_transferred");
+
+    bench.phone(transferred(call, 202, false));
+    assert_eq!(transfer(&bench), Some(under_way));
+    bench.phone(transferred(call, 200, true));
+    bench.phone(ended(call));
+    let view = bench.day.state().calls.remove(0);
+    assert_eq!(
+        (view.state, view.ended.as_deref()),
+        (CallState::Ended, Some("Transferred to 1002."))
+    );
+}
+
+#[test]
+fn a_call_whose_transfer_fails_goes_on_and_says_why() {
+    let (mut bench, call) = Bench::talking();
+    let view = bench.day.state().calls.remove(0);
+    for (code, why) in [
+        (486, "The other side is busy."),
+        (500, "The call was refused (SIP 500)."),
+    ] {
+        bench.ask(Command::Transfer {
+            call: view.id,
+            target: "1002".to_owned(),
+        });
+        bench.phone(transferred(call, code, true));
+        let view = bench.day.state().calls.remove(0);
+        let failed = view.transfer.and_then(|transfer| transfer.failed);
+        assert_eq!(
+            (view.state, failed.as_deref()),
+            (CallState::Active, Some(why))
+        );
+    }
+    bench.phone(ended(call));
+    let view = bench.day.state().calls.remove(0);
+    assert_eq!(view.ended.as_deref(), Some("They hung up."));
+}
+
+#[test]
+fn only_a_call_that_is_talked_on_is_handed_on_and_only_to_a_number() {
+    let (mut bench, call) = Bench::talking();
+    let view = bench.day.state().calls.remove(0);
+    let refused = |bench: &mut Bench, call: u32, target: &str| {
+        let id = bench.ask(Command::Transfer {
+            call,
+            target: target.to_owned(),
+        });
+        bench.answer_to(id).unwrap().unwrap_err()
+    };
+    assert_eq!(refused(&mut bench, 99, "1002").code, "no_such_call");
+    let nonsense = refused(&mut bench, view.id, "sip:");
+    assert_eq!(nonsense.field.as_deref(), Some("target"));
+    bench.phone(ended(call));
+    assert_eq!(refused(&mut bench, view.id, "1002").code, "no_such_call");
+    assert!(bench.effects().is_empty());
+}
+
+fn transferred(call: CallRef, code: u16, is_final: bool) -> PhoneEvent {
+    PhoneEvent::Transfer {
+        call,
+        code,
+        is_final,
+    }
 }
