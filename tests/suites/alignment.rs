@@ -360,6 +360,25 @@ async fn an_agent_without_a_microphone_is_told_so_and_is_not_available(scene: Sc
         });
     assert_eq!(seen.await["status"], "NotAvailable");
     assert_eq!(scene.board.first_said("1001", "Available", 0), None);
+    // Drained, it turns calls away (R10).
+    agent
+        .event("hears it of itself", |event| {
+            let reasons = event["reasons"].as_array()?;
+            let heard = reasons.iter().any(|one| one["code"] == "no_audio_device");
+            (event["event"] == "own" && heard).then_some(())
+        })
+        .await;
+    scene.asterisk.rx("pjsip set history on").await;
+    let call = "channel originate Local/1001@agents application Wait 1";
+    scene.asterisk.rx(call).await;
+    eventually("a call is turned away", PROMPTLY, async || {
+        let history = scene.asterisk.rx("pjsip show history").await;
+        match history.contains("480 Temporarily Unavailable") {
+            true => Ok(()),
+            false => Err(history),
+        }
+    })
+    .await;
 }
 
 async fn registered(agent: &Program) -> Value {

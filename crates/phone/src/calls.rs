@@ -139,9 +139,9 @@ impl Driver {
         }
     }
 
-    pub(crate) fn decline(&mut self, call: CallRef) {
+    pub(crate) fn refuse_incoming(&mut self, call: CallRef, code: u16) {
         if let (Some((id, Phase::Incoming)), Some(link)) = (self.lines.find(call), &mut self.link) {
-            link.ua.reject(Instant::now(), id, 486);
+            link.ua.reject(Instant::now(), id, code);
         }
     }
 

@@ -91,6 +91,8 @@ pub enum PhoneCommand {
     Answer(CallRef),
     /// Refuse an incoming call (486 Busy Here).
     Decline(CallRef),
+    /// Refuse an incoming call because nobody is to be called here now (480 Temporarily Unavailable).
+    TurnAway(CallRef),
     /// End a call in any state.
     Hangup(CallRef),
     /// Press keys in a call, one after the other, as [`crate::EngineConfig::dtmf`] says. On a call that has no sound yet they

@@ -193,6 +193,13 @@ async fn declined_missed_and_unknown_calls_end_with_their_own_words() {
     assert_eq!((end.kind, end.sip_code), (EndKind::Busy, Some(486)));
     assert_eq!(callee.ended().await.kind, EndKind::Local);
 
+    caller.dial("1002");
+    let theirs = callee.incoming().await;
+    callee.engine.send(PhoneCommand::TurnAway(theirs));
+    let end = caller.ended().await;
+    assert_eq!((end.kind, end.sip_code), (EndKind::Unavailable, Some(480)));
+    assert_eq!(callee.ended().await.kind, EndKind::Local);
+
     let ours = caller.dial("1002");
     callee.incoming().await;
     caller.engine.send(PhoneCommand::Hangup(ours));

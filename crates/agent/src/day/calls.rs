@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rollcall_phone::{CallEnd, CallRef, Codec, PhoneCommand, PhoneEvent, Target};
+use rollcall_wire::board::Reason;
 use rollcall_wire::ui::{CallState, CallView, Direction, Levels, PhoneState, Transfer};
 
 use super::{At, CommandId, Day, Effect, Now};
@@ -11,6 +12,16 @@ use crate::problem;
 
 /// How long somebody is told that they speak into a muted microphone. The phone says so again after ten seconds.
 const TOLD_MUTED: Duration = Duration::from_secs(6);
+
+/// What the server says of an agent whom it has the queues pass over.
+const DRAINED_BY: [&str; 6] = [
+    "draining",
+    "app_lost",
+    "sip_loop_stalled",
+    "audio_loop_stalled",
+    "no_audio_device",
+    "logout_pending",
+];
 
 /// The calls, oldest first.
 #[derive(Debug, Default)]
@@ -206,11 +217,11 @@ impl Day {
     }
 
     /// Nobody new is talked to while signing out.
-    pub(super) fn decline_ringing(&mut self) {
-        self.ask_all(Call::rings_here, PhoneCommand::Decline);
+    pub(super) fn turn_away_ringing(&mut self) {
+        self.ask_all(Call::rings_here, PhoneCommand::TurnAway);
     }
 
-    /// All but those that ring here, which are declined.
+    /// All but those that ring here, which are turned away.
     pub(super) fn hang_up_all(&mut self) {
         self.ask_all(
             |call| call.is_live() && !call.rings_here(),
@@ -266,12 +277,26 @@ impl Day {
     }
 
     fn incoming(&mut self, call: CallRef, from_display: &str, from_uri: &str) {
-        if !matches!(self.stage, At::SignedIn | At::SigningIn { .. }) || self.calls.any_live() {
+        if self.is_drained() {
+            return self.push(Effect::Phone(PhoneCommand::TurnAway(call)));
+        }
+        if self.calls.any_live() {
             return self.push(Effect::Phone(PhoneCommand::Decline(call)));
         }
         let peer = user_part(from_uri).to_owned();
         let name = Some(from_display.trim().to_owned()).filter(|n| !n.is_empty() && *n != peer);
         self.calls.add(call, Direction::In, peer).peer_name = name;
+    }
+
+    /// Nobody new is to be called here (R10): who signs out, nobody, or whom the server passes over until the phone is
+    /// proved again.
+    fn is_drained(&self) -> bool {
+        if !matches!(self.stage, At::SignedIn | At::SigningIn { .. }) {
+            return true;
+        }
+        let drains = |reason: &Reason| DRAINED_BY.contains(&reason.code.as_str());
+        self.own_line()
+            .is_some_and(|own| own.reasons.iter().any(drains))
     }
 
     fn set_state(&mut self, call: CallRef, state: CallState) {

@@ -134,7 +134,7 @@ impl Day {
         self.since = now.ms;
         // Whatever is still to be tried would put the person online again.
         self.claiming.clear();
-        self.decline_ringing();
+        self.turn_away_ringing();
         if when == When::Now {
             self.hang_up_all();
         }

@@ -1,6 +1,6 @@
 //! Calls.
 
-use rollcall_wire::ui::Transfer;
+use rollcall_wire::{board::Reason, ui::Transfer};
 
 use super::*;
 
@@ -228,4 +228,39 @@ fn transferred(call: CallRef, code: u16, is_final: bool) -> PhoneEvent {
         code,
         is_final,
     }
+}
+
+#[test]
+fn r10_who_is_drained_turns_calls_away_until_the_server_takes_them_back() {
+    let mut bench = Bench::signed_in();
+    let mut rings = |reasons: &[&str]| {
+        let mut board = snapshot();
+        board.agents[0].reasons = reasons
+            .iter()
+            .map(|code| Reason {
+                code: (*code).to_owned(),
+                message: None,
+                since: 0,
+            })
+            .collect();
+        bench.link(LinkEvent::Connected);
+        bench.link(LinkEvent::Snapshot(board));
+        bench.seen.clear();
+        let call = CallRef::fresh();
+        bench.phone(PhoneEvent::Incoming {
+            call,
+            from_display: String::new(),
+            from_uri: "sip:1002@x".to_owned(),
+        });
+        let turned_away = bench.effects() == ["Phone::TurnAway"];
+        let shown = bench.day.state().calls.len();
+        bench.phone(ended(call));
+        bench.pass(Duration::from_secs(60));
+        (turned_away, shown)
+    };
+    assert_eq!(rings(&["draining"]), (true, 0));
+    assert_eq!(rings(&["no_audio_device"]), (true, 0));
+    // What else keeps an agent from the queues does not keep colleagues from calling them.
+    assert_eq!(rings(&["pause_asked"]), (false, 1));
+    assert_eq!(rings(&[]), (false, 1));
 }

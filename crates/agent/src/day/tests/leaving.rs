@@ -109,7 +109,7 @@ fn a_sign_out_during_a_call_tells_the_server_at_once_and_keeps_the_phone_until_t
         from_display: String::new(),
         from_uri: "sip:1002@x".to_owned(),
     });
-    assert_eq!(bench.effects(), ["Phone::Decline"]);
+    assert_eq!(bench.effects(), ["Phone::TurnAway"]);
 
     bench.phone(ended(call));
     bench.phone(PhoneEvent::Unregistered);
