@@ -86,6 +86,11 @@ async fn an_explanation_holds_intent_terms_needs_and_history_now_and_at_a_past_t
     assert_eq!(status, StatusCode::OK);
     assert_eq!(past["status"], "Unverified");
     assert_eq!(codes(&past), ["claims_only"]);
+    assert_eq!(
+        past["intents"], now["intents"],
+        "who has signed out since wanted the same then"
+    );
+    assert_eq!(past["sources"], json!({"database": {"ok": true}}));
     let (status, never) = get(&house, &supervisor, &format!("{path}?at=5")).await;
     assert_eq!(
         (status, &never["code"]),

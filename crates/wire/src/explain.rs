@@ -43,11 +43,11 @@ pub struct Explanation {
     pub rule: String,
     /// Why, most important first.
     pub reasons: Vec<Reason>,
-    /// What was asked, a device each; of a past time it is in `history`.
+    /// What was asked, a session each.
     pub intents: Vec<Intent>,
     /// The terms of rule R1.
     pub terms: Vec<Term>,
-    /// How the sources were seen, by name; of a past time it is in `history`.
+    /// How the sources were seen, by name. Of a past time those of which the ledger knows: one that was seen has no age.
     pub sources: BTreeMap<String, SourceHealth>,
     /// What would have to change for Available, a sentence each.
     pub needed: Vec<String>,

@@ -86,7 +86,7 @@ export function explanation(agent: Agent | undefined): Explanation {
   };
 }
 
-/** Of a past moment a ledger remembers less: no intents and no sources, and only the terms that were false. */
+/** Of a past moment a ledger remembers less: only the terms that were false, and no age of a source that was seen. */
 export function pastExplanation(extension: string, at: number): Explanation {
   return {
     extension,
@@ -95,9 +95,9 @@ export function pastExplanation(extension: string, at: number): Explanation {
     since: at - 20_000,
     rule: "R1",
     reasons: [{ code: "app_lost", since: at - 20_000 }],
-    intents: [],
+    intents: [{ device: "b1f0c2d4-1001", wants: "online", since: at - 300_000 }],
     terms: terms(["app_lost"]).filter((term) => term.verdict === "fails"),
-    sources: {},
+    sources: { ami: { ok: true }, database: { ok: true } },
     needed: ["The app has to run and reach the server."],
     history: history(undefined).filter((one) => one.at <= at),
   };

@@ -186,7 +186,6 @@ export interface Text {
     intents: string;
     wants: Record<string, string>;
     noIntents: string;
-    intentsInHistory: string;
     sources: string;
     sourceSeen: (duration: string) => string;
     history: string;
@@ -493,7 +492,6 @@ export const english: Text = {
     intents: "What the agent asked for",
     wants: { signed_in: "signed in", online: "online", logging_out: "signing out" },
     noIntents: "Nothing: nobody is signed in.",
-    intentsInHistory: "See the history below.",
     sources: "What was seen",
     sourceSeen: (duration) => `seen ${duration} ago`,
     history: "History",

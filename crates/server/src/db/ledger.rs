@@ -14,6 +14,10 @@ pub(super) const PORTION: i64 = 2_000;
 
 const COLUMNS: &str = "id, at, extension, device_id, kind, source, rule, what, detail";
 
+const SESSIONS: &str =
+    "SELECT u.extension, s.device_id, s.started_at, s.online_at, s.ended_at, s.end_reason
+             FROM sessions s JOIN users u ON u.id = s.user_id";
+
 /// Which lines are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lines {
@@ -94,6 +98,40 @@ impl Database {
         row.as_ref().map(line).transpose()
     }
 
+    /// The last line before `at` that says whether this source is in sight.
+    pub(crate) async fn sight_at(
+        &self,
+        source: &str,
+        at: u64,
+    ) -> Result<Option<LedgerLine>, DbError> {
+        let row = query(format!(
+            "SELECT {COLUMNS} FROM ledger WHERE extension IS NULL AND at <= ?1 AND source = ?2
+             AND what IN ('source_found', 'source_lost', 'lists_unanswered') ORDER BY at DESC, id DESC LIMIT 1"
+        ))
+        .bind(signed(at))
+        .bind(source)
+        .fetch_optional(self.reads())
+        .await?;
+        row.as_ref().map(line).transpose()
+    }
+
+    /// The sessions of an extension that lived at `at`, the oldest first.
+    pub(crate) async fn sessions_at(
+        &self,
+        extension: &str,
+        at: u64,
+    ) -> Result<Vec<SessionLine>, DbError> {
+        let rows = query(format!(
+            "{SESSIONS} WHERE u.extension = ?1 AND s.started_at <= ?2 AND (s.ended_at IS NULL OR s.ended_at > ?2)
+             ORDER BY s.started_at, s.id"
+        ))
+        .bind(extension)
+        .bind(signed(at))
+        .fetch_all(self.reads())
+        .await?;
+        rows.iter().map(session).collect()
+    }
+
     /// Takes away the lines from before `before`, ms since the epoch: in portions, each a commit of
     /// its own, so that whoever signs in meanwhile waits for one of them at most.
     pub(crate) async fn forget_ledger(&self, before: u64) -> Result<(), WriteError> {
@@ -128,30 +166,28 @@ impl Database {
         to: u64,
         limit: i64,
     ) -> Result<Vec<SessionLine>, DbError> {
-        let rows = query(
-            "SELECT u.extension, s.device_id, s.started_at, s.online_at, s.ended_at, s.end_reason
-             FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE u.extension IS NOT NULL AND s.started_at < ?2 AND (s.ended_at IS NULL OR s.ended_at >= ?1)
-             ORDER BY s.started_at, s.id LIMIT ?3",
-        )
+        let rows = query(format!(
+            "{SESSIONS} WHERE u.extension IS NOT NULL AND s.started_at < ?2 AND (s.ended_at IS NULL OR s.ended_at >= ?1)
+             ORDER BY s.started_at, s.id LIMIT ?3"
+        ))
         .bind(signed(from))
         .bind(signed(to))
         .bind(limit)
         .fetch_all(self.reads())
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(SessionLine {
-                    extension: row.try_get(0)?,
-                    device: row.try_get(1)?,
-                    started: unsigned(row.try_get(2)?),
-                    online: row.try_get::<Option<i64>>(3)?.map(unsigned),
-                    ended: row.try_get::<Option<i64>>(4)?.map(unsigned),
-                    end: row.try_get(5)?,
-                })
-            })
-            .collect()
+        rows.iter().map(session).collect()
     }
+}
+
+fn session(row: &Row) -> Result<SessionLine, DbError> {
+    Ok(SessionLine {
+        extension: row.try_get(0)?,
+        device: row.try_get(1)?,
+        started: unsigned(row.try_get(2)?),
+        online: row.try_get::<Option<i64>>(3)?.map(unsigned),
+        ended: row.try_get::<Option<i64>>(4)?.map(unsigned),
+        end: row.try_get(5)?,
+    })
 }
 
 /// Takes away what is older than the ledger is kept.

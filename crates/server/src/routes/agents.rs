@@ -13,9 +13,9 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use rollcall_alignment::{self as alignment, Decision, ReasonCode};
+use rollcall_alignment::{self as alignment, Decision, ReasonCode, SessionState};
 use rollcall_wire::{
-    board::{BoardStatus, Reason},
+    board::{BoardStatus, Reason, SourceHealth},
     check,
     explain::{Available, Explanation, ForceLogout, Intent, LedgerLine, Term, Verdict},
     http::AgentLogoutResponse,
@@ -215,15 +215,62 @@ async fn explain_past(edge: &Edge, extension: &str, at: u64) -> Result<Explanati
                 since: line.at,
             })
             .collect(),
-        intents: Vec::new(),
+        intents: intents_at(edge, extension, at, &history).await?,
         terms: alignment::Term::failing(&decision.reasons)
             .iter()
             .map(term)
             .collect(),
-        sources: BTreeMap::new(),
+        sources: sources_at(edge, at).await?,
         needed: needed(status, decision.reasons.iter().copied().collect()),
         history,
     })
+}
+
+/// What the sessions that lived then had asked for.
+async fn intents_at(
+    edge: &Edge,
+    extension: &str,
+    at: u64,
+    history: &[LedgerLine],
+) -> Result<Vec<Intent>, ApiError> {
+    let sessions = edge.database.sessions_at(extension, at).await?;
+    let intents = sessions.into_iter().map(|session| {
+        let online = session.online.filter(|online| *online <= at);
+        // A logout that was asked for, and waited for a call.
+        let leaving = history.iter().find(|line| {
+            line.what == "agent_logout"
+                && line.device.as_deref() == Some(session.device.as_str())
+                && line.at >= session.started
+        });
+        let (wants, since) = match (leaving, online) {
+            (Some(line), _) => (SessionState::LoggingOut, line.at),
+            (None, Some(online)) => (SessionState::Online, online),
+            (None, None) => (SessionState::SignedIn, session.started),
+        };
+        Intent {
+            device: session.device,
+            wants: wants.as_str().to_owned(),
+            since,
+        }
+    });
+    Ok(intents.collect())
+}
+
+/// How Asterisk and the database were seen then, where the ledger knows. Of the database only a loss is on it: who is
+/// asked here was written there.
+async fn sources_at(edge: &Edge, at: u64) -> Result<BTreeMap<String, SourceHealth>, ApiError> {
+    let mut sources = BTreeMap::new();
+    for source in ["ami", "database"] {
+        let last = edge.database.sight_at(source, at).await?;
+        let ok = match &last {
+            Some(line) => line.what == "source_found",
+            None if source == "database" => true,
+            None => continue,
+        };
+        let as_of = last.filter(|_| !ok).map(|line| line.at);
+        sources.insert(source.to_owned(), SourceHealth { ok, as_of });
+    }
+    Ok(sources)
 }
 
 fn rule_of(status: BoardStatus) -> &'static str {

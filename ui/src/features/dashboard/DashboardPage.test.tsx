@@ -160,8 +160,8 @@ describe("a row that is clicked", () => {
     expect(await screen.findByText(/^As it was at/)).toBeVisible();
     expect(app.asked[1]).toEqual(["explain", { extension: "1003", at: expect.any(Number) as number }]);
     expect(await part("Reasons")).toHaveTextContent("The app is not heard from.");
-    expect(await part("What the agent asked for")).toHaveTextContent("See the history below.");
-    expect(screen.queryByRole("region", { name: "What was seen" })).not.toBeInTheDocument();
+    expect(await part("What the agent asked for")).toHaveTextContent("online for 05:00");
+    expect(await part("What was seen")).toHaveTextContent(/Database: ok/);
     await user.click(screen.getByRole("button", { name: "Now" }));
     expect(await part("Reasons")).toHaveTextContent("The phone has not answered Asterisk for 30 s.");
   });

@@ -169,7 +169,7 @@ function Explained({ explained, past, onShowThen }: ExplainedProps) {
         </ul>
       </Section>
       <Section title={words.intents}>
-        {intents.length === 0 && <p className={css.soft}>{past ? words.intentsInHistory : words.noIntents}</p>}
+        {intents.length === 0 && <p className={css.soft}>{words.noIntents}</p>}
         <ul className={css.list}>
           {intents.map((intent) => (
             <li key={intent.device}>
@@ -179,7 +179,7 @@ function Explained({ explained, past, onShowThen }: ExplainedProps) {
           ))}
         </ul>
       </Section>
-      {!past && <SourcesSeen sources={sources} at={at} />}
+      <SourcesSeen sources={sources} at={at} />
       <Section title={words.history}>
         <HistoryLines lines={history} now={at} onShowThen={onShowThen} />
       </Section>
