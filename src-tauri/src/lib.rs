@@ -10,6 +10,8 @@ pub mod desk;
 pub mod embedded;
 pub mod keychain;
 pub mod settings;
+#[cfg(target_os = "linux")]
+mod sleep;
 #[cfg(test)]
 mod tests;
 pub mod windows;
@@ -108,6 +110,8 @@ fn set_up<R: Runtime>(app: &AppHandle<R>, preset: &Preset) -> anyhow::Result<()>
     windows::open_phone(app)?;
     let resuming = Arc::clone(&desk);
     tauri::async_runtime::spawn(async move { resuming.resume().await });
+    #[cfg(target_os = "linux")]
+    tauri::async_runtime::spawn(sleep::follow(desk.agent().clone()));
     tauri::async_runtime::spawn(windows::keep_informed(app.clone(), desk));
     leave_on_signals(app.clone());
     Ok(())

@@ -7,6 +7,7 @@ use rollcall_wire::{
     check,
     explain::{Available, Explanation},
     http::ErrorBody,
+    ui::PhoneState,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -91,6 +92,10 @@ impl Agent {
         Ok(start_with(config, server, engine, events))
     }
 }
+
+/// How long a computer that is about to sleep waits for the registrar: less than the five seconds that systemd-logind
+/// gives.
+const FALLS_ASLEEP: Duration = Duration::from_secs(3);
 
 /// Requests that may wait for the day.
 const REQUESTS: usize = 32;
@@ -227,6 +232,23 @@ impl AgentHandle {
     pub async fn sign_out(&self, when: When) -> Result<SignedOut, ErrorBody> {
         let answer = self.ask(Command::SignOut(when), None).await?;
         Ok(answer.unwrap_or_default())
+    }
+
+    /// The computer is about to sleep. Returns when the registrar has let the phone go, or has not answered in
+    /// [`FALLS_ASLEEP`]; the lease then ends by itself.
+    pub async fn sleep(&self) {
+        if self.ask(Command::Sleep, None).await.is_err() {
+            return;
+        }
+        let mut state = self.state.clone();
+        let gone = state.wait_for(|state| !matches!(state.phone, PhoneState::Registered));
+        let _ = tokio::time::timeout(FALLS_ASLEEP, gone).await;
+    }
+
+    /// It has woken: the phone registers again.
+    pub async fn wake(&self) {
+        // Who is stopping needs no phone.
+        let _ = self.ask(Command::Wake, None).await;
     }
 
     /// Calls somebody: digits, an extension, or a `sip:` address.

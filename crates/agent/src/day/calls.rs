@@ -291,7 +291,7 @@ impl Day {
     /// Nobody new is to be called here (R10): who signs out, nobody, or whom the server passes over until the phone is
     /// proved again.
     fn is_drained(&self) -> bool {
-        if !matches!(self.stage, At::SignedIn | At::SigningIn { .. }) {
+        if self.asleep || !matches!(self.stage, At::SignedIn | At::SigningIn { .. }) {
             return true;
         }
         let drains = |reason: &Reason| DRAINED_BY.contains(&reason.code.as_str());

@@ -87,6 +87,10 @@ pub enum Command {
     },
     /// Mute or unmute the microphone.
     SetMuted(bool),
+    /// The computer is about to sleep: leave the registrar, and take no call until [`Command::Wake`].
+    Sleep,
+    /// It has woken: register again.
+    Wake,
     /// End the session of the device that stands in the way, and go online here.
     TakeOver,
 }
@@ -338,6 +342,8 @@ pub struct Day {
     link_trouble: Option<ErrorBody>,
     calls: Calls,
     audio_trouble: Option<ErrorBody>,
+    /// The computer sleeps, or is about to.
+    asleep: bool,
     unsent_vitals: Option<(Instant, Vitals)>,
     last_error: Option<ErrorBody>,
     since: u64,
@@ -390,6 +396,7 @@ impl Day {
             link_trouble: None,
             calls: Calls::default(),
             audio_trouble: None,
+            asleep: false,
             unsent_vitals: None,
             last_error: None,
             since: now.ms,
@@ -518,8 +525,33 @@ impl Day {
             Command::HangUp(call) => self.hang_up(id, call),
             Command::Transfer { call, target } => self.transfer(id, call, target),
             Command::SetMuted(muted) => self.set_muted(id, muted),
+            Command::Sleep => self.sleep(id),
+            Command::Wake => self.wake(id),
             Command::TakeOver => self.take_over(now, id),
         }
+    }
+
+    /// Situation 3: nobody calls a computer that sleeps. The session and the claim stay as they are.
+    fn sleep(&mut self, command: CommandId) {
+        self.asleep = true;
+        let has_phone = self.session.as_ref().is_some_and(Session::has_phone);
+        if has_phone && matches!(self.stage, At::SignedIn) {
+            self.turn_away_ringing();
+            self.push(Effect::Phone(PhoneCommand::Unregister));
+        }
+        self.tell(command, Ok(None));
+    }
+
+    /// Available again once the registrar, the link and the microphone say so, and not before.
+    fn wake(&mut self, command: CommandId) {
+        let phone = self.session.as_ref().filter(|session| session.has_phone());
+        let phone = phone.map(|session| session.number);
+        if std::mem::take(&mut self.asleep)
+            && let (Some(session), At::SignedIn) = (phone, &self.stage)
+        {
+            self.push(Effect::Register { session });
+        }
+        self.tell(command, Ok(None));
     }
 
     fn on_link(&mut self, now: Now, event: LinkEvent) {
@@ -545,7 +577,7 @@ impl Day {
             }
             LinkEvent::Reregister => {
                 let has_phone = self.session.as_ref().is_some_and(Session::has_phone);
-                if has_phone && matches!(self.stage, At::SignedIn) {
+                if has_phone && matches!(self.stage, At::SignedIn) && !self.asleep {
                     self.push(Effect::Phone(PhoneCommand::Refresh));
                 }
             }

@@ -264,3 +264,26 @@ fn r10_who_is_drained_turns_calls_away_until_the_server_takes_them_back() {
     assert_eq!(rings(&["pause_asked"]), (false, 1));
     assert_eq!(rings(&[]), (false, 1));
 }
+
+#[test]
+fn s03_a_computer_that_sleeps_has_no_phone_and_registers_when_it_wakes() {
+    let mut bench = Bench::signed_in();
+    bench.seen.clear();
+    bench.ask(Command::Sleep);
+    assert_eq!(bench.effects(), ["Phone::Unregister", "Answer(ok)"]);
+    bench.phone(PhoneEvent::Unregistered);
+    // Nobody is called into the dark, and what the server still asks for waits.
+    bench.phone(PhoneEvent::Incoming {
+        call: CallRef::fresh(),
+        from_display: String::new(),
+        from_uri: "sip:1002@x".to_owned(),
+    });
+    bench.link(LinkEvent::Reregister);
+    assert_eq!(bench.effects(), ["Phone::TurnAway"]);
+
+    bench.ask(Command::Wake);
+    assert_eq!(bench.effects(), ["Register", "Answer(ok)"]);
+    // Told once more, or without having slept, it does nothing.
+    bench.ask(Command::Wake);
+    assert_eq!(bench.effects(), ["Answer(ok)"]);
+}
