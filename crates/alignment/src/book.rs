@@ -1,6 +1,6 @@
 //! What of an agent is stored, what is on its way there, and what may therefore be said (R8).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use crate::agent::Agent;
@@ -131,6 +131,16 @@ impl Book {
 
     pub(crate) fn restore_contact(&mut self, row: ContactRow) {
         self.contacts.insert(row.id.clone(), row);
+    }
+
+    /// The contacts of the table that are not over, and not among these.
+    pub(crate) fn unlisted(
+        &self,
+        listed: &BTreeSet<ContactId>,
+    ) -> impl Iterator<Item = &ContactId> {
+        let lives = |row: &&ContactRow| row.status != ContactStatus::Expired;
+        let rows = self.contacts.values().filter(lives);
+        rows.map(|row| &row.id).filter(|id| !listed.contains(*id))
     }
 
     pub(crate) fn restore_session(&mut self, row: SessionRow) {

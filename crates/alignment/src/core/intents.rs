@@ -367,6 +367,23 @@ impl Slot {
         });
     }
 
+    /// Why a session ends: somebody asked for it, or its token is over, which nobody asked for.
+    fn note_end(&mut self, now: Now, reason: EndReason, device: DeviceId) {
+        if reason != EndReason::Expired {
+            return self.note_intent(now, "agent", "agent_logout", Some(device));
+        }
+        self.book.note(LedgerEntry {
+            at_unix_ms: now.unix_ms,
+            extension: Some(self.agent.extension.clone()),
+            device: Some(device),
+            kind: LedgerKind::Observation,
+            source: "server",
+            rule: None,
+            what: reason.as_str(),
+            detail: String::new(),
+        });
+    }
+
     /// What an app claims where nobody can be asked: recorded as it is, and proved by nothing.
     fn record_claim(&mut self, contact_uri: &str, expires_unix: u64) {
         let extension = self.agent.extension.clone();
@@ -407,12 +424,12 @@ impl Slot {
             SessionState::Online if on_call => {
                 record.state = SessionState::LoggingOut;
                 record.leaving = reason;
-                self.note_intent(now, "agent", "agent_logout", Some(device));
+                self.note_end(now, reason, device);
                 return;
             }
             SessionState::SignedIn | SessionState::Online | SessionState::LoggingOut => {}
         }
-        self.note_intent(now, "agent", "agent_logout", Some(device));
+        self.note_end(now, reason, device);
         self.end_session(session, reason, now);
     }
 

@@ -365,6 +365,11 @@ impl Core {
             }
             self.dirty.insert(extension);
         }
+        if !self.contacts_listed {
+            for slot in self.slots.values_mut() {
+                slot.note_gone_meanwhile(now, &listed);
+            }
+        }
         self.contacts_listed = true;
         self.part_received(now, Part::Contacts);
     }
@@ -637,6 +642,14 @@ impl Slot {
             }
         }
         dropped
+    }
+
+    /// Recovery at start: what the table still has, and Asterisk does not, went while nobody looked.
+    fn note_gone_meanwhile(&mut self, now: Now, listed: &BTreeSet<ContactId>) {
+        let gone: Vec<ContactId> = self.book.unlisted(listed).cloned().collect();
+        for id in gone {
+            self.note_contact(now, &id, "contact_gone_meanwhile", String::new());
+        }
     }
 
     /// Our table was changed by somebody else (alignment: an external change is shown).

@@ -72,6 +72,29 @@ fn s07_after_our_restart_who_is_offline_still_reads_why() {
 }
 
 #[test]
+fn s07_what_ended_while_we_were_away_is_on_the_ledger_and_asked_of_nobody() {
+    let mut house = House::of(&["1001", "1002"]);
+    let gone = house.log_in("1001", "s1", "d1");
+    house.log_in("1002", "s2", "d2");
+    house.contacts.remove(&gone);
+    let mut house = house.restarted(Config::default());
+    house.ledger.clear();
+    house.see(Observation::SessionExpired(session("s2")));
+    house.ami_up();
+    house.live(&["s1"], 20);
+    let lines = |name: &str, what: &str| {
+        let of_agent =
+            |entry: &&LedgerEntry| entry.extension == Some(ext(name)) && entry.what == what;
+        house.ledger.iter().filter(of_agent).count()
+    };
+    assert_eq!(lines("1001", "contact_gone_meanwhile"), 1);
+    assert_eq!(lines("1002", "contact_gone_meanwhile"), 0);
+    assert_eq!(lines("1002", "session_expired"), 1);
+    assert_eq!(lines("1002", "agent_logout"), 0, "nobody asked for it");
+    assert_eq!(house.row_statuses("1001"), ["Expired"]);
+}
+
+#[test]
 fn s07_a_state_keeps_its_age_over_our_restart_and_a_second_one() {
     let mut house = House::of(&["1001", "1002", "1003"]);
     house.log_in("1001", "s1", "d1");
