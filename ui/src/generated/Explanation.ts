@@ -35,7 +35,7 @@ rule: string,
  */
 reasons: Array<Reason>, 
 /**
- * What was asked, a device each; of a past time it is in `history`.
+ * What was asked, a session each.
  */
 intents: Array<Intent>, 
 /**
@@ -43,7 +43,7 @@ intents: Array<Intent>,
  */
 terms: Array<Term>, 
 /**
- * How the sources were seen, by name; of a past time it is in `history`.
+ * How the sources were seen, by name. Of a past time those of which the ledger knows: one that was seen has no age.
  */
 sources: { [key in string]: SourceHealth }, 
 /**
