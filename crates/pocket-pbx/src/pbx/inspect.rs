@@ -103,7 +103,7 @@ impl Pbx {
 
     /// `INSERT INTO ps_contacts`: listed as NonQualified, dialled, and otherwise unknown (F15).
     ///
-    /// An `uri` that is none is not inserted.
+    /// An `uri` that is none is not inserted, nor is a row whose key is there.
     pub fn insert_row(&mut self, now: Instant, endpoint: &str, uri: &str, lasts: Duration) {
         let row = HeldContact {
             endpoint: endpoint.to_owned(),
@@ -162,12 +162,13 @@ impl Pbx {
         let Some(contacts) = self.registrar.contacts_mut(&contact.endpoint) else {
             return;
         };
+        let id = format!("{};@{:x}", contact.endpoint, Md5::digest(&uri_text));
+        let id = ContactId::new(&id);
+        if contacts.iter().any(|there| there.id == id) {
+            return;
+        }
         contacts.push(StoredContact {
-            id: ContactId::new(&format!(
-                "{};@{:x}",
-                contact.endpoint,
-                Md5::digest(&uri_text)
-            )),
+            id,
             uri,
             uri_text,
             source: contact.source,

@@ -8,12 +8,13 @@ use rollcall_ami::ContactStatus as AmiStatus;
 
 use crate::world::{EXTENSIONS, World};
 
+const GREEN: &str = "green";
 /// What the line to Asterisk and the disk take, and some to spare.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
 /// No event tells of it, or it was lost: the next list shows it, or the one after that.
 const LISTED_WITHIN: Duration = Duration::from_secs(75);
 
-/// Since when somebody cannot be called, or is on a call.
+/// Since when somebody is green, cannot be called, or is on a call.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     since: BTreeMap<(&'static str, &'static str), Instant>,
@@ -37,7 +38,14 @@ impl Truth {
                         && contact.status != AmiStatus::Unreachable
                 })
             });
-            for (what, holds) in [("on a call", on_call), ("not callable", !callable)] {
+            let extension = Extension::new(name).unwrap();
+            let shown = world.board.get(&extension).map(|view| view.status);
+            let green = shown == Some(BoardStatus::Available);
+            for (what, holds) in [
+                (GREEN, green),
+                ("on a call", on_call),
+                ("not callable", !callable),
+            ] {
                 if holds {
                     world.truth.since.entry((name, what)).or_insert(now);
                 } else {
@@ -55,14 +63,14 @@ impl Truth {
         let now = world.now.monotonic;
         let hazy = self.untold.is_some_and(|at| now < at + LISTED_WITHIN);
         let within = if hazy { LISTED_WITHIN } else { SEEN_WITHIN };
-        for ((name, what), since) in &self.since {
-            let extension = Extension::new(name).unwrap();
-            let green = world
-                .board
-                .get(&extension)
-                .is_some_and(|view| view.status == BoardStatus::Available);
+        for ((name, what), since) in self.since.iter().filter(|((_, what), _)| *what != GREEN) {
+            // Of two events of one moment the first may say what the second takes back.
+            let both = self
+                .since
+                .get(&(*name, GREEN))
+                .map(|green| green.max(since));
             assert!(
-                !green || now < *since + within,
+                both.is_none_or(|both| now < *both + within),
                 "{name} is green, and {what} for {within:?}"
             );
         }
